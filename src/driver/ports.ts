@@ -1,0 +1,81 @@
+/** The edges of the pure world: what the driver needs from whoever runs it (the daemon or the simulator). */
+import type { Hit, Instant, Lsi, Path, Spi } from "../core/types.ts";
+import type { Job, JobResult } from "../hip/job.ts";
+import type { SaSpec } from "../hip/sa.ts";
+
+/**
+ * What the data plane does with local packets for a peer.
+ * - an SPI: seals them under that outbound SA; held packets leave at once.
+ * - "demand": holds them (bounded) and raises `miss`, at most once a second while more arrive.
+ * - "reject": answers each, and each held one, with ICMP host unreachable.
+ * - "unknown": forgets the peer. Packets for unknown peers are answered like "reject" and raise nothing.
+ */
+export type Route = Spi | "demand" | "reject" | "unknown";
+
+export type DataPlaneEvent =
+  /** A HIP packet, without the zero SPI marker of RFC 9028 5.1. */
+  | { readonly type: "control"; readonly path: Path; readonly bytes: Uint8Array }
+  | { readonly type: "miss"; readonly peer: Hit }
+  /** `spi` is the inbound SA; for `soft-expiry` the outbound one. */
+  | { readonly type: "esp"; readonly spi: Spi; readonly event: "first-inbound" | "soft-expiry" | "idle" }
+  /** Authenticated ESP came from somewhere else than the SA's path: only a hint (at most one a second for an SA). */
+  | { readonly type: "moved"; readonly spi: Spi; readonly path: Path }
+  /** ESP under an SPI that is not ours: rate-limited, unauthenticated, only a hint. */
+  | { readonly type: "unknown-spi"; readonly spi: Spi; readonly path: Path }
+  | { readonly type: "echo-reply"; readonly peer: Hit; readonly sequence: number; readonly rttMicros: number }
+  /** The host's own underlay addresses changed. */
+  | { readonly type: "addresses"; readonly local: readonly string[] };
+
+/** Traffic of one association, both directions. Counters never go back while the association lives. */
+export interface AssociationStats {
+  readonly peer: Hit;
+  readonly outSpi: Spi | undefined;
+  readonly inSpi: Spi | undefined;
+  readonly txPackets: number;
+  readonly txBytes: number;
+  readonly rxPackets: number;
+  readonly rxBytes: number;
+  /** Largest outer packet that the path carries. */
+  readonly pathMtu: number;
+}
+
+/** Everything that touches user packets. Calls return at once; none throws for a value of the right type. */
+export interface DataPlane {
+  /** The local address that the kernel would use towards `remote`; undefined when there is no route. */
+  source(remote: string): string | undefined;
+  /** Sends a HIP packet. The zero SPI marker is added for carrier "udp". */
+  send(path: Path, bytes: Uint8Array): void;
+  addSa(sa: SaSpec): void;
+  setPath(outbound: Spi, path: Path): void;
+  /** An SA that is not there is ignored. Direction tells inbound (our SPIs) from outbound (the peer's). */
+  dropSa(spi: Spi, direction: "in" | "out", peer: Hit): void;
+  route(peer: Hit, via: Route): void;
+  /** Local packets for `lsi` go to `peer`, and inbound IPv4 of `peer` comes from `lsi`. Undefined forgets it. */
+  alias(lsi: Lsi, peer: Hit | undefined): void;
+  /** Sends one ICMPv6 echo request from our HIT to the peer's through the overlay, as if an application had. */
+  ping(localHit: Hit, peer: Hit, sequence: number, bytes: number): void;
+  /** Called at most once between two drains when events wait. */
+  onReady: () => void;
+  drain(max: number): readonly DataPlaneEvent[];
+  associations(): readonly AssociationStats[];
+  /** Names end in _total for counters; others are gauges. Drops are `drop_<reason>_total`. */
+  counters(): Readonly<Record<string, number>>;
+  close(): void;
+}
+
+export interface Clock {
+  now(): Instant;
+  /** Wall-clock milliseconds since 1970, for timestamps that people read. Never used for timers. */
+  wall(): number;
+}
+
+/** One alarm: setting it replaces the former one. */
+export interface Alarm {
+  set(at: Instant | undefined): void;
+}
+
+/** Runs heavy crypto; the result comes back through the callback, later or at once. */
+export interface JobRunner {
+  run(job: Job, done: (result: JobResult) => void): void;
+}
+

@@ -1,0 +1,9 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/{vectors,unit,property,scenario}/**/*.test.ts"],
+    testTimeout: 30_000,
+    pool: "threads",
+  },
+});
