@@ -1,0 +1,15 @@
+/** Parameters of this implementation, in the private range 32768 to 49151 (RFC 7401 5.2). All are non-critical. */
+import { u32 } from "./field.ts";
+import { parameter } from "./parameter.ts";
+
+/**
+ * Stands beside ESP_INFO and names a second SPI of the same SA (same keys, sequence numbers and replay window):
+ * packets under it were IPv4 between LSIs at the sender. A peer that does not know it skips it and gets everything
+ * under the first SPI. Covered by HIP_MAC and HIP_SIGNATURE.
+ */
+export const HIPD_LSI_SPI = parameter({
+  type: 32770,
+  name: "HIPD_LSI_SPI",
+  rfc: "private",
+  fields: { lsiSpi: u32 },
+});
