@@ -1,0 +1,59 @@
+# hipd. `make help` lists what there is to make. Everything runs on the pinned Node.js of node_modules.
+SHELL := /bin/bash
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+MAKEFLAGS += --no-print-directory
+JOBS ?= $(shell nproc)
+NATIVE := $(MAKE) -f native/native.mk -j$(JOBS)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check sim e2e bench bench-quick fuzz native build bootstrap clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: ## two virtual machines, a hipd in each, and an application that talks between them (needs root)
+	@tools/bootstrap net
+	@$(MAKE) compile
+	@node tools/demo.ts
+
+test: ## every test there is; the last line counts them
+	@tools/bootstrap net fuzz
+	@$(MAKE) compile
+	@node tools/test.ts
+
+check: ## formatting, lint, types, layers, file sizes
+	@tools/bootstrap
+	@node tools/check.ts
+
+sim: build ## simulated networks of whole daemons [RUNS=1000] [SEED=first]
+	@node test/sim/main.ts
+
+e2e: ## the namespace suite: real daemons, real kernels (needs root) [ONLY=name]
+	@tools/bootstrap net
+	@$(MAKE) compile
+	@node tools/test.ts netns $(ONLY)
+
+bench: ## throughput and handshakes against TLS 1.3 and the bare path (needs root) [SUITE=throughput|handshakes|all] [ROUNDS=5]
+	@tools/bootstrap net
+	@$(MAKE) compile
+	@node benchmarks/main.ts
+
+fuzz: ## fuzzes the native parsers [FUZZ_SECONDS=60 for each target]
+	@tools/bootstrap fuzz
+	@$(NATIVE) native-fuzz FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60)
+
+native: ## the C++ data plane
+	@tools/bootstrap
+	@$(NATIVE) native
+
+build: ## everything that the daemon needs
+	@tools/bootstrap
+	@$(MAKE) compile
+
+.PHONY: compile
+compile:
+	@tsc -b
+	@$(NATIVE) -s native
+
+clean: ## removes what was built (node_modules stays)
+	rm -rf dist build .cache native/build
