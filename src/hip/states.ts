@@ -1,0 +1,101 @@
+/** The states of RFC 7401 4.4.2, each with exactly the data that it has. */
+import type { Instant, Path, Spi } from "../core/types.ts";
+import type { Agreement } from "./job.ts";
+import type { Retransmit } from "./retransmit.ts";
+import type { Updates } from "./update-state.ts";
+
+/** A base exchange that we began: I1s are under way. */
+export interface Attempt {
+  /** Where the peer may be; `next` is the one that the next retransmission goes to. */
+  readonly candidates: readonly Path[];
+  readonly next: number;
+  readonly retransmit: Retransmit;
+  readonly startedAt: Instant;
+  readonly opportunistic: boolean;
+}
+
+/** Our inbound SPIs, installed before the peer can use them. */
+export interface InboundSpis {
+  readonly spi: Spi;
+  readonly lsiSpi: Spi | undefined;
+}
+
+/** An association with keys and a pair of SAs. */
+export interface Session {
+  readonly agreement: Agreement;
+  readonly inbound: InboundSpis;
+  readonly outbound: Spi;
+  readonly path: Path;
+  readonly role: "initiator" | "responder";
+  readonly establishedAt: Instant;
+  readonly exchangeMillis: number;
+  /** Responder: the I2 that made it and our answer, for an Initiator that lost the R2 (RFC 7401 6.9 step 4). */
+  readonly answered: { readonly i2: Uint8Array; readonly r2: Uint8Array } | undefined;
+  readonly updates: Updates;
+}
+
+export type State =
+  | { readonly name: "UNASSOCIATED" }
+  | { readonly name: "I1-SENT"; readonly attempt: Attempt }
+  | {
+      readonly name: "I2-SENT";
+      readonly retransmit: Retransmit;
+      readonly startedAt: Instant;
+      readonly i2: Uint8Array;
+      readonly path: Path;
+      readonly inbound: InboundSpis;
+      readonly agreement: Agreement;
+      /** The Responder's HOST_ID exactly as R1 carried it (RFC 7401 6.4.1). */
+      readonly hostId: Uint8Array;
+      readonly r1Counter: bigint | undefined;
+      readonly puzzleK: number;
+    }
+  | { readonly name: "R2-SENT"; readonly session: Session; readonly until: Instant }
+  | { readonly name: "ESTABLISHED"; readonly session: Session }
+  | {
+      readonly name: "CLOSING";
+      readonly session: Session;
+      /** ECHO_REQUEST_SIGNED of our CLOSE. */
+      readonly echo: Uint8Array;
+      /** Our CLOSE, undefined while it is being signed. */
+      readonly close: Uint8Array | undefined;
+      readonly retransmit: Retransmit;
+      readonly until: Instant;
+    }
+  | {
+      readonly name: "CLOSED";
+      readonly agreement: Agreement;
+      readonly path: Path;
+      /** Of the CLOSE that we sent ourselves, when both sides closed at once. */
+      readonly echo: Uint8Array | undefined;
+      /** The last CLOSE_ACK, for a CLOSE that is sent again. */
+      readonly acknowledged: { readonly echo: Uint8Array; readonly ack: Uint8Array } | undefined;
+      readonly until: Instant;
+      /** I1s of the next incarnation: Table 8 keeps the state CLOSED while they are under way. */
+      readonly attempt: Attempt | undefined;
+    }
+  | { readonly name: "E-FAILED"; readonly until: Instant; readonly reason: string };
+
+export type StateOf<N extends State["name"]> = Extract<State, { readonly name: N }>;
+
+export const UNASSOCIATED: State = { name: "UNASSOCIATED" };
+
+/** The session, in those states that have one whose SAs are installed in both directions. */
+export function sessionOf(state: State): Session | undefined {
+  return state.name === "R2-SENT" || state.name === "ESTABLISHED" ? state.session : undefined;
+}
+
+/** The keys, in those states in which the peer's packets can be authenticated. */
+export function agreementOf(state: State): Agreement | undefined {
+  switch (state.name) {
+    case "I2-SENT":
+    case "CLOSED":
+      return state.agreement;
+    case "R2-SENT":
+    case "ESTABLISHED":
+    case "CLOSING":
+      return state.session.agreement;
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,67 @@
+/** Update IDs on both sides of an association (RFC 7401 6.11, 6.12): plain values, compared in a circular space. */
+import type { DraftParameter } from "../wire/parameter.ts";
+import type { Retransmit } from "./retransmit.ts";
+
+/** UPDATEs that may wait for an ACK at once. */
+export const MAX_OUTSTANDING = 8;
+/** How far behind or ahead of the expected Update ID a received one may be. */
+export const WINDOW = 32;
+
+export interface Outstanding {
+  readonly id: number;
+  readonly parameters: readonly DraftParameter[];
+  /** Undefined while it is being signed. */
+  readonly bytes: Uint8Array | undefined;
+  readonly retransmit: Retransmit;
+}
+
+export interface Updates {
+  /** Our next Update ID; the first is 0. */
+  readonly nextId: number;
+  readonly outstanding: readonly Outstanding[];
+  /** The peer's next expected Update ID. */
+  readonly expected: number;
+  /** The peer's Update IDs that were processed lately, newest last. */
+  readonly processed: readonly number[];
+  /** Our answer to the last one, so that a repeated UPDATE costs no signature. */
+  readonly lastAnswer: { readonly id: number; readonly bytes: Uint8Array } | undefined;
+}
+
+export const NO_UPDATES: Updates = {
+  nextId: 0,
+  outstanding: [],
+  expected: 0,
+  processed: [],
+  lastAnswer: undefined,
+};
+
+export type Reception = "new" | "repeated" | "outside";
+
+/** How a received Update ID stands to what was processed (RFC 7401 6.12.1 steps 1 and 2). */
+export function reception(updates: Updates, id: number): Reception {
+  const ahead = (id - updates.expected) | 0;
+  if (ahead >= WINDOW || ahead < -WINDOW) return "outside";
+  if (updates.processed.includes(id)) return "repeated";
+  // Before the first UPDATE nothing lies behind the window's start.
+  return ahead < 0 && updates.processed.length === 0 ? "outside" : "new";
+}
+
+/** Records the Update ID for replay protection (step 5). */
+export function recorded(updates: Updates, id: number): Updates {
+  const ahead = (id - updates.expected) | 0;
+  return {
+    ...updates,
+    expected: ahead >= 0 ? (id + 1) >>> 0 : updates.expected,
+    processed: [...updates.processed, id].slice(-2 * WINDOW),
+  };
+}
+
+/** Without those that `ids` acknowledge; `acknowledged` says whether there was any (6.12.2 step 1). */
+export function withoutAcknowledged(
+  updates: Updates,
+  ids: readonly number[],
+): { readonly updates: Updates; readonly acknowledged: readonly Outstanding[] } {
+  const acknowledged = updates.outstanding.filter(({ id }) => ids.includes(id));
+  const outstanding = updates.outstanding.filter(({ id }) => !ids.includes(id));
+  return { updates: { ...updates, outstanding }, acknowledged };
+}
