@@ -2,7 +2,7 @@
  * What can be asked of a running overlay and what it answers. Plain data that turns into JSON as it is: HITs are IPv6
  * text (RFC 5952), times are ISO 8601 in UTC, what is not known is null.
  */
-import type { Brand, Carrier, Endpoint } from "../core/types.ts";
+import type { Brand, Carrier, Endpoint, Hit } from "../core/types.ts";
 import type { StateName } from "../hip/io.ts";
 import type { InnerFamily } from "../hip/sa.ts";
 import type { OverlayConfig, PeerSource } from "./config.ts";
@@ -226,7 +226,7 @@ export interface ConfigChanges {
 
 /** Traffic of one association as the data plane counts it. */
 export interface Traffic {
-  readonly peer: string;
+  readonly peer: Hit;
   readonly txPackets: number;
   readonly txBytes: number;
   readonly rxPackets: number;

@@ -1,5 +1,5 @@
 /** Counters and gauges of the control plane as plain data, ready for any exporter. */
-import type { StateName } from "../hip/io.ts";
+import type { HostGauges, StateName } from "../hip/io.ts";
 
 /** Upper bounds in seconds of the buckets of the exchange duration histogram. */
 export const EXCHANGE_BUCKETS: readonly number[] = [
@@ -34,4 +34,111 @@ export interface Metrics {
   readonly requestsWaiting: number;
   /** Things refused because a named table was full, by the table's name. */
   readonly overflows: Readonly<Record<string, number>>;
+}
+
+const STATES: readonly StateName[] = [
+  "UNASSOCIATED",
+  "I1-SENT",
+  "I2-SENT",
+  "R2-SENT",
+  "ESTABLISHED",
+  "CLOSING",
+  "CLOSED",
+  "E-FAILED",
+];
+
+/** Adds up what the overlay sees passing. */
+export class Meter {
+  readonly #drops = new Map<string, number>();
+  readonly #events = new Map<string, number>();
+  readonly #completed = { initiator: 0, responder: 0 };
+  readonly #failed = { initiator: 0, responder: 0 };
+  readonly #buckets = new Array<number>(EXCHANGE_BUCKETS.length + 1).fill(0);
+  #sum = 0;
+
+  drop(reason: string): void {
+    count(this.#drops, reason);
+  }
+
+  event(name: string): void {
+    count(this.#events, name);
+  }
+
+  /** `millis` is undefined when it is not known how long the exchange took. */
+  exchangeCompleted(role: "initiator" | "responder", millis: number | undefined): void {
+    this.#completed[role]++;
+    if (millis === undefined) return;
+    const seconds = millis / 1000;
+    const bucket = EXCHANGE_BUCKETS.findIndex((bound) => seconds <= bound);
+    const index = bucket < 0 ? EXCHANGE_BUCKETS.length : bucket;
+    this.#buckets[index] = (this.#buckets[index] as number) + 1;
+    this.#sum += seconds;
+  }
+
+  exchangeFailed(role: "initiator" | "responder"): void {
+    this.#failed[role]++;
+  }
+
+  drops(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#drops);
+  }
+
+  snapshot(around: {
+    readonly states: Iterable<StateName>;
+    readonly gauges: HostGauges;
+    readonly peers: number;
+    readonly lsiEntries: number;
+    readonly requestsWaiting: number;
+    readonly overflows: Readonly<Record<string, number>>;
+  }): Metrics {
+    const associationsByState = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<StateName, number>;
+    for (const state of around.states) associationsByState[state]++;
+    return {
+      associationsByState,
+      exchangesCompleted: { ...this.#completed },
+      exchangesFailed: { ...this.#failed },
+      exchangeSeconds: {
+        bounds: EXCHANGE_BUCKETS,
+        counts: [...this.#buckets],
+        sum: this.#sum,
+        count: this.#buckets.reduce((total, n) => total + n, 0),
+      },
+      drops: this.drops(),
+      events: Object.fromEntries(this.#events),
+      puzzleDifficulty: around.gauges.puzzleDifficulty,
+      jobsInFlight: around.gauges.jobsInFlight,
+      r1Generations: around.gauges.r1Generations,
+      peers: around.peers,
+      lsiEntries: around.lsiEntries,
+      requestsWaiting: around.requestsWaiting,
+      overflows: around.overflows,
+    };
+  }
+}
+
+/** The same numbers as a flat list of names and values, for `hipctl counters`. */
+export function flatCounters(metrics: Metrics): Readonly<Record<string, number>> {
+  const flat: Record<string, number> = {};
+  for (const [state, n] of Object.entries(metrics.associationsByState)) {
+    flat[`associations_${state.toLowerCase().replace("-", "_")}`] = n;
+  }
+  flat["exchanges_completed_initiator_total"] = metrics.exchangesCompleted.initiator;
+  flat["exchanges_completed_responder_total"] = metrics.exchangesCompleted.responder;
+  flat["exchanges_failed_initiator_total"] = metrics.exchangesFailed.initiator;
+  flat["exchanges_failed_responder_total"] = metrics.exchangesFailed.responder;
+  for (const [reason, n] of Object.entries(metrics.drops)) flat[`hip_drop_${reason}_total`] = n;
+  for (const [name, n] of Object.entries(metrics.events)) flat[`event_${name.replaceAll("-", "_")}_total`] = n;
+  for (const [table, n] of Object.entries(metrics.overflows)) flat[`overflow_${table}_total`] = n;
+  flat["puzzle_difficulty"] = metrics.puzzleDifficulty;
+  flat["jobs_in_flight"] = metrics.jobsInFlight;
+  flat["r1_generations"] = metrics.r1Generations;
+  flat["peers"] = metrics.peers;
+  flat["lsi_entries"] = metrics.lsiEntries;
+  flat["requests_waiting"] = metrics.requestsWaiting;
+  return flat;
+}
+
+function count(counts: Map<string, number>, name: string): void {
+  const key = counts.has(name) || counts.size < MAX_REASONS ? name : "other";
+  counts.set(key, (counts.get(key) ?? 0) + 1);
 }

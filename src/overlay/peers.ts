@@ -1,0 +1,217 @@
+/** The peers: who may talk to this host, and where they may be. */
+import { formatHit } from "../core/ip.ts";
+import {
+  type Carrier,
+  type Endpoint,
+  err,
+  type Hit,
+  type Lsi,
+  ok,
+  type Result,
+  type Spi,
+} from "../core/types.ts";
+import type { PeerBook, PeerPolicy } from "../hip/io.ts";
+import type { PeerConfig } from "./config.ts";
+import type { ControlErrorCode } from "./control.ts";
+
+/** Peers that may be configured at once. */
+export const MAX_PEERS = 50_000;
+/** Locators of one peer. */
+export const MAX_LOCATORS = 16;
+
+export interface Refusal {
+  readonly code: ControlErrorCode;
+  readonly message: string;
+}
+
+/** A peer with what is remembered about it while it is configured. */
+export interface Peer {
+  config: PeerConfig;
+  /** Configured, or found by opportunistic mode. */
+  hit: Hit | undefined;
+  lsi: Lsi | undefined;
+  /** Where local packets for it go at the moment. */
+  via: Spi | "demand" | "reject";
+  lastError: { readonly text: string; readonly wall: number } | undefined;
+  policy: PeerPolicy | undefined;
+}
+
+/** Calls back when opportunistic mode has found the HIT of a peer. False: the peer cannot be used. */
+export type OnDiscovered = (peer: Peer, hit: Hit) => boolean;
+
+export class PeerTable implements PeerBook {
+  readonly #byName = new Map<string, Peer>();
+  readonly #byHit = new Map<Hit, Peer>();
+  readonly #onDiscovered: OnDiscovered;
+  #own: ReadonlySet<Hit>;
+  #defaultIdentity: Hit;
+  #opportunistic: boolean;
+
+  constructor(own: readonly Hit[], defaultIdentity: Hit, opportunistic: boolean, onDiscovered: OnDiscovered) {
+    this.#own = new Set(own);
+    this.#defaultIdentity = defaultIdentity;
+    this.#opportunistic = opportunistic;
+    this.#onDiscovered = onDiscovered;
+  }
+
+  get size(): number {
+    return this.#byName.size;
+  }
+
+  get defaultIdentity(): Hit {
+    return this.#defaultIdentity;
+  }
+
+  all(): IterableIterator<Peer> {
+    return this.#byName.values();
+  }
+
+  named(name: string): Peer | undefined {
+    return this.#byName.get(name);
+  }
+
+  byHit(hit: Hit): Peer | undefined {
+    return this.#byHit.get(hit);
+  }
+
+  /** The identity that a peer is shown. */
+  localHit(peer: Peer): Hit {
+    return peer.config.localHit ?? this.#defaultIdentity;
+  }
+
+  /** Adds a peer that `checkPeers` has found good together with all others. */
+  add(config: PeerConfig, lsi: Lsi | undefined): Peer {
+    const peer: Peer = {
+      config,
+      hit: config.hit,
+      lsi,
+      via: "demand",
+      lastError: undefined,
+      policy: undefined,
+    };
+    this.#byName.set(config.name, peer);
+    if (peer.hit !== undefined) this.#byHit.set(peer.hit, peer);
+    this.#refresh(peer);
+    return peer;
+  }
+
+  remove(peer: Peer): void {
+    this.#byName.delete(peer.config.name);
+    if (peer.hit !== undefined) this.#byHit.delete(peer.hit);
+  }
+
+  /** New locators, family or origin of the same peer: name and HIT stay. */
+  update(peer: Peer, config: PeerConfig): void {
+    peer.config = config;
+    this.#refresh(peer);
+  }
+
+  /** Gives an opportunistic peer the HIT that it turned out to have. */
+  bind(peer: Peer, hit: Hit, lsi: Lsi): void {
+    if (peer.hit !== undefined) this.#byHit.delete(peer.hit);
+    peer.hit = hit;
+    peer.lsi = lsi;
+    this.#byHit.set(hit, peer);
+    this.#refresh(peer);
+  }
+
+  configure(own: readonly Hit[], defaultIdentity: Hit, opportunistic: boolean): void {
+    this.#own = new Set(own);
+    this.#defaultIdentity = defaultIdentity;
+    this.#opportunistic = opportunistic;
+    for (const peer of this.#byName.values()) this.#refresh(peer);
+  }
+
+  find(hit: Hit): PeerPolicy | undefined {
+    return this.#byHit.get(hit)?.policy;
+  }
+
+  discovered(hit: Hit, localHit: Hit, carrier: Carrier, at: Endpoint): boolean {
+    if (this.#byHit.has(hit)) return true;
+    if (!this.#opportunistic || this.#own.has(hit)) return false;
+    for (const peer of this.#byName.values()) {
+      const wanted =
+        peer.hit === undefined &&
+        peer.config.carrier === carrier &&
+        this.localHit(peer) === localHit &&
+        peer.config.locators.some((locator) => locator.address === at.address);
+      if (wanted) return this.#onDiscovered(peer, hit);
+    }
+    return false;
+  }
+
+  #refresh(peer: Peer): void {
+    const { hit, config } = peer;
+    peer.policy =
+      hit === undefined
+        ? undefined
+        : {
+            hit,
+            localHit: this.localHit(peer),
+            carrier: config.carrier,
+            locators: config.locators,
+            inboundFamily: config.inboundFamily,
+          };
+  }
+}
+
+/** Whether all these peers can be configured together on a host with these identities. */
+export function checkPeers(
+  peers: Iterable<PeerConfig>,
+  own: readonly Hit[],
+  opportunistic: boolean,
+  limit: number = MAX_PEERS,
+): Result<void, Refusal> {
+  const names = new Set<string>();
+  const nameOf = new Map<Hit, string>();
+  for (const peer of peers) {
+    const refused = checkPeer(peer, own, opportunistic);
+    if (refused !== undefined) return err(refused);
+    if (names.has(peer.name)) {
+      return err({
+        code: "exists",
+        message: `there is a peer named "${peer.name}" already; choose another name`,
+      });
+    }
+    names.add(peer.name);
+    if (names.size > limit)
+      return err({ code: "failed", message: `more than ${limit} peers are not supported` });
+    if (peer.hit === undefined) continue;
+    const other = nameOf.get(peer.hit);
+    if (other !== undefined) {
+      return err({
+        code: "exists",
+        message: `peer "${peer.name}" has the HIT ${formatHit(peer.hit)} of peer "${other}"; a HIT belongs to one peer`,
+      });
+    }
+    nameOf.set(peer.hit, peer.name);
+  }
+  return ok(undefined);
+}
+
+function checkPeer(peer: PeerConfig, own: readonly Hit[], opportunistic: boolean): Refusal | undefined {
+  const invalid = (message: string): Refusal => ({
+    code: "invalid",
+    message: `peer "${peer.name}": ${message}`,
+  });
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/.test(peer.name)) {
+    return invalid(
+      "a name has letters, digits, '.', '_' and '-', begins with a letter or digit, and is at most 253 long",
+    );
+  }
+  if (/^[0-9.]+$/.test(peer.name)) return invalid("a name must not look like an IPv4 address");
+  if (peer.hit !== undefined && own.includes(peer.hit)) {
+    return invalid(`${formatHit(peer.hit)} is a HIT of this host; a host cannot be its own peer`);
+  }
+  if (peer.localHit !== undefined && !own.includes(peer.localHit)) {
+    return invalid(`${formatHit(peer.localHit)} is not an identity of this host (see hipctl identity list)`);
+  }
+  if (peer.locators.length > MAX_LOCATORS) {
+    return invalid(`${peer.locators.length} locators; at most ${MAX_LOCATORS} are supported`);
+  }
+  if (peer.hit === undefined) {
+    if (!opportunistic) return invalid("it has no HIT, and opportunistic mode is off; set its HIT");
+    if (peer.locators.length === 0) return invalid("it has neither a HIT nor a locator");
+  }
+  return undefined;
+}
