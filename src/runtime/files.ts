@@ -1,0 +1,156 @@
+/** Files that must not be half written, and secrets that nobody else may read. */
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { err, ok, type Result } from "../core/types.ts";
+
+const WHY: Readonly<Record<string, string>> = {
+  ENOENT: "no such file or directory",
+  EACCES: "permission denied",
+  EPERM: "operation not permitted",
+  EISDIR: "it is a directory",
+  ENOTDIR: "a part of the path is not a directory",
+  EEXIST: "it exists already",
+  EROFS: "the file system is read-only",
+  ENOSPC: "no space is left on the device",
+  ELOOP: "it is a symbolic link, or too many of them",
+  EADDRINUSE: "the address is in use already",
+  EADDRNOTAVAIL: "the address is not one of this machine's",
+};
+
+/** An error of the operating system in words, without the name of the call. */
+export function whyNot(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return (code === undefined ? undefined : WHY[code]) ?? message ?? String(error);
+}
+
+/** Writes the whole file or nothing: a temporary file beside it, fsync, rename, fsync of the folder. Throws like node:fs. */
+export function writeAtomically(path: string, content: string | Uint8Array, mode: number): void {
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
+  const descriptor = openSync(temporary, "wx", mode);
+  try {
+    try {
+      fchmodSync(descriptor, mode);
+      const bytes = typeof content === "string" ? Buffer.from(content) : content;
+      for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at);
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    try {
+      unlinkSync(temporary);
+    } catch {}
+    throw error;
+  }
+  syncDirectory(dirname(path));
+}
+
+/** Makes a rename or a removal in this folder durable. */
+export function syncDirectory(path: string): void {
+  const descriptor = openSync(path, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Makes a folder for private files (0700) where there is none; one that exists is left as it is. */
+export function ensurePrivateDirectory(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+}
+
+const MAX_SECRET_BYTES = 64 * 1024;
+
+/** Reads a file that only its owner may read. The error says why it was refused and how to mend it. */
+export function readSecret(path: string): Result<Uint8Array, string> {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, "r");
+  } catch (error) {
+    return err(`${path}: cannot be read: ${whyNot(error)}`);
+  }
+  try {
+    const stat = fstatSync(descriptor);
+    if (!stat.isFile()) return err(`${path}: is not a regular file`);
+    if ((stat.mode & 0o077) !== 0) {
+      const mode = (stat.mode & 0o7777).toString(8).padStart(4, "0");
+      return err(
+        `${path}: other users have access to this private key (mode ${mode}); run: chmod 600 ${path}`,
+      );
+    }
+    const user = process.geteuid?.();
+    if (user !== undefined && stat.uid !== user && stat.uid !== 0) {
+      return err(
+        `${path}: belongs to user ${stat.uid}, not to us (${user}) or root; run: chown ${user} ${path}`,
+      );
+    }
+    if (stat.size > MAX_SECRET_BYTES)
+      return err(`${path}: has ${stat.size} bytes, too many for a private key`);
+    const bytes = new Uint8Array(stat.size);
+    let length = 0;
+    while (length < bytes.length) {
+      const read = readSync(descriptor, bytes, length, bytes.length - length, null);
+      if (read === 0) break;
+      length += read;
+    }
+    return ok(bytes.subarray(0, length));
+  } catch (error) {
+    return err(`${path}: cannot be read: ${whyNot(error)}`);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+export function exists(path: string): boolean {
+  try {
+    statSync(path);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ENOENT";
+  }
+}
+
+/** The numeric ID of a group of /etc/group, by name or number. */
+export function groupId(name: string): Result<number, string> {
+  if (/^[0-9]+$/.test(name)) return ok(Number(name));
+  let table: string;
+  try {
+    table = readFileSync("/etc/group", "utf8");
+  } catch (error) {
+    return err(`/etc/group: cannot be read: ${whyNot(error)}`);
+  }
+  for (const line of table.split("\n")) {
+    const [group, , id] = line.split(":");
+    if (group === name && id !== undefined) return ok(Number(id));
+  }
+  return err(`there is no group "${name}" in /etc/group; run: groupadd --system ${name}`);
+}
+
+/** Keeps the owner of an existing file's folder for what root writes into it. */
+export function sameOwnerAsFolder(path: string): void {
+  const folder = statSync(dirname(path));
+  if (process.geteuid?.() !== 0 || folder.uid === 0) return;
+  const descriptor = openSync(path, "r");
+  try {
+    fchownSync(descriptor, folder.uid, folder.gid);
+  } finally {
+    closeSync(descriptor);
+  }
+}
