@@ -1,14 +1,155 @@
-import type { Result } from "../core/types.ts";
+/** Diffie-Hellman (RFC 7401 5.2.7): raw public values of fixed width; Kij keeps its leading zeros. */
+import { createPrivateKey, diffieHellman, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { concat, toHex } from "../core/bytes.ts";
+import { err, ok, type Result } from "../core/types.ts";
+import { bitString, children, elements, integer, sequence, withoutLeadingZeros } from "./der.ts";
+import { type Curve, ecPoint, ecPublicKey, P256, P384, P521, publicKeyOfSpki, spkiOf } from "./keyobject.ts";
+import { plain } from "./plain.ts";
+import { DH_GROUP } from "./suites.ts";
+
+/** A key pair as plain data, so that a worker thread can be given it. Secret: never logged. */
 export interface DhKey {
   readonly group: number;
+  /** X | Y (RFC 5903 7), or the MODP value padded to the length of the prime. */
   readonly publicValue: Uint8Array;
+  /** PKCS#8 in DER. */
   readonly privateKey: Uint8Array;
 }
-/** In order of preference. */
-export const supportedDhGroups: readonly number[] = [7, 8, 9, 4, 3];
-export function generateDh(_group: number): DhKey {
-  throw new Error("not written yet");
+
+interface Group {
+  readonly id: number;
+  /** Bytes of a public value. */
+  readonly publicBytes: number;
+  generate(): { readonly publicKey: KeyObject; readonly privateKey: KeyObject };
+  rawOf(publicKey: KeyObject): Uint8Array;
+  /** The peer's value as a key; a text when it fails validation (RFC 2785 3.1, RFC 7401 5.3.2). */
+  keyOf(raw: Uint8Array): KeyObject | string;
 }
-export function agree(_key: DhKey, _peerPublic: Uint8Array): Result<Uint8Array, string> {
-  throw new Error("not written yet");
+
+const EMPTY = new Uint8Array(0);
+
+const GROUPS: readonly Group[] = [
+  ecGroup(DH_GROUP.P256, P256),
+  ecGroup(DH_GROUP.P384, P384),
+  ecGroup(DH_GROUP.P521, P521),
+  modpGroup(DH_GROUP.MODP_3072, "modp15", 384),
+  modpGroup(DH_GROUP.MODP_1536, "modp5", 192),
+];
+
+/** In our order of preference. */
+export const supportedDhGroups: readonly number[] = GROUPS.map(({ id }) => id);
+
+/** A fresh key pair of a supported group; any other group is a programming error. */
+export function generateDh(group: number): DhKey {
+  const row = groupOf(group);
+  if (row === undefined) throw new Error(`DH group ${group} is not supported`);
+  const { publicKey, privateKey } = row.generate();
+  return {
+    group,
+    publicValue: row.rawOf(publicKey),
+    privateKey: plain(privateKey.export({ format: "der", type: "pkcs8" })),
+  };
+}
+
+/** Kij of our key and the peer's public value, which is validated first. */
+export function agree(key: DhKey, peerPublic: Uint8Array): Result<Uint8Array, string> {
+  const row = groupOf(key.group);
+  if (row === undefined) return err(`DH group ${key.group} is not supported`);
+  if (peerPublic.length !== row.publicBytes) {
+    return err(
+      `DH group ${key.group}: the public value has ${peerPublic.length} bytes, not ${row.publicBytes}`,
+    );
+  }
+  const publicKey = row.keyOf(peerPublic);
+  if (typeof publicKey === "string") return err(`DH group ${key.group}: ${publicKey}`);
+  try {
+    const privateKey = createPrivateKey({
+      key: Buffer.from(key.privateKey),
+      format: "der",
+      type: "pkcs8",
+    });
+    return ok(plain(diffieHellman({ privateKey, publicKey })));
+  } catch {
+    return err(`DH group ${key.group}: no agreement with this public value`);
+  }
+}
+
+function groupOf(id: number): Group | undefined {
+  return GROUPS.find((group) => group.id === id);
+}
+
+function ecGroup(id: number, curve: Curve): Group {
+  return {
+    id,
+    publicBytes: 2 * curve.fieldBytes,
+    generate: () => generateKeyPairSync("ec", { namedCurve: curve.name }),
+    rawOf: (publicKey) => ecPoint(curve, publicKey),
+    keyOf: (raw) => ecPublicKey(curve, raw) ?? "the point is not on the curve",
+  };
+}
+
+function modpGroup(id: number, name: string, publicBytes: number): Group {
+  let known: Domain | undefined;
+  const generate = () => generateModp("dh", { group: name });
+  return {
+    id,
+    publicBytes,
+    generate,
+    rawOf: (publicKey) => {
+      // A BIT STRING begins with the count of unused bits; in it is an INTEGER.
+      const bits = children(spkiOf(publicKey))[1]?.contents.subarray(1) ?? EMPTY;
+      const value = withoutLeadingZeros(elements(bits)[0]?.contents ?? EMPTY);
+      return concat(new Uint8Array(publicBytes - value.length), value);
+    },
+    keyOf: (raw) => {
+      known ??= domainOf(generate().publicKey);
+      const value = numberOf(raw);
+      if (value < 2n || value > known.prime - 2n) return "the public value is not between 2 and p - 2";
+      // The generator's subgroup, of order (p - 1) / 2, is that of the quadratic residues.
+      if (jacobi(value, known.prime) !== 1) return "the public value is not in the generator's subgroup";
+      const spki = sequence(known.algorithm, bitString(integer(raw)));
+      return publicKeyOfSpki(spki) ?? "the public value is not usable";
+    },
+  };
+}
+
+/** Node has it, its type declarations do not. */
+const generateModp = generateKeyPairSync as unknown as (
+  type: "dh",
+  options: { readonly group: string },
+) => { readonly publicKey: KeyObject; readonly privateKey: KeyObject };
+
+/** A MODP group as OpenSSL has it. */
+interface Domain {
+  /** AlgorithmIdentifier of a SubjectPublicKeyInfo (RFC 3279 2.3.3), with prime and generator. */
+  readonly algorithm: Uint8Array;
+  readonly prime: bigint;
+}
+
+function domainOf(publicKey: KeyObject): Domain {
+  const algorithm = children(spkiOf(publicKey))[0]?.whole ?? EMPTY;
+  const parameters = children(algorithm)[1]?.whole ?? EMPTY;
+  return { algorithm, prime: numberOf(children(parameters)[0]?.contents ?? EMPTY) };
+}
+
+function numberOf(bytes: Uint8Array): bigint {
+  return BigInt(`0x${toHex(bytes)}`);
+}
+
+/** The Jacobi symbol (a/n) for odd n; for a prime n it is 1 for quadratic residues, by Euler a^((n-1)/2). */
+function jacobi(a: bigint, n: bigint): number {
+  let sign = 1;
+  let top = a % n;
+  let bottom = n;
+  while (top !== 0n) {
+    while ((top & 1n) === 0n) {
+      top >>= 1n;
+      const mod8 = bottom & 7n;
+      if (mod8 === 3n || mod8 === 5n) sign = -sign;
+    }
+    [top, bottom] = [bottom, top];
+    if ((top & 3n) === 3n && (bottom & 3n) === 3n) sign = -sign;
+    top %= bottom;
+  }
+  return bottom === 1n ? sign : 0;
 }

@@ -1,45 +1,165 @@
+/** Keying material (RFC 7401 6.5, RFC 5869) and the keys that are drawn from it (RFC 7402 7). */
+import { concat } from "../core/bytes.ts";
+import { hitBytes } from "../core/ip.ts";
 import type { Hit } from "../core/types.ts";
-import type { EspSuiteId, HipCipher, Rhash } from "./suites.ts";
+import { hmac } from "./rhash.ts";
+import {
+  type EspSuiteId,
+  espSuite,
+  type HipCipher,
+  hipCipherKeyLength,
+  type Rhash,
+  rhashLength,
+} from "./suites.ts";
+
 export interface KeymatInput {
+  /** That of the Responder's HIT suite. */
   readonly rhash: Rhash;
   readonly kij: Uint8Array;
   readonly hitI: Hit;
   readonly hitR: Hit;
   readonly i: Uint8Array;
   readonly j: Uint8Array;
+  /** Bytes that were drawn before, when the material of an association is taken up again (RFC 7402 6.8). */
+  readonly index?: number;
 }
+
+/** HKDF-Expand gives 255 blocks (RFC 5869 2.3). */
+const MAX_BLOCKS = 255;
+
+/** A stream of key bytes, drawn once from front to back. Secret: never logged. */
 export class Keymat {
-  constructor(_input: KeymatInput) {}
-  get index(): number {
-    throw new Error("not written yet");
+  readonly #expand: HkdfExpand;
+  readonly #limit: number;
+  #index: number;
+
+  constructor(input: KeymatInput) {
+    const [lesser, greater] = input.hitI < input.hitR ? [input.hitI, input.hitR] : [input.hitR, input.hitI];
+    const prk = hmac(input.rhash, concat(input.i, input.j), input.kij);
+    this.#expand = new HkdfExpand(input.rhash, prk, concat(hitBytes(lesser), hitBytes(greater)));
+    this.#limit = keymatLimit(input.rhash);
+    this.#index = input.index ?? 0;
   }
-  draw(_length: number): Uint8Array {
-    throw new Error("not written yet");
+
+  /** Bytes drawn so far: the KEYMAT Index of the next ESP_INFO (RFC 7402 5.1.1). */
+  get index(): number {
+    return this.#index;
+  }
+
+  /** Bytes that can still be drawn. Beyond them only a new Diffie-Hellman exchange helps. */
+  get remaining(): number {
+    return Math.max(0, this.#limit - this.#index);
+  }
+
+  /** The next bytes. Throws a RangeError beyond `remaining`: compare first, where the index came from a peer. */
+  draw(length: number): Uint8Array {
+    if (length > this.remaining) throw new RangeError(`KEYMAT has no ${length} bytes behind ${this.#index}`);
+    const bytes = this.#expand.bytes(this.#index, length);
+    this.#index += length;
+    return bytes;
   }
 }
+
+/** Bytes that one Diffie-Hellman exchange gives. */
+export function keymatLimit(rhash: Rhash): number {
+  return MAX_BLOCKS * rhashLength(rhash);
+}
+
+/** RFC 5869 2.2 and 2.3 in one call, for tests and for other secrets that are derived. */
+export function hkdf(
+  rhash: Rhash,
+  salt: Uint8Array,
+  ikm: Uint8Array,
+  info: Uint8Array,
+  length: number,
+): Uint8Array {
+  return new HkdfExpand(rhash, hmac(rhash, salt, ikm), info).bytes(0, length);
+}
+
+/** HKDF-Expand, block by block as bytes are asked for. */
+class HkdfExpand {
+  readonly #rhash: Rhash;
+  readonly #prk: Uint8Array;
+  readonly #info: Uint8Array;
+  readonly #blocks: Uint8Array[] = [];
+
+  constructor(rhash: Rhash, prk: Uint8Array, info: Uint8Array) {
+    this.#rhash = rhash;
+    this.#prk = prk;
+    this.#info = info;
+  }
+
+  bytes(from: number, length: number): Uint8Array {
+    const size = rhashLength(this.#rhash);
+    const first = Math.floor(from / size);
+    const end = Math.ceil((from + length) / size);
+    while (this.#blocks.length < end) this.#blocks.push(this.#nextBlock());
+    return concat(...this.#blocks.slice(first, end)).slice(from - first * size, from - first * size + length);
+  }
+
+  /** T(n) = HMAC(PRK, T(n-1) | info | n). */
+  #nextBlock(): Uint8Array {
+    const last = this.#blocks.at(-1) ?? new Uint8Array(0);
+    return hmac(this.#rhash, this.#prk, concat(last, this.#info, Uint8Array.of(this.#blocks.length + 1)));
+  }
+}
+
+/** Keys of ENCRYPTED and HIP_MAC, for what we send and what we receive. */
 export interface AssociationKeys {
   readonly encryptOut: Uint8Array;
   readonly macOut: Uint8Array;
   readonly encryptIn: Uint8Array;
   readonly macIn: Uint8Array;
 }
+
+/** The first four keys of an association: those of the greater HIT's host come first (RFC 7401 6.5). */
 export function associationKeys(
-  _keymat: Keymat,
-  _cipher: HipCipher,
-  _rhash: Rhash,
-  _localHit: Hit,
-  _peerHit: Hit,
+  keymat: Keymat,
+  cipher: HipCipher,
+  rhash: Rhash,
+  localHit: Hit,
+  peerHit: Hit,
 ): AssociationKeys {
-  throw new Error("not written yet");
+  const pair = () => ({
+    encrypt: keymat.draw(hipCipherKeyLength(cipher) ?? 0),
+    mac: keymat.draw(rhashLength(rhash)),
+  });
+  const [out, inward] = inOrder(localHit, peerHit, pair);
+  return { encryptOut: out.encrypt, macOut: out.mac, encryptIn: inward.encrypt, macIn: inward.mac };
 }
+
+/** Keys of one direction of ESP. */
 export interface EspKey {
+  /** For AES-GCM followed by four bytes of salt (RFC 4106 8.1). */
   readonly encryptionKey: Uint8Array;
   readonly integrityKey: Uint8Array;
 }
+
 export interface EspKeys {
   readonly outbound: EspKey;
   readonly inbound: EspKey;
 }
-export function espKeys(_keymat: Keymat, _suite: EspSuiteId, _localHit: Hit, _peerHit: Hit): EspKeys {
-  throw new Error("not written yet");
+
+/** The next ESP keys, in the same order (RFC 7402 7). `espKeyBytes` says how much they take. */
+export function espKeys(keymat: Keymat, suite: EspSuiteId, localHit: Hit, peerHit: Hit): EspKeys {
+  const spec = espSuite(suite);
+  const pair = () => ({
+    encryptionKey: keymat.draw(spec?.encryptionKeyLength ?? 0),
+    integrityKey: keymat.draw(spec?.integrityKeyLength ?? 0),
+  });
+  const [outbound, inbound] = inOrder(localHit, peerHit, pair);
+  return { outbound, inbound };
+}
+
+/** Bytes of KEYMAT that the keys of both directions take. */
+export function espKeyBytes(suite: EspSuiteId): number {
+  const spec = espSuite(suite);
+  return 2 * ((spec?.encryptionKeyLength ?? 0) + (spec?.integrityKeyLength ?? 0));
+}
+
+/** Draws for the host with the greater HIT, then for the other; gives ours, then the peer's. */
+function inOrder<T>(localHit: Hit, peerHit: Hit, draw: () => T): readonly [T, T] {
+  const greater = draw();
+  const lesser = draw();
+  return localHit > peerHit ? [greater, lesser] : [lesser, greater];
 }

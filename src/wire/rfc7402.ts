@@ -2,7 +2,7 @@
 import { list, u16, u32 } from "./field.ts";
 import { parameter } from "./parameter.ts";
 
-/** `keymatIndex` counts bytes. Several ESP_INFO may stand in one UPDATE of a multihomed host (RFC 8047 4.4). */
+/** `keymatIndex` counts bytes. Several ESP_INFO may stand in one UPDATE of a multihomed host (RFC 8047 4.2.4). */
 export const ESP_INFO = parameter({
   type: 65,
   name: "ESP_INFO",

@@ -1,0 +1,60 @@
+/** The little of DER (X.690) that MODP public keys need: OpenSSL takes and gives them in no raw form. */
+import { concat } from "../core/bytes.ts";
+
+const INTEGER = 0x02;
+const BIT_STRING = 0x03;
+const SEQUENCE = 0x30;
+
+export interface Element {
+  readonly contents: Uint8Array;
+  /** With tag and length. */
+  readonly whole: Uint8Array;
+}
+
+/** The elements that follow each other in `der`. Only for output of OpenSSL: it is well-formed. */
+export function elements(der: Uint8Array): readonly Element[] {
+  const found: Element[] = [];
+  let at = 0;
+  while (at + 2 <= der.length) {
+    const first = der[at + 1] as number;
+    const lengthBytes = first < 0x80 ? 0 : first & 0x7f;
+    const start = at + 2 + lengthBytes;
+    let length = lengthBytes === 0 ? first : 0;
+    for (const byte of der.subarray(at + 2, start)) length = length * 256 + byte;
+    found.push({ contents: der.subarray(start, start + length), whole: der.subarray(at, start + length) });
+    at = start + length;
+  }
+  return found;
+}
+
+/** The elements inside the first element of `der`. */
+export function children(der: Uint8Array): readonly Element[] {
+  return elements(elements(der)[0]?.contents ?? der);
+}
+
+export function sequence(...parts: readonly Uint8Array[]): Uint8Array {
+  return element(SEQUENCE, concat(...parts));
+}
+
+export function bitString(bytes: Uint8Array): Uint8Array {
+  return element(BIT_STRING, concat(Uint8Array.of(0), bytes));
+}
+
+/** An unsigned big-endian number. */
+export function integer(bytes: Uint8Array): Uint8Array {
+  const value = withoutLeadingZeros(bytes);
+  return element(INTEGER, (value[0] ?? 0) < 0x80 ? value : concat(Uint8Array.of(0), value));
+}
+
+/** Keeps one byte of zero. */
+export function withoutLeadingZeros(bytes: Uint8Array): Uint8Array {
+  const first = bytes.findIndex((byte) => byte !== 0);
+  return bytes.subarray(first < 0 ? bytes.length - 1 : first);
+}
+
+function element(tag: number, contents: Uint8Array): Uint8Array {
+  const { length } = contents;
+  const head =
+    length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff];
+  return concat(Uint8Array.of(tag, ...head), contents);
+}
