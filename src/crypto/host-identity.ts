@@ -4,7 +4,7 @@ import { concat, equal, fromHex } from "../core/bytes.ts";
 import { Reader, Writer } from "../core/cursor.ts";
 import { err, ok, type Result } from "../core/types.ts";
 import { type Curve, ecPoint, ecPublicKey, ed25519PublicKey, ed25519Raw, P256, P384 } from "./keyobject.ts";
-import { base64url, fromBase64url } from "./plain.ts";
+import { fromBase64, toBase64url } from "./plain.ts";
 import { HI_ALGORITHM } from "./suites.ts";
 
 /** A public key that was checked, and what its signatures are like. Stays inside this layer. */
@@ -66,11 +66,11 @@ export function decodeHostIdentity(algorithm: number, hostIdentity: Uint8Array):
 /** RFC 3110 2: exponent length (1 byte, or 0 and 2 bytes), exponent, modulus; no leading zeros. */
 function encodeRsa(key: KeyObject): Uint8Array {
   const { n = "", e = "" } = key.export({ format: "jwk" });
-  const exponent = fromBase64url(e);
+  const exponent = fromBase64(e);
   const writer = new Writer();
   if (exponent.length > 255) writer.u8(0).u16(exponent.length);
   else writer.u8(exponent.length);
-  return writer.bytes(exponent).bytes(fromBase64url(n)).done();
+  return writer.bytes(exponent).bytes(fromBase64(n)).done();
 }
 
 function decodeRsa(hostIdentity: Uint8Array): Result<HostKey, string> {
@@ -86,7 +86,7 @@ function decodeRsa(hostIdentity: Uint8Array): Result<HostKey, string> {
   if (modulus[0] === 0 || bits < MIN_RSA_BITS || bits > MAX_RSA_BITS || !isOdd(modulus)) {
     return err(`RSA: the modulus must be odd and have ${MIN_RSA_BITS} to ${MAX_RSA_BITS} bits`);
   }
-  const jwk = { kty: "RSA", n: base64url(modulus), e: base64url(exponent) };
+  const jwk = { kty: "RSA", n: toBase64url(modulus), e: toBase64url(exponent) };
   try {
     const key = createPublicKey({ key: jwk, format: "jwk" });
     return ok({ key, digest: "sha256", signatureBytes: modulus.length });

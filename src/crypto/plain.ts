@@ -8,10 +8,19 @@ export function plain(buffer: Uint8Array): Uint8Array {
   return new Uint8Array(buffer);
 }
 
-export function base64url(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64url");
+export function toBase64(bytes: Uint8Array): string {
+  return viewOf(bytes).toString("base64");
 }
 
-export function fromBase64url(text: string): Uint8Array {
-  return plain(Buffer.from(text, "base64url"));
+/** Also reads base64url; skips what is neither. */
+export function fromBase64(text: string): Uint8Array {
+  return plain(Buffer.from(text, "base64"));
+}
+
+export function toBase64url(bytes: Uint8Array): string {
+  return viewOf(bytes).toString("base64url");
+}
+
+function viewOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

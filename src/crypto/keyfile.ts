@@ -1,0 +1,99 @@
+/**
+ * Keys as text. Private: PKCS#8 PEM (what the daemon stores) and OpenSSH's own form. Public: the HIP resource record
+ * of RFC 8005 6. No error text holds anything of a key.
+ */
+import sshpk from "sshpk";
+import { concat, equal, fromHex, toHex } from "../core/bytes.ts";
+import { err, type Result } from "../core/types.ts";
+import { Identity, PublicIdentity } from "./identity.ts";
+import { fromBase64, toBase64 } from "./plain.ts";
+import { HI_ALGORITHM } from "./suites.ts";
+
+export type KeyFormat = "pkcs8" | "openssh";
+
+/** No key file is longer; anything longer is not read. */
+const MAX_KEY_TEXT = 65_536;
+
+/** Any unencrypted PEM (PKCS#8, PKCS#1, SEC 1) or OpenSSH private key of a kind that can be an identity. */
+export function readPrivateKey(text: string): Result<Identity, string> {
+  if (text.length > MAX_KEY_TEXT) return err(`longer than ${MAX_KEY_TEXT} characters: not a key file`);
+  const label = /-----BEGIN ([A-Z0-9 ]{1,40})-----/.exec(text)?.[1];
+  if (label === undefined) return err("no PEM header like -----BEGIN PRIVATE KEY-----");
+  if (label.includes("PUBLIC")) return err("a public key; a private key is needed");
+  if (label.includes("CERTIFICATE")) return err("a certificate; a private key is needed");
+  if (label === "ENCRYPTED PRIVATE KEY" || text.includes("Proc-Type: 4,ENCRYPTED")) {
+    return err("encrypted with a passphrase: decrypt it first (openssl pkey)");
+  }
+  if (label === "OPENSSH PRIVATE KEY") return readOpenSsh(text);
+  return Identity.fromPrivateKey(text);
+}
+
+function readOpenSsh(text: string): Result<Identity, string> {
+  try {
+    const key = sshpk.parsePrivateKey(text, "ssh");
+    return Identity.fromPrivateKey(key.toString("pkcs8"));
+  } catch (error) {
+    if (error instanceof Error && error.name === "KeyEncryptedError") {
+      return err("encrypted with a passphrase: decrypt it first (ssh-keygen -p)");
+    }
+    return err("not a readable OpenSSH private key");
+  }
+}
+
+/** The private key as text, unencrypted. */
+export function writePrivateKey(identity: Identity, format: KeyFormat): string {
+  const pem = identity.toPkcs8Pem();
+  if (format === "pkcs8") return pem;
+  return sshpk.parsePrivateKey(pem, "pem").toString("ssh");
+}
+
+/** PK algorithms of a HIP record: those of IPSECKEY (RFC 8005 9, RFC 9373). */
+const RECORD_ALGORITHM: Readonly<Record<number, number>> = {
+  [HI_ALGORITHM.RSA]: 2,
+  [HI_ALGORITHM.ECDSA]: 3,
+  [HI_ALGORITHM.EDDSA]: 4,
+};
+
+/** What stands before the record's key in the Host Identity field: nothing for RSA, else the curve's label. */
+const RECORD_FORMS: readonly {
+  readonly algorithm: number;
+  readonly prefix: Uint8Array;
+  readonly keyBytes?: number;
+}[] = [
+  { algorithm: HI_ALGORITHM.RSA, prefix: new Uint8Array(0) },
+  { algorithm: HI_ALGORITHM.ECDSA, prefix: fromHex("0001"), keyBytes: 64 },
+  { algorithm: HI_ALGORITHM.ECDSA, prefix: fromHex("0002"), keyBytes: 96 },
+  { algorithm: HI_ALGORITHM.EDDSA, prefix: fromHex("00010000"), keyBytes: 32 },
+];
+
+/** `IN HIP ( 2 200100… AwEAA… )`: the record for DNS, and the text to hand an identity to others. */
+export function writeHipRecord(identity: PublicIdentity): string {
+  const { algorithm, hostIdentity, hit } = identity;
+  const form = RECORD_FORMS.find(
+    (row) => row.algorithm === algorithm && equal(hostIdentity.subarray(0, row.prefix.length), row.prefix),
+  );
+  const key = hostIdentity.subarray(form?.prefix.length ?? 0);
+  return `IN HIP ( ${RECORD_ALGORITHM[algorithm]} ${hit.toUpperCase()} ${toBase64(key)} )`;
+}
+
+/** Reads what `writeHipRecord` writes, also with an owner name before and rendezvous servers behind. */
+export function readHipRecord(text: string): Result<PublicIdentity, string> {
+  if (text.length > MAX_KEY_TEXT) return err(`longer than ${MAX_KEY_TEXT} characters: not a HIP record`);
+  const match = /\bHIP\s*\(?\s*([0-9]{1,3})\s+([0-9A-Fa-f]{32})\s+([A-Za-z0-9+/]+={0,2})(?=[\s)]|$)/.exec(
+    text,
+  );
+  if (match === null) return err("not a HIP record like: IN HIP ( 2 <HIT in hex> <key in base64> )");
+  const [, number, hitHex = "", keyText = ""] = match;
+  const key = fromBase64(keyText);
+  const form = RECORD_FORMS.find(
+    (row) =>
+      RECORD_ALGORITHM[row.algorithm] === Number(number) && (row.keyBytes ?? key.length) === key.length,
+  );
+  if (form === undefined)
+    return err(`PK algorithm ${number} with a key of ${key.length} bytes is not supported`);
+  const identity = PublicIdentity.from(form.algorithm, concat(form.prefix, key));
+  if (identity.ok && identity.value.hit !== hitHex.toLowerCase()) {
+    return err(`the HIT ${toHex(fromHex(hitHex))} is not that of the key, which is ${identity.value.hit}`);
+  }
+  return identity;
+}
