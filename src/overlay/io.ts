@@ -24,7 +24,7 @@ export type OverlayInput =
   | {
       readonly type: "request";
       readonly id: RequestId;
-      readonly request: ControlRequest;
+      readonly request: Exclude<ControlRequest, { type: "events" }>;
       readonly counts: Counts | undefined;
     }
   /** Nobody waits for answers any more. */

@@ -91,7 +91,10 @@ export class Meter {
     readonly requestsWaiting: number;
     readonly overflows: Readonly<Record<string, number>>;
   }): Metrics {
-    const associationsByState = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<StateName, number>;
+    const associationsByState = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<
+      StateName,
+      number
+    >;
     for (const state of around.states) associationsByState[state]++;
     return {
       associationsByState,
@@ -127,7 +130,8 @@ export function flatCounters(metrics: Metrics): Readonly<Record<string, number>>
   flat["exchanges_failed_initiator_total"] = metrics.exchangesFailed.initiator;
   flat["exchanges_failed_responder_total"] = metrics.exchangesFailed.responder;
   for (const [reason, n] of Object.entries(metrics.drops)) flat[`hip_drop_${reason}_total`] = n;
-  for (const [name, n] of Object.entries(metrics.events)) flat[`event_${name.replaceAll("-", "_")}_total`] = n;
+  for (const [name, n] of Object.entries(metrics.events))
+    flat[`event_${name.replaceAll("-", "_")}_total`] = n;
   for (const [table, n] of Object.entries(metrics.overflows)) flat[`overflow_${table}_total`] = n;
   flat["puzzle_difficulty"] = metrics.puzzleDifficulty;
   flat["jobs_in_flight"] = metrics.jobsInFlight;

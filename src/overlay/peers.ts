@@ -79,19 +79,17 @@ export class PeerTable implements PeerBook {
     return peer.config.localHit ?? this.#defaultIdentity;
   }
 
-  /** Adds a peer that `checkPeers` has found good together with all others. */
-  add(config: PeerConfig, lsi: Lsi | undefined): Peer {
+  /** Adds a peer that `checkPeers` has found good together with all others. It has no HIT until `bind`. */
+  add(config: PeerConfig): Peer {
     const peer: Peer = {
       config,
-      hit: config.hit,
-      lsi,
+      hit: undefined,
+      lsi: undefined,
       via: "demand",
       lastError: undefined,
       policy: undefined,
     };
     this.#byName.set(config.name, peer);
-    if (peer.hit !== undefined) this.#byHit.set(peer.hit, peer);
-    this.#refresh(peer);
     return peer;
   }
 
@@ -106,7 +104,7 @@ export class PeerTable implements PeerBook {
     this.#refresh(peer);
   }
 
-  /** Gives an opportunistic peer the HIT that it turned out to have. */
+  /** Gives a peer its HIT: the configured one, or the one that it turned out to have. */
   bind(peer: Peer, hit: Hit, lsi: Lsi): void {
     if (peer.hit !== undefined) this.#byHit.delete(peer.hit);
     peer.hit = hit;

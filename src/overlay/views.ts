@@ -4,14 +4,7 @@ import { endpointText, type Hit, type Instant, type Path } from "../core/types.t
 import { DH_GROUP, espSuite, HIP_CIPHER_ID } from "../crypto/suites.ts";
 import type { AssociationView } from "../hip/io.ts";
 import type { OverlayConfig } from "./config.ts";
-import type {
-  AssociationDetails,
-  IdentityView,
-  PathView,
-  PeerView,
-  SelfView,
-  Traffic,
-} from "./control.ts";
+import type { AssociationDetails, IdentityView, PathView, PeerView, SelfView, Traffic } from "./control.ts";
 import type { Peer, PeerTable } from "./peers.ts";
 
 /** A moment in both clocks: turns other instants into times. */

@@ -1,0 +1,282 @@
+/** What operators change while the overlay runs: peers, identities, the whole configuration. All or nothing. */
+import { BoundedMap } from "../core/bounded.ts";
+import { canonicalIp, formatHit, parseHit } from "../core/ip.ts";
+import { type Endpoint, err, type Hit, ok, type Result } from "../core/types.ts";
+import { configDifference, type OverlayConfig, type PeerConfig } from "./config.ts";
+import type { ControlReply, NewPeer, RequestId } from "./control.ts";
+import { findPeer } from "./names.ts";
+import { type Overlay, roomFor } from "./overlay.ts";
+import { checkPeers, type Peer, type Refusal } from "./peers.ts";
+
+/** Changes to peers.d that wait for the disk at once. */
+export const MAX_PERSISTING = 64;
+
+/** Undefined: the answer comes later. */
+export type Answer = Result<ControlReply, Refusal> | undefined;
+
+interface Persisting {
+  readonly id: RequestId;
+  readonly what: "add" | "remove";
+  readonly peer: PeerConfig;
+}
+
+export class Changes {
+  readonly #overlay: Overlay;
+  readonly #persisting = new BoundedMap<number, Persisting>("persisting_peers", MAX_PERSISTING, "refuse");
+  #tokens = 0;
+
+  constructor(overlay: Overlay) {
+    this.#overlay = overlay;
+  }
+
+  overflows(): Readonly<Record<string, number>> {
+    return { [this.#persisting.name]: this.#persisting.overflows };
+  }
+
+  /** `show` makes the answer from the new peer. */
+  addPeer(id: RequestId, draft: NewPeer, keep: boolean): Answer {
+    const config = readDraft(draft);
+    if (!config.ok) return config;
+    const refused = this.#mayAdd(config.value);
+    if (refused !== undefined) return err(refused);
+    if (keep) return this.#persist(id, "add", { ...config.value, source: "peers.d" });
+    return this.#addNow(config.value);
+  }
+
+  removePeer(id: RequestId, peer: Peer, keep: boolean): Answer {
+    const { name, source, file } = peer.config;
+    if (keep && source === "config") {
+      return err({
+        code: "denied",
+        message: `peer "${name}" stands in ${file}; remove it there and reload`,
+      });
+    }
+    if (keep && source === "peers.d") return this.#persist(id, "remove", peer.config);
+    return this.#removeNow(name);
+  }
+
+  /** The runtime has written or deleted a file of peers.d, or could not. */
+  persisted(token: number, result: Result<string, string>): void {
+    const waiting = this.#persisting.get(token);
+    if (waiting === undefined) return;
+    this.#persisting.delete(token);
+    const { id, what, peer } = waiting;
+    const answer = this.#afterPersisting(what, peer, result);
+    this.#overlay.reply(id, answer.ok ? answer.value : { type: "error", ...answer.error });
+  }
+
+  /** Until the next restart or reload: the default identity, or the one that a peer is shown. */
+  useIdentity(text: string, peerText: string | undefined): Answer {
+    const overlay = this.#overlay;
+    const hit = parseHit(text);
+    if (!hit.ok) return err({ code: "invalid", message: hit.error });
+    const { identities } = overlay.config;
+    if (!identities.some((identity) => identity.hit === hit.value)) {
+      const known = identities.map((identity) => formatHit(identity.hit)).join(", ");
+      return err({
+        code: "not_found",
+        message: `${formatHit(hit.value)} is not an identity of this host; it has ${known}`,
+      });
+    }
+    if (peerText === undefined) {
+      this.#setIdentities({ ...overlay.config, defaultIdentity: hit.value });
+      return undefined;
+    }
+    const peer = findPeer(peerText, overlay.peers, overlay.lsis);
+    if (!peer.ok) return peer;
+    const config = { ...peer.value.config, localHit: hit.value };
+    overlay.changePeer(peer.value, config, hit.value);
+    overlay.event("peer-changed", peer.value.hit, { name: config.name });
+    return undefined;
+  }
+
+  configure(config: OverlayConfig): Answer {
+    const overlay = this.#overlay;
+    const inUse = [...overlay.peers.all()].map((peer) => peer.config);
+    const fromFiles = inUse.filter(({ source }) => source !== "runtime");
+    const change = configDifference(overlay.config, config, fromFiles);
+    const refused = this.#mayConfigure(config, change.needsRestart);
+    if (refused !== undefined) return err(refused);
+    const { added, removed, changed } = change.peers;
+
+    for (const { name } of removed) this.#forget(name);
+    for (const { name } of this.#displaced(config)) this.#forget(name);
+    for (const { before, after } of changed) if (before.hit !== after.hit) this.#forget(before.name);
+    if (change.identities || change.defaultIdentity || change.host) this.#setIdentities(config);
+    overlay.setConfig(config);
+    for (const { before, after } of changed) {
+      const peer = overlay.peers.named(after.name);
+      if (before.hit !== after.hit || peer === undefined) overlay.addPeer(after);
+      else overlay.changePeer(peer, after, after.localHit ?? config.defaultIdentity);
+      overlay.event("peer-changed", after.hit, { name: after.name });
+    }
+    for (const peer of added) {
+      overlay.addPeer(peer);
+      overlay.event("peer-added", peer.hit, { name: peer.name, source: peer.source });
+    }
+    // Only where they stand may have changed.
+    for (const after of config.peers) {
+      const peer = overlay.peers.named(after.name);
+      if (peer !== undefined && peer.config !== after) overlay.peers.update(peer, after);
+    }
+    const changes = {
+      added: added.map(({ name }) => name),
+      removed: removed.map(({ name }) => name),
+      changed: changed.map(({ after }) => after.name),
+      host: change.host,
+      identities: change.identities || change.defaultIdentity,
+    };
+    overlay.event("config-applied", undefined, {
+      added: added.length,
+      removed: removed.length,
+      changed: changed.length,
+    });
+    return ok({ type: "configured", changes });
+  }
+
+  #mayAdd(config: PeerConfig): Refusal | undefined {
+    const { peers, lsis, config: whole } = this.#overlay;
+    const own = whole.identities.map(({ hit }) => hit);
+    const others = [...peers.all()].map((peer) => ({ ...peer.config, hit: peer.hit }));
+    const checked = checkPeers(
+      [...others.filter(({ hit }) => hit !== undefined), config],
+      own,
+      whole.host.opportunistic,
+    );
+    if (!checked.ok) return checked.error;
+    if (peers.named(config.name) !== undefined) {
+      return {
+        code: "exists",
+        message: `there is a peer named "${config.name}" already; choose another name`,
+      };
+    }
+    const room = roomFor([config], lsis);
+    return room === undefined ? undefined : { code: "failed", message: room };
+  }
+
+  #addNow(config: PeerConfig): Result<ControlReply, Refusal> {
+    // The world may have changed while the file was written.
+    const refused = this.#mayAdd(config);
+    if (refused !== undefined) return err(refused);
+    this.#overlay.addPeer(config);
+    this.#overlay.event("peer-added", config.hit, { name: config.name, source: config.source });
+    return ok({ type: "peer", peer: this.#overlay.peerView(config.name) });
+  }
+
+  #removeNow(name: string): Result<ControlReply, Refusal> {
+    this.#forget(name);
+    return ok({ type: "removed", name });
+  }
+
+  #forget(name: string): void {
+    const peer = this.#overlay.peers.named(name);
+    if (peer === undefined) return;
+    const { hit } = peer;
+    this.#overlay.removePeer(peer);
+    this.#overlay.event("peer-removed", hit, { name });
+  }
+
+  #persist(id: RequestId, what: "add" | "remove", peer: PeerConfig): Answer {
+    const token = ++this.#tokens;
+    if (!this.#persisting.set(token, { id, what, peer })) {
+      return err({ code: "failed", message: `${MAX_PERSISTING} changes wait for the disk; try again later` });
+    }
+    this.#overlay.emit({ type: what === "add" ? "persist-peer" : "unpersist-peer", token, peer });
+    return undefined;
+  }
+
+  #afterPersisting(
+    what: "add" | "remove",
+    peer: PeerConfig,
+    result: Result<string, string>,
+  ): Result<ControlReply, Refusal> {
+    if (!result.ok) {
+      const done = what === "add" ? "added" : "removed";
+      return err({ code: "failed", message: `peer "${peer.name}" was not ${done}: ${result.error}` });
+    }
+    return what === "add" ? this.#addNow({ ...peer, file: result.value }) : this.#removeNow(peer.name);
+  }
+
+  #mayConfigure(config: OverlayConfig, needsRestart: readonly string[]): Refusal | undefined {
+    if (needsRestart.length > 0) {
+      const names = needsRestart.join(" and ");
+      return { code: "invalid", message: `${names} cannot change while hipd runs; restart it` };
+    }
+    const own = config.identities.map(({ hit }) => hit);
+    if (!own.includes(config.defaultIdentity)) {
+      const hit = formatHit(config.defaultIdentity);
+      return { code: "invalid", message: `the default identity ${hit} is not among the host's identities` };
+    }
+    const displaced = new Set(this.#displaced(config));
+    const runtime = [...this.#overlay.peers.all()]
+      .map((peer) => peer.config)
+      .filter((peer) => peer.source === "runtime" && !displaced.has(peer));
+    const checked = checkPeers([...config.peers, ...runtime], own, config.host.opportunistic);
+    if (!checked.ok) return checked.error;
+    const room = roomFor(config.peers, this.#overlay.lsis);
+    return room === undefined ? undefined : { code: "failed", message: room };
+  }
+
+  /** Peers added at run time whose name or HIT a file gives to a peer now: the file wins. */
+  #displaced(config: OverlayConfig): readonly PeerConfig[] {
+    const names = new Set(config.peers.map(({ name }) => name));
+    const hits = new Set(config.peers.map(({ hit }) => hit));
+    return [...this.#overlay.peers.all()]
+      .filter((peer) => peer.config.source === "runtime")
+      .filter((peer) => names.has(peer.config.name) || (peer.hit !== undefined && hits.has(peer.hit)))
+      .map((peer) => peer.config);
+  }
+
+  /** New identities, another default or other settings of the protocol. Peers that see another identity begin anew. */
+  #setIdentities(config: OverlayConfig): void {
+    const overlay = this.#overlay;
+    const { peers } = overlay;
+    const own = config.identities.map(({ hit }) => hit);
+    const before = peers.defaultIdentity;
+    const moved = [...peers.all()].filter(
+      (peer) => peer.config.localHit === undefined && before !== config.defaultIdentity,
+    );
+    for (const { hit } of moved) if (hit !== undefined) overlay.run({ type: "forget", peer: hit });
+    peers.configure(own, config.defaultIdentity, config.host.opportunistic);
+    overlay.setConfig(config);
+    overlay.carry(overlay.host.configure(config.host, config.identities, overlay.now));
+    overlay.emit({ type: "identities", all: own, preferred: config.defaultIdentity });
+    if (before !== config.defaultIdentity) {
+      overlay.event("identity-default", undefined, { hit: formatHit(config.defaultIdentity) });
+    }
+  }
+}
+
+/** Turns what somebody typed into a peer, or says what is wrong with it. */
+function readDraft(draft: NewPeer): Result<PeerConfig, Refusal> {
+  const invalid = (message: string) =>
+    err<Refusal>({ code: "invalid", message: `peer "${draft.name}": ${message}` });
+  const hit = readHit(draft.hit);
+  if (!hit.ok) return invalid(hit.error);
+  const localHit = readHit(draft.identity);
+  if (!localHit.ok) return invalid(localHit.error);
+  const locators: Endpoint[] = [];
+  for (const { address, port } of draft.locators) {
+    const canonical = canonicalIp(address);
+    if (canonical === undefined) return invalid(`locator "${address}" is not an IP address`);
+    if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+      return invalid(`locator "${address}": port ${port} is not between 0 and 65535`);
+    }
+    if (draft.carrier === "udp" && port === 0) return invalid(`locator "${address}" needs a UDP port`);
+    locators.push({ address: canonical, port: draft.carrier === "none" ? 0 : port });
+  }
+  return ok({
+    name: draft.name,
+    hit: hit.value,
+    localHit: localHit.value,
+    carrier: draft.carrier,
+    locators,
+    inboundFamily: draft.inboundFamily,
+    source: "runtime",
+    file: "",
+  });
+}
+
+function readHit(text: string | undefined): Result<Hit | undefined, string> {
+  return text === undefined ? ok(undefined) : parseHit(text);
+}

@@ -1,0 +1,437 @@
+/** What surrounds the protocol: peers, names, LSIs, policy, requests and metrics around one `Host`. Pure: eats inputs, returns outputs. */
+
+import { formatHit } from "../core/ip.ts";
+import type { Random } from "../core/random.ts";
+import {
+  after,
+  type Deadline,
+  earliest,
+  err,
+  type Hit,
+  type Instant,
+  type Lsi,
+  NULL_HIT,
+  ok,
+  type Result,
+  type Spi,
+  unreachable,
+} from "../core/types.ts";
+import { Host } from "../hip/host.ts";
+import type { AssociationView, HostEvent, HostInput, HostOutput, StateName } from "../hip/io.ts";
+import type { OverlayConfig, PeerConfig } from "./config.ts";
+import type { ControlReply, Facts, PeerView, RequestId } from "./control.ts";
+import type { OverlayInput, OverlayOutput } from "./io.ts";
+import { LsiMap } from "./lsi.ts";
+import { Meter, type Metrics } from "./metrics.ts";
+import { checkPeers, type Peer, PeerTable } from "./peers.ts";
+import { mayConnect } from "./policy.ts";
+import { Requests } from "./requests.ts";
+import { parseState } from "./state.ts";
+import { isoTime } from "./views.ts";
+import { WaitingRequests } from "./waiting.ts";
+
+/** What the overlay needs of the protocol; tests put something smaller in its place. */
+export type Protocol = Pick<
+  Host,
+  "handle" | "deadline" | "configure" | "association" | "associations" | "gauges"
+>;
+
+export interface OverlayOptions {
+  readonly config: OverlayConfig;
+  readonly facts: Facts;
+  /** What an earlier run gave with "save", parsed; anything else is ignored. */
+  readonly saved: unknown;
+  readonly random: Random;
+  readonly makeProtocol?: (config: OverlayConfig, peers: PeerTable, random: Random) => Protocol;
+}
+
+/** The saved state is written at most this often, in milliseconds. */
+const SAVE_INTERVAL = 1000;
+
+/** States in which an association still has something to say. */
+const LIVELY: ReadonlySet<StateName> = new Set<StateName>([
+  "I1-SENT",
+  "I2-SENT",
+  "R2-SENT",
+  "ESTABLISHED",
+  "CLOSING",
+]);
+
+/** Events that say why a peer cannot be reached. */
+const ERROR_EVENTS: ReadonlySet<string> = new Set([
+  "association-failed",
+  "exchange-refused",
+  "authentication-failed",
+]);
+
+export class Overlay {
+  readonly facts: Facts;
+  readonly peers: PeerTable;
+  readonly lsis: LsiMap;
+  readonly host: Protocol;
+  readonly waiting: WaitingRequests;
+  readonly meter = new Meter();
+  readonly #requests: Requests;
+  #config: OverlayConfig;
+  #out: OverlayOutput[] = [];
+  #now: Instant = 0 as Instant;
+  #wall = 0;
+  #events = 0;
+  #addresses: readonly string[] = [];
+  #saveAt: Instant | undefined;
+  #lastSave = Number.NEGATIVE_INFINITY;
+  #startedAt: number | undefined;
+  #discovered: ReadonlyMap<string, string>;
+
+  /** Fails, with a message for the operator, when the configuration contradicts itself. */
+  static create(options: OverlayOptions): Result<Overlay, string> {
+    const { config } = options;
+    const own = config.identities.map(({ hit }) => hit);
+    if (!own.includes(config.defaultIdentity)) {
+      return err(
+        `the default identity ${formatHit(config.defaultIdentity)} is not among the host's identities`,
+      );
+    }
+    const checked = checkPeers(config.peers, own, config.host.opportunistic);
+    if (!checked.ok) return err(checked.error.message);
+    const saved = parseState(options.saved);
+    const lsis =
+      saved === undefined
+        ? LsiMap.create(config.lsiPrefix, config.defaultIdentity)
+        : LsiMap.load(config.lsiPrefix, config.defaultIdentity, saved);
+    if (!lsis.ok) return lsis;
+    const room = roomFor(config.peers, lsis.value);
+    if (room !== undefined) return err(room);
+    return ok(new Overlay(options, lsis.value, new Map(saved?.discovered ?? [])));
+  }
+
+  private constructor(options: OverlayOptions, lsis: LsiMap, discovered: ReadonlyMap<string, string>) {
+    const { config, random } = options;
+    this.#config = config;
+    this.facts = options.facts;
+    this.lsis = lsis;
+    this.#discovered = discovered;
+    this.peers = new PeerTable(
+      config.identities.map(({ hit }) => hit),
+      config.defaultIdentity,
+      config.host.opportunistic,
+      (peer, hit) => this.#bind(peer, hit),
+    );
+    const makeProtocol =
+      options.makeProtocol ?? ((): Protocol => new Host(config.host, config.identities, this.peers, random));
+    this.host = makeProtocol(config, this.peers, random);
+    this.waiting = new WaitingRequests({
+      reply: (id, reply, last) => this.reply(id, reply, last),
+      echo: (peer, sequence, bytes) => {
+        if (peer.hit === undefined) return;
+        this.emit({ type: "ping", localHit: this.peers.localHit(peer), peer: peer.hit, sequence, bytes });
+      },
+      details: (peer) => this.#requests.details(peer),
+    });
+    this.#requests = new Requests(this);
+  }
+
+  get config(): OverlayConfig {
+    return this.#config;
+  }
+
+  /** The host's own LSI: the address of the TUN interface. */
+  get ownLsi(): Lsi {
+    return this.lsis.own;
+  }
+
+  get now(): Instant {
+    return this.#now;
+  }
+
+  get wall(): number {
+    return this.#wall;
+  }
+
+  /** Wall-clock time of the start, in milliseconds since 1970. */
+  get startedAt(): number {
+    return this.#wall - (this.#now - (this.#startedAt ?? this.#now));
+  }
+
+  get addresses(): readonly string[] {
+    return this.#addresses;
+  }
+
+  /** Whether an association still has something to say: after "shutdown" the time to wait for it. */
+  get closing(): boolean {
+    return this.host.associations().some(({ state }) => LIVELY.has(state));
+  }
+
+  /** `now` never decreases; `wall` is milliseconds since 1970 and may jump. The outputs are to be carried out in order. */
+  handle(input: OverlayInput, now: Instant, wall: number): readonly OverlayOutput[] {
+    this.#now = now;
+    this.#wall = wall;
+    this.#dispatch(input);
+    this.#saveWhenDue();
+    const out = this.#out;
+    this.#out = [];
+    return out;
+  }
+
+  deadline(): Deadline | undefined {
+    const save = this.#saveAt === undefined ? undefined : { at: this.#saveAt, why: "save state" };
+    return earliest(this.host.deadline(), this.waiting.deadline(), save);
+  }
+
+  metrics(): Metrics {
+    return this.meter.snapshot({
+      states: this.host.associations().map(({ state }) => state),
+      gauges: this.host.gauges(),
+      peers: this.peers.size,
+      lsiEntries: this.lsis.size,
+      requestsWaiting: this.waiting.size,
+      overflows: { ...this.waiting.overflows(), ...this.#requests.overflows() },
+    });
+  }
+
+  #dispatch(input: OverlayInput): void {
+    switch (input.type) {
+      case "start":
+        this.#start();
+        break;
+      case "datagram":
+      case "job-done":
+      case "unknown-spi":
+      case "esp":
+        this.run(input);
+        break;
+      case "timeout":
+        this.run(input);
+        this.waiting.tick(this.#now);
+        break;
+      case "moved":
+        this.run({ type: "esp", spi: input.spi, event: "moved" });
+        break;
+      case "miss":
+        this.#miss(input.peer);
+        break;
+      case "echo-reply":
+        this.waiting.echoReply(input.peer, input.sequence, input.rttMicros);
+        break;
+      case "addresses":
+        this.#addresses = input.local;
+        return;
+      case "request":
+        this.#requests.handle(input.id, input.request, input.counts);
+        break;
+      case "cancel":
+        this.waiting.cancel(input.id);
+        break;
+      case "persisted":
+        this.#requests.persisted(input.token, input.result);
+        break;
+      case "shutdown":
+        for (const { peer, state } of this.host.associations()) {
+          if (LIVELY.has(state)) this.run({ type: "close", peer });
+        }
+        return;
+      default:
+        unreachable(input);
+    }
+  }
+
+  /** Hands an input to the protocol and carries over what comes out. */
+  run(input: HostInput): void {
+    this.carry(this.host.handle(input, this.#now));
+  }
+
+  carry(outputs: readonly HostOutput[]): void {
+    for (const output of outputs) this.#fromHost(output);
+  }
+
+  emit(output: OverlayOutput): void {
+    this.#out.push(output);
+  }
+
+  reply(id: RequestId, reply: ControlReply, last = true): void {
+    this.emit({ type: "reply", id, reply, last });
+  }
+
+  /** Tells operators that something happened. */
+  event(name: string, hit: Hit | undefined, detail: Readonly<Record<string, string | number>>): void {
+    const shown = hit === undefined || hit === NULL_HIT ? undefined : hit;
+    this.meter.event(name);
+    this.emit({
+      type: "event",
+      event: {
+        number: ++this.#events,
+        time: isoTime(this.#wall),
+        name,
+        peer: (shown === undefined ? undefined : this.peers.byHit(shown)?.config.name) ?? null,
+        hit: shown === undefined ? null : formatHit(shown),
+        detail,
+      },
+    });
+  }
+
+  /** Whether local packets for the peer leave at once. */
+  usable(peer: Peer): boolean {
+    return typeof peer.via === "number";
+  }
+
+  /** Makes a peer known to the protocol, the data plane and the LSI map, which has room for it. */
+  addPeer(config: PeerConfig): void {
+    const peer = this.peers.add(config);
+    const hit = config.hit ?? (this.#discovered.get(config.name) as Hit | undefined);
+    if (hit !== undefined && this.peers.byHit(hit) === undefined) this.#bind(peer, hit);
+  }
+
+  /** Forgets a peer: association, SAs, alias and route. Its LSI stays reserved for it. */
+  removePeer(peer: Peer): void {
+    const { hit, lsi } = peer;
+    if (hit !== undefined) this.run({ type: "forget", peer: hit });
+    this.peers.remove(peer);
+    this.waiting.peerRemoved(peer);
+    if (hit === undefined) return;
+    this.emit({ type: "route", peer: hit, via: "unknown" });
+    if (lsi !== undefined) this.emit({ type: "alias", lsi, peer: undefined });
+  }
+
+  /** Other locators, carrier or identity of the same peer. What the association rests on makes it begin anew. */
+  changePeer(peer: Peer, config: PeerConfig, localHit: Hit): void {
+    const restart = peer.config.carrier !== config.carrier || this.peers.localHit(peer) !== localHit;
+    if (restart && peer.hit !== undefined) this.run({ type: "forget", peer: peer.hit });
+    this.peers.update(peer, config);
+    if (peer.hit !== undefined && !this.usable(peer)) this.#route(peer, "demand");
+  }
+
+  /** The present view of a peer that is in the table. */
+  peerView(name: string): PeerView {
+    return this.#requests.peerView(this.peers.named(name) as Peer);
+  }
+
+  setConfig(config: OverlayConfig): void {
+    this.#config = config;
+  }
+
+  association(peer: Peer): AssociationView | undefined {
+    return peer.hit === undefined ? undefined : this.host.association(peer.hit);
+  }
+
+  #start(): void {
+    this.#startedAt = this.#now;
+    for (const config of this.#config.peers) this.addPeer(config);
+    this.run({ type: "timeout" });
+  }
+
+  #miss(hit: Hit): void {
+    const verdict = mayConnect(this.peers, hit);
+    if (verdict.allow) {
+      this.run({ type: "connect", peer: hit });
+      return;
+    }
+    this.#drop(verdict.reason);
+    this.emit({ type: "route", peer: hit, via: verdict.reason === "peer_unknown" ? "unknown" : "reject" });
+  }
+
+  #drop(reason: string): void {
+    this.meter.drop(reason);
+    this.emit({ type: "drop", reason });
+  }
+
+  #fromHost(output: HostOutput): void {
+    switch (output.type) {
+      case "route": {
+        const peer = this.peers.byHit(output.peer);
+        // A peer that was removed gets no route any more.
+        if (peer !== undefined) this.#route(peer, output.via);
+        return;
+      }
+      case "event":
+        this.#hostEvent(output);
+        break;
+      case "drop":
+        this.#drop(output.reason);
+        break;
+      default:
+        this.emit(output);
+    }
+  }
+
+  #hostEvent(event: HostEvent): void {
+    this.event(event.name, event.peer, event.detail);
+    const peer = this.#peerOf(event.peer);
+    this.#measure(event);
+    if (peer === undefined || !ERROR_EVENTS.has(event.name)) return;
+    const text = errorText(event);
+    peer.lastError = { text, wall: this.#wall };
+    if (event.name === "association-failed") {
+      this.waiting.peerFailed(peer, `no association with "${peer.config.name}": ${text}`);
+    }
+  }
+
+  /** The NULL HIT means the opportunistic peer that somebody waits for. */
+  #peerOf(hit: Hit): Peer | undefined {
+    if (hit !== NULL_HIT) return this.peers.byHit(hit);
+    for (const peer of this.peers.all()) {
+      if (peer.hit === undefined && this.waiting.waitsFor(peer)) return peer;
+    }
+    return undefined;
+  }
+
+  #measure(event: HostEvent): void {
+    const association = this.host.association(event.peer);
+    const role = event.detail["role"] ?? association?.role;
+    const known = role === "responder" ? "responder" : "initiator";
+    if (event.name === "association-established") {
+      this.meter.exchangeCompleted(known, association?.exchangeMillis);
+    } else if (event.name === "association-failed") this.meter.exchangeFailed(known);
+  }
+
+  #route(peer: Peer, via: Spi | "demand" | "reject"): void {
+    // Nobody can be asked: the application shall know at once.
+    const effective = via === "demand" && peer.config.locators.length === 0 ? "reject" : via;
+    peer.via = effective;
+    this.emit({ type: "route", peer: peer.hit as Hit, via: effective });
+    if (typeof effective === "number") this.waiting.peerUsable(peer, this.#now);
+  }
+
+  /** Gives a peer its HIT and LSI and tells the data plane. */
+  #bind(peer: Peer, hit: Hit): boolean {
+    const lsi = this.lsis.assign(hit);
+    if (!lsi.ok) {
+      peer.lastError = { text: lsi.error, wall: this.#wall };
+      return false;
+    }
+    this.peers.bind(peer, hit, lsi.value);
+    if (peer.config.hit === undefined) this.lsis.dirty = true;
+    this.emit({ type: "alias", lsi: lsi.value, peer: hit });
+    this.#route(peer, "demand");
+    return true;
+  }
+
+  #saveWhenDue(): void {
+    if (!this.lsis.dirty) return;
+    const at = Math.max(this.#now, this.#lastSave + SAVE_INTERVAL);
+    if (at > this.#now) {
+      this.#saveAt = after(this.#now, at - this.#now);
+      return;
+    }
+    this.#saveAt = undefined;
+    this.#lastSave = this.#now;
+    const found: [string, string][] = [];
+    for (const { config, hit } of this.peers.all()) {
+      if (config.hit === undefined && hit !== undefined) found.push([config.name, hit]);
+    }
+    this.emit({ type: "save", state: { version: 1, ...this.lsis.saved(), discovered: found } });
+  }
+}
+
+/** Undefined when the map has room for all these peers, else what to tell the operator. */
+export function roomFor(peers: Iterable<PeerConfig>, lsis: LsiMap): string | undefined {
+  let fresh = 0;
+  for (const { hit } of peers) if (hit === undefined || lsis.lsi(hit) === undefined) fresh++;
+  if (lsis.size + fresh <= lsis.room) return undefined;
+  return `${fresh} peers need an LSI, but only ${lsis.room - lsis.size} of ${lsis.room} are free; choose a larger network.lsi_prefix`;
+}
+
+function errorText(event: HostEvent): string {
+  const { reason, ...rest } = event.detail;
+  const others = Object.entries(rest).map(([key, value]) => `${key} ${value}`);
+  return [reason ?? event.name, ...others].join(", ");
+}

@@ -1,0 +1,224 @@
+/** Answers what operators ask. */
+import { ok, type Result, unreachable } from "../core/types.ts";
+import { type Answer, Changes } from "./changes.ts";
+import type { AssociationDetails, ControlReply, ControlRequest, PeerView, RequestId } from "./control.ts";
+import type { Counts } from "./io.ts";
+import { flatCounters } from "./metrics.ts";
+import { findPeer } from "./names.ts";
+import type { Overlay } from "./overlay.ts";
+import type { Peer, Refusal } from "./peers.ts";
+import { mayConnect } from "./policy.ts";
+import {
+  associationDetails,
+  identityViews,
+  isoTime,
+  peerView,
+  selfView,
+  type TrafficByPeer,
+} from "./views.ts";
+import { MAX_WAITING, type PingPlan } from "./waiting.ts";
+
+/** The longest that a request may ask to wait, in milliseconds. */
+export const MAX_TIMEOUT = 10 * 60_000;
+/** Echo requests closer together than this would be a flood, in milliseconds. */
+export const MIN_PING_INTERVAL = 10;
+/** Payload bytes of the largest echo request. */
+export const MAX_PING_BYTES = 8_900;
+
+/** All requests but "events", whose subscribers the driver keeps. */
+export type OverlayRequest = Exclude<ControlRequest, { type: "events" }>;
+
+const NO_TRAFFIC: TrafficByPeer = new Map();
+
+export class Requests {
+  readonly #overlay: Overlay;
+  readonly #changes: Changes;
+
+  constructor(overlay: Overlay) {
+    this.#overlay = overlay;
+    this.#changes = new Changes(overlay);
+  }
+
+  overflows(): Readonly<Record<string, number>> {
+    return this.#changes.overflows();
+  }
+
+  handle(id: RequestId, request: OverlayRequest, counts: Counts | undefined): void {
+    const answer = this.#answer(id, request, counts);
+    if (answer === undefined) return;
+    this.#overlay.reply(id, answer.ok ? answer.value : { type: "error", ...answer.error });
+  }
+
+  persisted(token: number, result: Result<string, string>): void {
+    this.#changes.persisted(token, result);
+  }
+
+  details(peer: Peer, traffic: TrafficByPeer = NO_TRAFFIC): AssociationDetails | undefined {
+    const association = this.#overlay.association(peer);
+    return association === undefined
+      ? undefined
+      : associationDetails(association, peer, traffic, this.#overlay);
+  }
+
+  peerView(peer: Peer, traffic: TrafficByPeer = NO_TRAFFIC): PeerView {
+    const association = this.#overlay.association(peer);
+    return peerView(peer, this.#overlay.peers, association, traffic, this.#overlay);
+  }
+
+  #answer(id: RequestId, request: OverlayRequest, counts: Counts | undefined): Answer {
+    const overlay = this.#overlay;
+    const traffic = new Map((counts?.traffic ?? []).map((one) => [one.peer, one]));
+    switch (request.type) {
+      case "status":
+        return ok(this.#status(traffic));
+      case "version":
+        return ok({ type: "version", version: overlay.facts.version });
+      case "peer-list":
+        return ok({ type: "peers", peers: this.#peerViews(traffic) });
+      case "peer-show":
+        return this.#with(request.peer, (peer) => ok({ type: "peer", peer: this.peerView(peer, traffic) }));
+      case "peer-add":
+        return this.#changes.addPeer(id, request.peer, request.keep);
+      case "peer-remove":
+        return this.#with(request.peer, (peer) => this.#changes.removePeer(id, peer, request.keep));
+      case "association-list":
+        return ok({ type: "associations", associations: this.#associations(traffic) });
+      case "association-show":
+        return this.#with(request.peer, (peer) => this.#associationShow(peer, traffic));
+      case "association-close":
+        return this.#with(request.peer, (peer) => this.#associationClose(peer));
+      case "connect":
+        return this.#with(request.peer, (peer) => this.#reach(id, peer, request.timeoutMillis, undefined));
+      case "ping":
+        return this.#with(request.peer, (peer) => this.#ping(id, peer, request));
+      case "counters":
+        return ok({
+          type: "counters",
+          counters: { ...flatCounters(overlay.metrics()), ...counts?.counters },
+        });
+      case "identity-list":
+        return ok({ type: "identities", identities: identityViews(overlay.config, overlay.peers) });
+      case "identity-use": {
+        const refused = this.#changes.useIdentity(request.hit, request.peer);
+        if (refused !== undefined) return refused;
+        return ok({ type: "identities", identities: identityViews(overlay.config, overlay.peers) });
+      }
+      case "configure":
+        return this.#changes.configure(request.config);
+      default:
+        return unreachable(request);
+    }
+  }
+
+  #with(text: string, use: (peer: Peer) => Answer): Answer {
+    const peer = findPeer(text, this.#overlay.peers, this.#overlay.lsis);
+    return peer.ok ? use(peer.value) : peer;
+  }
+
+  #status(traffic: TrafficByPeer): ControlReply {
+    const { config, peers, facts, wall, startedAt, ownLsi, addresses } = this.#overlay;
+    return {
+      type: "status",
+      self: selfView(config, peers, ownLsi, facts.interface, addresses),
+      version: facts.version,
+      startedAt: isoTime(startedAt),
+      uptimeSeconds: Math.floor((wall - startedAt) / 1000),
+      peers: this.#peerViews(traffic),
+    };
+  }
+
+  #peerViews(traffic: TrafficByPeer): readonly PeerView[] {
+    return [...this.#overlay.peers.all()].map((peer) => this.peerView(peer, traffic));
+  }
+
+  #associations(traffic: TrafficByPeer): readonly AssociationDetails[] {
+    const { host, peers } = this.#overlay;
+    return host
+      .associations()
+      .map((view) => associationDetails(view, peers.byHit(view.peer), traffic, this.#overlay));
+  }
+
+  #associationShow(peer: Peer, traffic: TrafficByPeer): Answer {
+    const association = this.details(peer, traffic);
+    return association === undefined
+      ? refuse("not_found", noAssociation(peer))
+      : ok({ type: "association", association });
+  }
+
+  #associationClose(peer: Peer): Answer {
+    const association = this.#overlay.association(peer);
+    if (association === undefined || association.state === "UNASSOCIATED") {
+      return refuse("not_found", noAssociation(peer));
+    }
+    const { name } = peer.config;
+    this.#overlay.run({ type: "close", peer: association.peer });
+    return ok({ type: "closing", name, was: association.state });
+  }
+
+  #ping(id: RequestId, peer: Peer, request: Extract<ControlRequest, { type: "ping" }>): Answer {
+    const { count, intervalMillis, bytes, timeoutMillis } = request;
+    if (!Number.isInteger(count) || count < 0)
+      return refuse("invalid", `count ${count} is not a whole number`);
+    if (!(intervalMillis >= MIN_PING_INTERVAL && intervalMillis <= MAX_TIMEOUT)) {
+      return refuse(
+        "invalid",
+        `interval ${intervalMillis} ms is not between ${MIN_PING_INTERVAL} and ${MAX_TIMEOUT}`,
+      );
+    }
+    if (!Number.isInteger(bytes) || bytes < 0 || bytes > MAX_PING_BYTES) {
+      return refuse("invalid", `${bytes} bytes are not between 0 and ${MAX_PING_BYTES}`);
+    }
+    return this.#reach(id, peer, timeoutMillis, { count, intervalMillis, bytes, timeoutMillis });
+  }
+
+  /** Answers when the peer is usable; with a plan that is the begin of a ping. */
+  #reach(id: RequestId, peer: Peer, timeoutMillis: number, plan: PingPlan | undefined): Answer {
+    const overlay = this.#overlay;
+    const { waiting, now } = overlay;
+    if (!(timeoutMillis >= 1 && timeoutMillis <= MAX_TIMEOUT)) {
+      return refuse("invalid", `timeout ${timeoutMillis} ms is not between 1 and ${MAX_TIMEOUT}`);
+    }
+    if (overlay.usable(peer)) {
+      waiting.begin(id, peer, plan, now);
+      return undefined;
+    }
+    if (peer.hit !== undefined) {
+      const verdict = mayConnect(overlay.peers, peer.hit);
+      if (!verdict.allow) {
+        return refuse(
+          "failed",
+          `no locator of "${peer.config.name}" is known; add one, or wait until it speaks first`,
+        );
+      }
+    }
+    if (!waiting.wait(id, peer, timeoutMillis, plan, now)) {
+      return refuse("failed", `${MAX_WAITING} requests wait already; try again later`);
+    }
+    this.#connect(peer);
+    return undefined;
+  }
+
+  #connect(peer: Peer): void {
+    const overlay = this.#overlay;
+    if (peer.hit === undefined) {
+      const { carrier, locators } = peer.config;
+      const localHit = overlay.peers.localHit(peer);
+      // The table refuses opportunistic peers without a locator.
+      for (const remote of locators.slice(0, 1)) {
+        overlay.run({ type: "connect-opportunistic", localHit, carrier, remote });
+      }
+      return;
+    }
+    // Somebody who asks does not want to wait until an earlier failure is forgotten.
+    if (overlay.association(peer)?.state === "E-FAILED") overlay.run({ type: "forget", peer: peer.hit });
+    overlay.run({ type: "connect", peer: peer.hit });
+  }
+}
+
+function noAssociation(peer: Peer): string {
+  return `there is no association with "${peer.config.name}"; hipctl connect ${peer.config.name} makes one`;
+}
+
+function refuse(code: Refusal["code"], message: string): Answer {
+  return { ok: false, error: { code, message } };
+}
