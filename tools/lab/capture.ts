@@ -1,0 +1,81 @@
+/** tcpdump on one device, read while it runs. */
+import type { Namespace } from "./lab.ts";
+import { decode, type IpPacket } from "./packet.ts";
+import { PcapReader } from "./pcap.ts";
+import type { Background } from "./shell.ts";
+
+export class Capture {
+  readonly packets: IpPacket[] = [];
+  readonly device: string;
+  readonly #program: Background;
+  readonly #watchers = new Set<() => void>();
+
+  private constructor(program: Background, device: string) {
+    this.#program = program;
+    this.device = device;
+    const reader = new PcapReader();
+    program.child.stdout.on("data", (chunk: Uint8Array) => {
+      for (const frame of reader.push(chunk)) {
+        const packet = decode(frame);
+        if (packet !== undefined) this.packets.push(packet);
+      }
+      for (const watcher of [...this.#watchers]) watcher();
+    });
+  }
+
+  /** Resolves when the device is being captured. `filter` is a pcap expression; `bytes` cuts each packet. */
+  static async start(namespace: Namespace, device: string, filter = "", bytes = 0): Promise<Capture> {
+    const program = namespace.spawn(
+      [
+        ...[
+          "tcpdump",
+          "-i",
+          device,
+          "-n",
+          "-U",
+          "--immediate-mode",
+          "-B",
+          "8192",
+          "-s",
+          `${bytes}`,
+          "-w",
+          "-",
+        ],
+        ...(filter === "" ? [] : [filter]),
+      ],
+      { raw: true },
+    );
+    const capture = new Capture(program, device);
+    await program.line((line) => line.includes("listening on"));
+    return capture;
+  }
+
+  /** The first packet that fits, among those captured already and those to come. */
+  async until(test: (packet: IpPacket) => boolean, what: string, timeoutMillis = 10_000): Promise<IpPacket> {
+    let seen = 0;
+    return new Promise((resolve, reject) => {
+      const look = (): void => {
+        for (; seen < this.packets.length; seen++) {
+          const packet = this.packets[seen] as IpPacket;
+          if (!test(packet)) continue;
+          this.#watchers.delete(look);
+          clearTimeout(alarm);
+          resolve(packet);
+          return;
+        }
+      };
+      const alarm = setTimeout(() => {
+        this.#watchers.delete(look);
+        reject(new Error(`no ${what} on ${this.device} within ${timeoutMillis} ms (${seen} other packets)`));
+      }, timeoutMillis);
+      this.#watchers.add(look);
+      look();
+    });
+  }
+
+  /** Ends the capture after everything on the wire has been read; gives all packets. */
+  async stop(): Promise<readonly IpPacket[]> {
+    await this.#program.stop("SIGINT");
+    return this.packets;
+  }
+}
