@@ -90,13 +90,11 @@ export const CONFIG_SCHEMA = z.strictObject({
       lsi_prefix: z.prefault(text(parseLsiPrefix), "198.18.0.0/15"),
       /** 0: from the path. */
       mtu: z._default(
-        z
-          .int()
-          .check(
-            z.refine((mtu) => mtu === 0 || (mtu >= 1280 && mtu <= 65535), {
-              message: "must be 1280 to 65535, or 0 for automatic",
-            }),
-          ),
+        z.int().check(
+          z.refine((mtu) => mtu === 0 || (mtu >= 1280 && mtu <= 65535), {
+            message: "must be 1280 to 65535, or 0 for automatic",
+          }),
+        ),
         0,
       ),
       encapsulation: z._default(encapsulation, "udp"),

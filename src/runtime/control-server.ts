@@ -1,0 +1,360 @@
+/** The control API: gRPC on a Unix socket that only root and one group may open. */
+import { chmodSync, chownSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
+import { connect, createServer, type Server as NetServer } from "node:net";
+import { dirname } from "node:path";
+import {
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+  status,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import { err, ok, type Result } from "../core/types.ts";
+import type { ControlReply, ControlRequest, NewPeer } from "../overlay/control.ts";
+import { HIP_PORT } from "./config-schema.ts";
+import { parseLocator, withDefaultPort } from "./config-values.ts";
+import {
+  eventMessage,
+  type IdentityDetails,
+  type NamedIdentityView,
+  type PingReply,
+  type Problem,
+  pingMessage,
+  type ReloadReport,
+} from "./control-convert.ts";
+import { controlMethods } from "./control-schema.ts";
+import { whyNot } from "./files.ts";
+
+/** What the API is about; the daemon's composition root supplies it. */
+export interface ControlBackend {
+  /** As `Driver.request`. */
+  request(request: ControlRequest, reply: (reply: ControlReply, last: boolean) => void): () => void;
+  /** The carrier of peers that do not say. */
+  readonly carrier: "udp" | "none";
+  /** Gives each identity its name. */
+  identityName(hit: string): string;
+  /** The HIT of an identity by name, file or HIT. */
+  identityHit(reference: string): Result<string, Problem>;
+  identityDetails(reference: string): Result<IdentityDetails, Problem>;
+  newIdentity(name: string, kind: string): Result<string, Problem>;
+  importIdentity(name: string, key: Uint8Array): Result<string, Problem>;
+  /** Makes it the default, also after a restart. */
+  useIdentity(reference: string): Result<undefined, Problem>;
+  reload(): Result<ReloadReport, Problem>;
+}
+
+const CODES: Readonly<Record<Problem["code"], status>> = {
+  not_found: status.NOT_FOUND,
+  invalid: status.INVALID_ARGUMENT,
+  exists: status.ALREADY_EXISTS,
+  failed: status.UNAVAILABLE,
+  timeout: status.DEADLINE_EXCEEDED,
+  denied: status.PERMISSION_DENIED,
+  config: status.FAILED_PRECONDITION,
+};
+
+const CONNECT_MILLIS = 20_000;
+const PING_INTERVAL_MILLIS = 1_000;
+const PING_TIMEOUT_MILLIS = 2_000;
+/** Requests are small; a key is the largest thing in one. */
+const MAX_MESSAGE_BYTES = 256 * 1024;
+/** Events that may wait for a slow reader; then its stream is ended, so that it notices. */
+const MAX_EVENTS_WAITING = 4_096;
+
+type Fields = Record<string, unknown>;
+type Unary = (fields: Fields, answer: (result: Result<unknown, Problem>) => void) => void;
+
+/** The methods that give one answer. */
+function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> {
+  /** Passes a request on; `pick` takes the answer out of the reply that was expected. */
+  const ask =
+    (
+      build: (fields: Fields) => Result<ControlRequest, Problem>,
+      pick: (reply: ControlReply) => unknown,
+    ): Unary =>
+    (fields, answer) => {
+      const request = build(fields);
+      if (!request.ok) return answer(request);
+      backend.request(request.value, (reply, last) => {
+        if (reply.type === "error") answer(err({ code: reply.code, message: reply.message }));
+        else if (last) answer(ok(pick(reply)));
+      });
+    };
+  const plain = (request: ControlRequest, pick: (reply: ControlReply) => unknown): Unary =>
+    ask(() => ok(request), pick);
+  const peer = (fields: Fields): string => String(fields["peer"]);
+  const named = (identities: readonly { readonly hit: string }[]): unknown[] =>
+    identities.map((identity) => ({ ...identity, name: backend.identityName(identity.hit) }));
+  const identityList = (reply: ControlReply): unknown => ({
+    identities: reply.type === "identities" ? named(reply.identities) : [],
+  });
+  const listIdentities = plain({ type: "identity-list" }, identityList);
+  const oneIdentity = (
+    hit: Result<string, Problem>,
+    answer: (result: Result<unknown, Problem>) => void,
+  ): void => {
+    if (!hit.ok) return answer(hit);
+    listIdentities({}, (list) => {
+      if (!list.ok) return answer(list);
+      const { identities } = list.value as { identities: NamedIdentityView[] };
+      const found = identities.find((identity) => identity.hit === hit.value);
+      answer(
+        found === undefined ? err({ code: "failed", message: "the new identity was not taken" }) : ok(found),
+      );
+    });
+  };
+  return {
+    GetStatus: plain({ type: "status" }, (reply) =>
+      reply.type === "status"
+        ? { ...reply, self: { ...reply.self, identities: named(reply.self.identities) } }
+        : undefined,
+    ),
+    GetVersion: plain({ type: "version" }, (reply) => reply),
+    ListPeers: plain({ type: "peer-list" }, (reply) => reply),
+    GetPeer: ask(
+      (fields) => ok({ type: "peer-show", peer: peer(fields) }),
+      (reply) => (reply.type === "peer" ? reply.peer : undefined),
+    ),
+    AddPeer: ask(
+      (fields) => {
+        const added = newPeer(fields, backend);
+        return added.ok ? ok({ type: "peer-add", peer: added.value, keep: fields["keep"] === true }) : added;
+      },
+      (reply) => (reply.type === "peer" ? reply.peer : undefined),
+    ),
+    RemovePeer: ask(
+      (fields) => ok({ type: "peer-remove", peer: peer(fields), keep: fields["keep"] === true }),
+      (reply) => reply,
+    ),
+    ListAssociations: plain({ type: "association-list" }, (reply) => reply),
+    GetAssociation: ask(
+      (fields) => ok({ type: "association-show", peer: peer(fields) }),
+      (reply) => (reply.type === "association" ? reply.association : undefined),
+    ),
+    CloseAssociation: ask(
+      (fields) => ok({ type: "association-close", peer: peer(fields) }),
+      (reply) => reply,
+    ),
+    Connect: ask(
+      (fields) =>
+        ok({
+          type: "connect",
+          peer: peer(fields),
+          timeoutMillis: Number(fields["timeoutMillis"]) || CONNECT_MILLIS,
+        }),
+      (reply) => reply,
+    ),
+    GetCounters: plain({ type: "counters" }, (reply) => reply),
+    ListIdentities: listIdentities,
+    GetIdentity: (fields, answer) => answer(backend.identityDetails(String(fields["identity"]))),
+    NewIdentity: (fields, answer) =>
+      oneIdentity(backend.newIdentity(String(fields["name"]), String(fields["kind"])), answer),
+    ImportIdentity: (fields, answer) =>
+      oneIdentity(backend.importIdentity(String(fields["name"]), fields["privateKey"] as Uint8Array), answer),
+    UseIdentity: (fields, answer) => {
+      const hit = backend.identityHit(String(fields["identity"]));
+      if (!hit.ok) return answer(hit);
+      const target = fields["peer"];
+      if (typeof target === "string") {
+        return ask(() => ok({ type: "identity-use", hit: hit.value, peer: target }), identityList)(
+          {},
+          answer,
+        );
+      }
+      const used = backend.useIdentity(hit.value);
+      if (!used.ok) return answer(used);
+      listIdentities({}, answer);
+    },
+    Reload: (_fields, answer) => answer(backend.reload()),
+  };
+}
+
+function newPeer(fields: Fields, backend: ControlBackend): Result<NewPeer, Problem> {
+  const invalid = (message: string): Result<NewPeer, Problem> => err({ code: "invalid", message });
+  const carrier = (fields["carrier"] as string | null) ?? backend.carrier;
+  const family = (fields["inboundFamily"] as string | null) ?? "hit";
+  if (carrier !== "udp" && carrier !== "none")
+    return invalid(`encapsulation "${carrier}" is neither "udp" nor "none"`);
+  if (family !== "hit" && family !== "lsi")
+    return invalid(`inbound family "${family}" is neither "hit" nor "lsi"`);
+  const locators = [];
+  for (const text of fields["locators"] as string[]) {
+    const locator = parseLocator(text);
+    if (!locator.ok) return invalid(locator.error);
+    if (carrier === "none" && locator.value.port !== 0) {
+      return invalid(`locator ${text} has a port, but encapsulation "none" has no ports`);
+    }
+    locators.push(withDefaultPort(locator.value, carrier, HIP_PORT));
+  }
+  const reference = fields["identity"] as string | null;
+  const identity = reference === null ? undefined : backend.identityHit(reference);
+  if (identity !== undefined && !identity.ok) return identity;
+  return ok({
+    name: String(fields["name"]),
+    hit: (fields["hit"] as string | null) ?? undefined,
+    identity: identity?.value,
+    carrier,
+    locators,
+    inboundFamily: family,
+  });
+}
+
+function unaryHandler(method: Unary) {
+  return (call: ServerUnaryCall<Fields, unknown>, callback: sendUnaryData<unknown>): void => {
+    method(call.request, (result) => {
+      if (result.ok) callback(null, result.value);
+      else callback({ code: CODES[result.error.code], details: result.error.message });
+    });
+  };
+}
+
+type Stream = ServerWritableStream<Fields, unknown>;
+
+function pingHandler(backend: ControlBackend) {
+  return (call: Stream): void => {
+    const { peer, count, intervalMillis, bytes, timeoutMillis } = call.request;
+    const cancel = backend.request(
+      {
+        type: "ping",
+        peer: String(peer),
+        count: Number(count),
+        intervalMillis: Number(intervalMillis) || PING_INTERVAL_MILLIS,
+        bytes: Number(bytes),
+        timeoutMillis: Number(timeoutMillis) || PING_TIMEOUT_MILLIS,
+      },
+      (reply, last) => {
+        if (reply.type === "error") fail(call, reply);
+        else call.write(pingMessage(reply as PingReply));
+        if (last && reply.type !== "error") call.end();
+      },
+    );
+    call.on("cancelled", cancel);
+  };
+}
+
+function eventsHandler(backend: ControlBackend) {
+  return (call: Stream): void => {
+    const since = call.request["since"] as number | null;
+    // The reply to a reader of events is the beginning of the stream's metadata: it knows that it misses nothing from now on.
+    call.sendMetadata(call.metadata.clone());
+    const cancel = backend.request({ type: "events", since: since ?? undefined }, (reply) => {
+      if (reply.type === "error") return fail(call, reply);
+      if (reply.type !== "event") return;
+      if (call.writableLength > MAX_EVENTS_WAITING) {
+        cancel();
+        fail(call, {
+          code: "failed",
+          message: "events come faster than they are read; ask again with since",
+        });
+      } else call.write(eventMessage(reply.event));
+    });
+    call.on("cancelled", cancel);
+  };
+}
+
+function fail(call: Stream, problem: Problem): void {
+  call.emit("error", { code: CODES[problem.code], details: problem.message });
+}
+
+/** Serves until `close`. */
+export class ControlServer {
+  readonly #grpc: Server;
+  readonly #listener: NetServer;
+  readonly #socket: string;
+
+  private constructor(grpc: Server, listener: NetServer, socket: string) {
+    this.#grpc = grpc;
+    this.#listener = listener;
+    this.#socket = socket;
+  }
+
+  /** Opens the socket, mode 0660 and of group `group` (numeric). A dead daemon's socket is replaced, a living one's is not. */
+  static async listen(
+    socket: string,
+    group: number | undefined,
+    backend: ControlBackend,
+  ): Promise<Result<ControlServer, string>> {
+    const free = await freeSocket(socket);
+    if (!free.ok) return free;
+    const grpc = new Server({ "grpc.max_receive_message_length": MAX_MESSAGE_BYTES });
+    const implementation: UntypedServiceImplementation = {
+      Ping: pingHandler(backend),
+      WatchEvents: eventsHandler(backend),
+    };
+    for (const [name, method] of Object.entries(unaryMethods(backend)))
+      implementation[name] = unaryHandler(method);
+    grpc.addService(Object.fromEntries(controlMethods()), implementation);
+    const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
+    const listener = createServer((connection) => injector.injectConnection(connection));
+    try {
+      await listen(listener, socket, group);
+    } catch (error) {
+      listener.close();
+      return err(`${socket}: the control socket cannot be opened: ${whyNot(error)}`);
+    }
+    return ok(new ControlServer(grpc, listener, socket));
+  }
+
+  close(): void {
+    this.#listener.close();
+    this.#grpc.forceShutdown();
+    removeSocket(this.#socket);
+  }
+}
+
+/** The socket never exists with wider rights than it ends up with: the umask is narrow while it is made. */
+async function listen(server: NetServer, socket: string, group: number | undefined): Promise<void> {
+  const before = narrowUmask();
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(socket, resolve);
+    });
+  } finally {
+    if (before !== undefined) process.umask(before);
+  }
+  if (group !== undefined) chownSync(socket, process.geteuid?.() ?? 0, group);
+  chmodSync(socket, 0o660);
+}
+
+/** Only the main thread has a umask to change; elsewhere (in tests) chmod has to do. */
+function narrowUmask(): number | undefined {
+  try {
+    return process.umask(0o177);
+  } catch {
+    return undefined;
+  }
+}
+
+async function freeSocket(socket: string): Promise<Result<undefined, string>> {
+  try {
+    mkdirSync(dirname(socket), { recursive: true, mode: 0o755 });
+    if (!lstatSync(socket).isSocket())
+      return err(`${socket}: is not a socket; remove it or choose another [control] socket`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return ok(undefined);
+    return err(`${socket}: the control socket cannot be opened: ${whyNot(error)}`);
+  }
+  if (await answers(socket)) return err(`${socket}: another hipd answers on this control socket`);
+  removeSocket(socket);
+  return ok(undefined);
+}
+
+function answers(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(socket);
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once("error", () => resolve(false));
+  });
+}
+
+function removeSocket(socket: string): void {
+  try {
+    unlinkSync(socket);
+  } catch {}
+}

@@ -1,0 +1,158 @@
+/** Heavy crypto on worker threads. Threads start when there is work for them; one that dies is replaced and its job refused. */
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import type { Identity } from "../crypto/identity.ts";
+import type { JobRunner } from "../driver/ports.ts";
+import type { Job, JobResult } from "../hip/job.ts";
+import type { FromWorker, ToWorker } from "./job-worker.ts";
+
+/** Jobs that may wait for a thread. The protocol keeps fewer in flight by itself (`HostConfig.maxJobs`). */
+export const MAX_WAITING_JOBS = 16_384;
+/** Pause before a dead thread's successor starts; doubles with each death in a row. */
+const RESTART_MILLIS = 50;
+const RESTART_MILLIS_MAX = 5_000;
+
+interface Task {
+  readonly job: Job;
+  readonly done: (result: JobResult) => void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  task: Task | undefined;
+}
+
+export interface JobPoolCounters {
+  readonly jobs_run_total: number;
+  readonly jobs_refused_total: number;
+  readonly job_threads_crashed_total: number;
+  readonly job_queue_depth: number;
+  readonly job_threads: number;
+}
+
+/** Half of the processors, 1 to 8. */
+export function defaultThreads(): number {
+  return Math.min(8, Math.max(1, Math.floor(availableParallelism() / 2)));
+}
+
+export class JobPool implements JobRunner {
+  readonly #limit: number;
+  readonly #script: URL;
+  readonly #onCrash: (reason: string) => void;
+  readonly #threads = new Set<Thread>();
+  #waiting: Task[] = [];
+  #keys: readonly string[];
+  #closed = false;
+  #run = 0;
+  #refused = 0;
+  #crashed = 0;
+  #crashesInRow = 0;
+  #restart: NodeJS.Timeout | undefined;
+
+  /** `onCrash` hears why a thread died, for the log. */
+  constructor(
+    identities: readonly Identity[],
+    onCrash: (reason: string) => void = () => {},
+    threads = defaultThreads(),
+    script = workerScript(),
+  ) {
+    this.#limit = threads;
+    this.#script = script;
+    this.#onCrash = onCrash;
+    this.#keys = identities.map((identity) => identity.toPkcs8Pem());
+  }
+
+  run(job: Job, done: (result: JobResult) => void): void {
+    if (this.#closed || this.#waiting.length >= MAX_WAITING_JOBS) {
+      this.#refuse({ job, done }, this.#closed ? "jobs_stopped" : "job_queue_full");
+      return;
+    }
+    this.#waiting.push({ job, done });
+    this.#feed();
+  }
+
+  /** New keys reach each thread before any job that is given after this call. */
+  setIdentities(identities: readonly Identity[]): void {
+    this.#keys = identities.map((identity) => identity.toPkcs8Pem());
+    for (const thread of this.#threads) post(thread.worker, { type: "identities", keys: this.#keys });
+  }
+
+  counters(): JobPoolCounters {
+    return {
+      jobs_run_total: this.#run,
+      jobs_refused_total: this.#refused,
+      job_threads_crashed_total: this.#crashed,
+      job_queue_depth: this.#waiting.length,
+      job_threads: this.#threads.size,
+    };
+  }
+
+  /** Waiting jobs are refused; running ones are given up without an answer. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#restart !== undefined) clearTimeout(this.#restart);
+    for (const task of this.#waiting.splice(0)) this.#refuse(task, "jobs_stopped");
+    await Promise.all([...this.#threads].map((thread) => thread.worker.terminate()));
+  }
+
+  #feed(): void {
+    while (this.#waiting.length > 0) {
+      const thread = [...this.#threads].find((candidate) => candidate.task === undefined) ?? this.#grow();
+      if (thread === undefined) return;
+      const task = this.#waiting.shift() as Task;
+      thread.task = task;
+      post(thread.worker, { type: "job", job: task.job });
+    }
+  }
+
+  #grow(): Thread | undefined {
+    if (this.#threads.size >= this.#limit || this.#restart !== undefined || this.#closed) return undefined;
+    const worker = new Worker(this.#script, { workerData: { keys: this.#keys }, env: {}, execArgv: [] });
+    const thread: Thread = { worker, task: undefined };
+    this.#threads.add(thread);
+    worker.unref();
+    worker.on("message", (message: FromWorker) => {
+      const task = thread.task;
+      thread.task = undefined;
+      this.#run++;
+      this.#crashesInRow = 0;
+      task?.done(message.result);
+      this.#feed();
+    });
+    let reason = "it ended by itself";
+    worker.on("error", (error) => {
+      reason =
+        error instanceof Error ? (error.stack ?? error.message) : "it threw something that is no error";
+    });
+    worker.on("exit", () => this.#exited(thread, reason));
+    return thread;
+  }
+
+  #exited(thread: Thread, reason: string): void {
+    this.#threads.delete(thread);
+    if (this.#closed) return;
+    this.#crashed++;
+    this.#onCrash(reason);
+    if (thread.task !== undefined) this.#refuse(thread.task, "job_thread_crashed");
+    const wait = Math.min(RESTART_MILLIS_MAX, RESTART_MILLIS * 2 ** this.#crashesInRow++);
+    this.#restart ??= setTimeout(() => {
+      this.#restart = undefined;
+      this.#feed();
+    }, wait);
+    this.#feed();
+  }
+
+  #refuse(task: Task, reason: string): void {
+    this.#refused++;
+    task.done({ kind: "refused", of: task.job.kind, reason, detail: "", notify: undefined });
+  }
+}
+
+function post(worker: Worker, message: ToWorker): void {
+  worker.postMessage(message);
+}
+
+/** The worker beside this file: TypeScript when run from sources, JavaScript when built. */
+function workerScript(): URL {
+  return new URL(import.meta.url.endsWith(".ts") ? "./job-worker.ts" : "./job-worker.js", import.meta.url);
+}

@@ -1,0 +1,32 @@
+/** A worker thread: runs one crypto job after the other. */
+import { parentPort, workerData } from "node:worker_threads";
+import type { Hit } from "../core/types.ts";
+import { Identity } from "../crypto/identity.ts";
+import type { Job, JobResult } from "../hip/job.ts";
+import { runJob } from "../hip/run-job.ts";
+
+/** To a worker. Keys are PKCS#8 PEM and stay inside the process. */
+export type ToWorker =
+  | { readonly type: "job"; readonly job: Job }
+  | { readonly type: "identities"; readonly keys: readonly string[] };
+
+/** From a worker: one answer for each job, in order. */
+export interface FromWorker {
+  readonly result: JobResult;
+}
+
+function identities(keys: readonly string[]): ReadonlyMap<Hit, Identity> {
+  const map = new Map<Hit, Identity>();
+  for (const key of keys) {
+    const identity = Identity.fromPrivateKey(key);
+    if (identity.ok) map.set(identity.value.hit, identity.value);
+  }
+  return map;
+}
+
+let own = identities((workerData as { keys: readonly string[] }).keys);
+
+parentPort?.on("message", (message: ToWorker) => {
+  if (message.type === "identities") own = identities(message.keys);
+  else parentPort?.postMessage({ result: runJob(message.job, own) } satisfies FromWorker);
+});
