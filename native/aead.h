@@ -130,6 +130,8 @@ class CipherCache {
   /// Forgets keys whose SA is gone. Call when the table of SAs has changed.
   void sweep();
   std::uint64_t misses() const { return misses_; }
+  /// Memory of this worker for one packet, valid until the next use.
+  Bytes scratch() { return {scratch_.get(), kMaxPacket}; }
   const Backend& backend() const { return *backend_; }
 
  private:
@@ -145,6 +147,7 @@ class CipherCache {
   };
   const Backend* backend_;
   std::vector<Slot> slots_;
+  std::unique_ptr<std::uint8_t[]> scratch_{new std::uint8_t[kMaxPacket]};
   std::uint64_t clock_ = 0;
   std::uint64_t misses_ = 0;
 };

@@ -55,8 +55,9 @@ struct Outbound {
 /// Turns a packet from the TUN device into ESP's payload, in place. `frame` holds the packet, and afterwards the
 /// payload: contiguous, beginning up to 8 bytes before the packet did and never ending later.
 /// @param view parseInner's result for this packet.
-/// @return Ok, InnerAddress, InnerOptions, FragmentZeroChecksum, FragmentIcmp, FragmentBad, IcmpType, IcmpEmbedded,
-///         InnerTruncated, InnerHeader, LsiUnknown or BufferSmall (headroom).
+/// After Ok the base header in front of the payload is still as it was, but for fragments and ICMP errors.
+/// @return Ok, InnerAddress, InnerOptions, InnerChecksum, FragmentZeroChecksum, FragmentIcmp, FragmentBad, IcmpType,
+///         IcmpEmbedded, InnerTruncated, InnerHeader, LsiUnknown or BufferSmall (headroom).
 Verdict outbound(Frame& frame, const InnerView& view, const InnerPair& pair, Outbound& out);
 
 /// How the packet that inbound builds looks.
@@ -68,11 +69,11 @@ struct Presentation {
 };
 
 /// Turns ESP's payload into a packet for the TUN device, in place. `frame` holds the payload, and afterwards the
-/// packet: contiguous, beginning at most 48 bytes before the payload did and never ending later. IPv4 is given DF and no
+/// packet: contiguous, beginning at most 40 bytes before the payload did and never ending later. IPv4 is given DF and no
 /// identification unless it is a fragment (RFC 6864 4.1).
 /// @param view parsePayload's result for this payload.
-/// @return Ok, Dummy, InnerExtensions, InnerHeader, InnerTruncated, InnerOptions, FragmentIcmp, FragmentBad, IcmpType,
-///         IcmpEmbedded, LsiUnknown or BufferSmall.
+/// @return Ok, Dummy, InnerExtensions, InnerHeader, InnerTruncated, InnerOptions, InnerChecksum, FragmentIcmp,
+///         FragmentBad, IcmpType, IcmpEmbedded, LsiUnknown or BufferSmall.
 Verdict inbound(Frame& frame, std::uint8_t nextHeader, const InnerView& view, const InnerPair& pair,
                 const Presentation& how);
 

@@ -45,6 +45,8 @@ struct InnerView {
   std::uint16_t destinationPort = 0;
   /// IPv4 options are present.
   bool options = false;
+  /// An IPv6 routing header with segments left.
+  bool sourceRoute = false;
   /// Type and code of ICMP or ICMPv6 when `first` and present.
   std::uint8_t icmpType = 0;
   std::uint8_t icmpCode = 0;
@@ -62,10 +64,11 @@ Verdict parseInner(View packet, InnerView& view);
 
 /// Looks at an upper layer that has no base header: ESP's payload. `firstHeader` is ESP's Next Header.
 /// `baseLength` is 0 in the result and `totalLength` the payload's length; `family` is Hit.
+/// @return Ok, InnerTruncated, InnerHeader or InnerExtensions.
 Verdict parsePayload(std::uint8_t firstHeader, View payload, InnerView& view);
 
-/// The largest possible embedded packet is cut off: as parseInner, but the packet may end anywhere behind its base
-/// header. `totalLength` is what its header says; fields beyond the end are 0.
+/// Looks at the packet inside an ICMP error: as parseInner, but it may be cut off anywhere behind its base header.
+/// `totalLength` is what its header says; fields beyond the end are 0; `upperOffset` is never beyond the end.
 Verdict parseEmbedded(View packet, InnerView& view);
 
 /// Source and destination addresses of an IPv6 packet of at least 40 bytes.
