@@ -1,7 +1,10 @@
 /** The edges of the pure world: what the driver needs from whoever runs it (the daemon or the simulator). */
-import type { Hit, Instant, Lsi, Path, Spi } from "../core/types.ts";
+import type { Hit, Instant, Lsi, Path, Result, Spi } from "../core/types.ts";
 import type { Job, JobResult } from "../hip/job.ts";
 import type { SaSpec } from "../hip/sa.ts";
+import type { PeerConfig } from "../overlay/config.ts";
+import type { OverlayEvent } from "../overlay/control.ts";
+import type { SavedState } from "../overlay/state.ts";
 
 /**
  * What the data plane does with local packets for a peer.
@@ -79,3 +82,18 @@ export interface JobRunner {
   run(job: Job, done: (result: JobResult) => void): void;
 }
 
+/** The rest of the world around the driver: disk, log and the event loop. */
+export interface Shell {
+  /** Keeps the state for the next start. Called at most once a second; a later state replaces an earlier one. */
+  saveState(state: SavedState): void;
+  /** Writes a peer into peers.d; the file's name or why it could not be written. */
+  persistPeer(peer: PeerConfig, done: (result: Result<string, string>) => void): void;
+  /** Deletes the file that a peer stands in. */
+  unpersistPeer(peer: PeerConfig, done: (result: Result<string, string>) => void): void;
+  /** Every event, for the log. */
+  event(event: OverlayEvent): void;
+  /** The host's own HITs, or the one that is used by default, changed. */
+  identities(all: readonly Hit[], preferred: Hit): void;
+  /** Runs a task soon, after other waiting work had its turn. */
+  defer(task: () => void): void;
+}

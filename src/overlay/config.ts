@@ -19,7 +19,7 @@ export interface IdentityConfig {
 export type PeerSource = "config" | "peers.d" | "runtime";
 
 export interface PeerConfig {
-  /** Unique among the peers: letters, digits, `.`, `_` and `-`, at most 253 of them. */
+  /** Unique among the peers; lower-case DNS labels. */
   readonly name: string;
   /** Undefined: whoever answers at the locators is believed (opportunistic mode, RFC 7401 4.1.8). */
   readonly hit: Hit | undefined;

@@ -16,8 +16,12 @@ import type { ControlErrorCode } from "./control.ts";
 
 /** Peers that may be configured at once. */
 export const MAX_PEERS = 50_000;
+/** Characters of a peer's name: it must fit into a DNS name. */
+export const MAX_NAME = 200;
 /** Locators of one peer. */
 export const MAX_LOCATORS = 16;
+
+const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 export interface Refusal {
   readonly code: ControlErrorCode;
@@ -192,9 +196,9 @@ function checkPeer(peer: PeerConfig, own: readonly Hit[], opportunistic: boolean
     code: "invalid",
     message: `peer "${peer.name}": ${message}`,
   });
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/.test(peer.name)) {
+  if (peer.name.length > MAX_NAME || !peer.name.split(".").every((label) => LABEL.test(label))) {
     return invalid(
-      "a name has letters, digits, '.', '_' and '-', begins with a letter or digit, and is at most 253 long",
+      `a name has lower-case letters, digits and '-' in parts divided by '.', like a host name, at most ${MAX_NAME} in all`,
     );
   }
   if (/^[0-9.]+$/.test(peer.name)) return invalid("a name must not look like an IPv4 address");
