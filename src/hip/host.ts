@@ -1,8 +1,28 @@
 /** One host's HIP: its identities, its R1 pool and all its associations (RFC 7401 6). */
+import { BoundedMap, RateLimit } from "../core/bounded.ts";
 import type { Random } from "../core/random.ts";
-import type { Deadline, Hit, Instant } from "../core/types.ts";
+import { Timers } from "../core/timers.ts";
+import {
+  type Deadline,
+  earliest,
+  type Hit,
+  type Instant,
+  NULL_HIT,
+  type Path,
+  type Spi,
+} from "../core/types.ts";
+import { parse } from "../wire/packet.ts";
+import { Association } from "./association.ts";
 import type { HostConfig } from "./config.ts";
-import type { AssociationView, HostGauges, HostInput, HostOutput, PeerBook } from "./io.ts";
+import { type Context, drop, event, type Pending, type Received } from "./context.ts";
+import type { AssociationView, HostGauges, HostInput, HostOutput, JobId, PeerBook } from "./io.ts";
+import type { Job, JobResult } from "./job.ts";
+import { closeDraft, notifyDraft } from "./messages.ts";
+import { Opportunistic } from "./opportunistic.ts";
+import { type MakeR1Wanted, R1Pool } from "./r1-pool.ts";
+import { dropSasOf } from "./session.ts";
+import { agreementOf, type InboundSpis, sessionOf } from "./states.ts";
+import type { Happening } from "./tables.ts";
 
 /** An identity as the protocol needs it: the private key stays with the job runner. */
 export interface LocalIdentity {
@@ -10,27 +30,408 @@ export interface LocalIdentity {
   readonly suite: number;
 }
 
+/** NOTIFYs a second, to all peers together (RFC 7401 5.2.19). */
+const NOTIFY_RATE = 10;
+const NOTIFY_BURST = 20;
+/** The key under which the R1 pool sets its alarm; associations use their two HITs. */
+const POOL = "r1-pool";
+
+/** Whom a running job is for. */
+type JobOwner =
+  | { readonly what: "association"; readonly key: string; readonly association: Association }
+  | { readonly what: "r1"; readonly wanted: MakeR1Wanted; readonly pool: R1Pool }
+  /** A farewell of an association that is gone already. */
+  | { readonly what: "farewell"; readonly path: Path };
+
 export class Host {
-  constructor(_config: HostConfig, _identities: readonly LocalIdentity[], _peers: PeerBook, _random: Random) {
-    throw new Error("being written");
+  readonly #peers: PeerBook;
+  readonly #random: Random;
+  #config: HostConfig;
+  #identities: readonly LocalIdentity[];
+  #pool: R1Pool;
+  readonly #associations: BoundedMap<string, Association>;
+  /** Our inbound SPIs (and theirs to us, for soft expiry): whose they are. */
+  readonly #inbound = new Map<Spi, string>();
+  readonly #outbound = new Map<string, string>();
+  readonly #byPeer = new Map<Hit, string>();
+  readonly #timers = new Timers<string>();
+  readonly #jobs = new Map<JobId, JobOwner>();
+  readonly #notifies = new RateLimit(NOTIFY_RATE, NOTIFY_BURST);
+  readonly #opportunistic: Opportunistic;
+  #lastJob = 0;
+  /** Outputs of the call under way that are not a handler's return value: jobs. */
+  #queued: HostOutput[] = [];
+
+  constructor(config: HostConfig, identities: readonly LocalIdentity[], peers: PeerBook, random: Random) {
+    this.#config = config;
+    this.#identities = identities;
+    this.#peers = peers;
+    this.#random = random;
+    this.#associations = new BoundedMap("associations", config.maxAssociations, "refuse");
+    this.#opportunistic = new Opportunistic(random);
+    this.#pool = this.#newPool(config.r1CounterStart);
+    this.#timers.set(POOL, { at: 0 as Instant, why: "first r1s" });
   }
-  handle(_input: HostInput, _now: Instant): readonly HostOutput[] {
-    return [];
+
+  handle(input: HostInput, now: Instant): readonly HostOutput[] {
+    const out = this.#dispatch(input, now);
+    this.#startWantedR1s();
+    const all = this.#queued.length === 0 ? out : [...out, ...this.#queued];
+    this.#queued = [];
+    return all;
   }
+
   deadline(): Deadline | undefined {
-    return undefined;
+    return earliest(this.#timers.earliest(), this.#opportunistic.deadline());
   }
+
   /** Applies new settings and identities; associations of identities that are gone are forgotten. */
-  configure(_config: HostConfig, _identities: readonly LocalIdentity[], _now: Instant): readonly HostOutput[] {
-    return [];
+  configure(config: HostConfig, identities: readonly LocalIdentity[], now: Instant): readonly HostOutput[] {
+    this.#config = config;
+    this.#identities = identities;
+    const out: HostOutput[] = [];
+    for (const [key, association] of [...this.#associations.entries()]) {
+      if (!identities.some(({ hit }) => hit === association.local))
+        out.push(...this.#forget(key, association, now));
+    }
+    this.#pool = this.#newPool(this.#pool.generation);
+    this.#timers.set(POOL, { at: now, why: "first r1s" });
+    return [...out, ...this.handle({ type: "timeout" }, now)];
   }
-  association(_peer: Hit): AssociationView | undefined {
-    return undefined;
+
+  association(peer: Hit): AssociationView | undefined {
+    const key = this.#byPeer.get(peer);
+    return key === undefined ? undefined : this.#associations.get(key)?.view();
   }
+
   associations(): readonly AssociationView[] {
-    return [];
+    return [...this.#associations.values()].map((association) => association.view());
   }
+
   gauges(): HostGauges {
-    return { puzzleDifficulty: 0, jobsInFlight: 0, associations: 0, r1Generations: 0 };
+    return {
+      puzzleDifficulty: this.#pool.difficulty,
+      jobsInFlight: this.#jobs.size,
+      associations: this.#associations.size,
+      r1Generations: this.#pool.size,
+    };
+  }
+
+  #newPool(generation: bigint): R1Pool {
+    return new R1Pool(this.#config, this.#identities, ["udp", "none"], this.#random, generation);
+  }
+
+  #dispatch(input: HostInput, now: Instant): readonly HostOutput[] {
+    switch (input.type) {
+      case "datagram":
+        return this.#datagram(input.bytes, input.path, now);
+      case "connect":
+      case "probe":
+      case "close":
+        return this.#happen(input.peer, input.type, now);
+      case "forget": {
+        const key = this.#byPeer.get(input.peer);
+        const association = key === undefined ? undefined : this.#associations.get(key);
+        return key === undefined || association === undefined ? [] : this.#forget(key, association, now);
+      }
+      case "connect-opportunistic":
+        return this.#opportunistic.begin(input, this.#config, now);
+      case "esp":
+        return this.#esp(input.spi, input.event, now);
+      case "job-done":
+        return this.#jobDone(input.id, input.result, now);
+      case "timeout":
+        return this.#timeout(now);
+    }
+  }
+
+  #datagram(bytes: Uint8Array, path: Path, now: Instant): readonly HostOutput[] {
+    const parsed = parse(bytes);
+    if (!parsed.ok) return [drop(`malformed_${parsed.error.reason}`)];
+    const packet = parsed.value;
+    const received: Received = { packet, path };
+    if (packet.name === "I1" && packet.receiver === NULL_HIT) return this.#opportunisticI1(received, now);
+    // RFC 7401 6.7 step 1, 6.9 step 2: whatever is not for one of our HITs is dropped.
+    if (!this.#identities.some(({ hit }) => hit === packet.receiver)) return [drop("not_our_hit")];
+    const key = packet.receiver + packet.sender;
+    let association = this.#associations.get(key);
+    if (association === undefined) {
+      const hit = this.#permitted(packet.sender, received);
+      if (hit !== undefined) return [drop(hit)];
+      association = new Association(packet.receiver, packet.sender, now);
+    }
+    if (packet.name === "R1" && association.blank) {
+      const cx = this.#context(key, association, now);
+      const adopted = this.#opportunistic.adopt(received, association, cx);
+      if (adopted !== undefined) return this.#after(key, association, adopted, now);
+    }
+    return this.#after(
+      key,
+      association,
+      association.receive(received, this.#context(key, association, now)),
+      now,
+    );
+  }
+
+  /** Default deny: why a HIT without an association gets nothing, or undefined when it may go on. */
+  #permitted(peer: Hit, received: Received): string | undefined {
+    if (this.#peers.find(peer) !== undefined) return undefined;
+    const { name } = received.packet;
+    if (this.#config.opportunistic && (name === "I1" || name === "I2")) return undefined;
+    if (name === "R1" && this.#opportunistic.expects(received)) return undefined;
+    return "policy";
+  }
+
+  /** RFC 7401 4.1.8, 6.7 step 5: a HIT of the Initiator's suite, else RSA, else any. */
+  #opportunisticI1(received: Received, now: Instant): readonly HostOutput[] {
+    if (!this.#config.opportunistic) return [drop("policy")];
+    const suite = Number.parseInt(received.packet.sender.charAt(7), 16);
+    const identity =
+      this.#identities.find((one) => one.suite === suite) ??
+      this.#identities.find((one) => one.suite === 1) ??
+      this.#identities[0];
+    if (identity === undefined) return [drop("no_identity")];
+    return this.#answerI1(identity.hit, received, now);
+  }
+
+  #answerI1(local: Hit, received: Received, now: Instant): readonly HostOutput[] {
+    const answer = this.#pool.answer(local, received.packet, received.path, now);
+    if ("drop" in answer) return [drop(answer.drop)];
+    return [{ type: "send", path: received.path, bytes: answer }];
+  }
+
+  #happen(peer: Hit, what: Happening, now: Instant): readonly HostOutput[] {
+    const known = this.#byPeer.get(peer);
+    const existing = known === undefined ? undefined : this.#associations.get(known);
+    if (existing === undefined && what !== "connect") return [];
+    const policy = this.#peers.find(peer);
+    if (existing === undefined && policy === undefined) return [drop("policy")];
+    const local = existing?.local ?? (policy?.localHit as Hit);
+    const key = local + peer;
+    const association = existing ?? new Association(local, peer, now);
+    return this.#after(key, association, association.happen(what, this.#context(key, association, now)), now);
+  }
+
+  #esp(
+    spi: Spi,
+    what: "first-inbound" | "idle" | "soft-expiry" | "moved",
+    now: Instant,
+  ): readonly HostOutput[] {
+    const keys =
+      what === "soft-expiry"
+        ? [...this.#outbound].filter(([id]) => id.endsWith(`/${spi}`)).map(([, key]) => key)
+        : [this.#inbound.get(spi)];
+    return keys.flatMap((key) => {
+      const association = key === undefined ? undefined : this.#associations.get(key);
+      if (key === undefined || association === undefined) return [];
+      return this.#after(
+        key,
+        association,
+        association.happen(what, this.#context(key, association, now)),
+        now,
+      );
+    });
+  }
+
+  #jobDone(id: JobId, result: JobResult, now: Instant): readonly HostOutput[] {
+    const owner = this.#jobs.get(id);
+    this.#jobs.delete(id);
+    if (owner === undefined) return [drop("overtaken")];
+    if (owner.what === "farewell") {
+      return result.kind === "seal" ? [{ type: "send", path: owner.path, bytes: result.bytes }] : [];
+    }
+    if (owner.what === "r1") {
+      owner.pool.made(
+        owner.wanted.slotKey,
+        result.kind === "make-r1" ? result : undefined,
+        owner.wanted.k,
+        now,
+      );
+      if (owner.pool === this.#pool) this.#timers.set(POOL, this.#pool.deadline());
+      return [];
+    }
+    const { key, association } = owner;
+    const cx = this.#context(key, association, now);
+    const out = association.conclude(id, result, cx);
+    const retried = this.#tryOtherIdentity(key, association, result, now);
+    return [...this.#after(key, association, out, now), ...retried];
+  }
+
+  /** RFC 7401 6.8 step 6, Table 3: the peer does not support our HIT's suite, but that of another HIT of ours. */
+  #tryOtherIdentity(
+    key: string,
+    before: Association,
+    result: JobResult,
+    now: Instant,
+  ): readonly HostOutput[] {
+    if (result.kind !== "refused" || result.peerSuites === undefined || before.secondChoice) return [];
+    if (before.state.name !== "I1-SENT") return [];
+    const { peerSuites } = result;
+    const other = this.#identities.find((one) => one.hit !== before.local && peerSuites.includes(one.suite));
+    if (other === undefined) return [];
+    const leaving = before.happen("close", this.#context(key, before, now));
+    const next = new Association(other.hit, before.peer, now, true);
+    const nextKey = other.hit + before.peer;
+    if (this.#associations.has(nextKey)) return [];
+    const begun = next.happen("connect", this.#context(nextKey, next, now));
+    return [...this.#after(key, before, leaving, now), ...this.#after(nextKey, next, begun, now)];
+  }
+
+  #timeout(now: Instant): readonly HostOutput[] {
+    const out: HostOutput[] = [...this.#opportunistic.timeout(this.#config, now)];
+    for (let key = this.#timers.due(now); key !== undefined; key = this.#timers.due(now)) {
+      if (key === POOL) {
+        this.#pool.timeout(now);
+        this.#timers.set(POOL, this.#pool.deadline());
+        continue;
+      }
+      const association = this.#associations.get(key);
+      if (association === undefined) continue;
+      out.push(
+        ...this.#after(key, association, association.timeout(this.#context(key, association, now)), now),
+      );
+    }
+    return out;
+  }
+
+  /** Ends without waiting for anything: one CLOSE goes out where there is an association. */
+  #forget(key: string, association: Association, now: Instant): readonly HostOutput[] {
+    const { state } = association;
+    const cx = this.#context(key, association, now);
+    const out: HostOutput[] = [...dropSasOf(cx, state)];
+    const session = sessionOf(state);
+    if (session !== undefined) {
+      const { agreement, path } = session;
+      const draft = closeDraft(association.local, association.peer, this.#random.bytes(16));
+      const job: Job = {
+        kind: "seal",
+        localHit: association.local,
+        draft,
+        rhash: agreement.rhash,
+        macKey: agreement.macOut,
+      };
+      this.#startJob(job, { what: "farewell", path });
+      out.push(event(cx, "association-closed", { by: "us", reason: "forgotten" }));
+    }
+    this.#remove(key, association);
+    return out;
+  }
+
+  /** Keeps tables and timers in step with what the association became. */
+  #after(
+    key: string,
+    association: Association,
+    out: readonly HostOutput[],
+    now: Instant,
+  ): readonly HostOutput[] {
+    if (association.blank) {
+      this.#remove(key, association);
+      return this.#indexed(key, out);
+    }
+    if (!this.#associations.has(key) && !this.#associations.set(key, association)) {
+      return [drop("associations_full")];
+    }
+    this.#byPeer.set(association.peer, key);
+    this.#timers.set(key, association.deadline());
+    const session = sessionOf(association.state);
+    if (session !== undefined && this.#peers.find(association.peer) === undefined) {
+      const { carrier, remote } = session.path;
+      if (!this.#peers.discovered(association.peer, association.local, carrier, remote)) {
+        return [...out.filter(({ type }) => type !== "send"), ...this.#forget(key, association, now)];
+      }
+    }
+    return this.#indexed(key, out);
+  }
+
+  #indexed(key: string, out: readonly HostOutput[]): readonly HostOutput[] {
+    for (const output of out) {
+      if (output.type === "sa-add") {
+        if (output.sa.direction === "in") this.#inbound.set(output.sa.spi, key);
+        else this.#outbound.set(`${output.sa.peerHit}/${output.sa.spi}`, key);
+      } else if (output.type === "sa-drop") {
+        if (output.direction === "in") this.#inbound.delete(output.spi);
+        else this.#outbound.delete(`${output.peer}/${output.spi}`);
+      }
+    }
+    return out;
+  }
+
+  #remove(key: string, association: Association): void {
+    this.#associations.delete(key);
+    this.#timers.set(key, undefined);
+    if (this.#byPeer.get(association.peer) === key) this.#byPeer.delete(association.peer);
+  }
+
+  #startWantedR1s(): void {
+    for (const wanted of this.#pool.takeWanted()) {
+      this.#startJob(wanted.job, { what: "r1", wanted, pool: this.#pool });
+    }
+  }
+
+  #startJob(job: Job, owner: JobOwner): JobId {
+    const id = ++this.#lastJob as JobId;
+    this.#jobs.set(id, owner);
+    this.#queued.push({ type: "job", id, job });
+    return id;
+  }
+
+  /** I2s get half of the places, so that strangers with solved puzzles cannot stop our own exchanges. */
+  #mayStart(job: Job): boolean {
+    const { maxJobs } = this.#config;
+    return this.#jobs.size < (job.kind === "accept-i2" ? maxJobs / 2 : maxJobs);
+  }
+
+  #newInbound(): InboundSpis {
+    const fresh = (): Spi => {
+      for (;;) {
+        const spi = this.#random.u32() as Spi;
+        if (spi > 255 && !this.#inbound.has(spi)) return spi;
+      }
+    };
+    const spi = fresh();
+    let lsiSpi = fresh();
+    while (lsiSpi === spi) lsiSpi = fresh();
+    return { spi, lsiSpi };
+  }
+
+  #context(key: string, association: Association, now: Instant): Context {
+    const { local, peer } = association;
+    return {
+      now,
+      local,
+      peer,
+      policy: this.#peers.find(peer),
+      config: this.#config,
+      random: this.#random,
+      hitSuites: [...new Set(this.#identities.map(({ suite }) => suite))],
+      busy: (kind) => association.busy(kind),
+      abandon: (kind) => association.abandon(kind),
+      start: (job, pending) => {
+        if (!this.#mayStart(job)) {
+          this.#pool.busy(now);
+          return false;
+        }
+        association.started(this.#startJob(job, { what: "association", key, association }), pending);
+        return true;
+      },
+      newInbound: () => this.#newInbound(),
+      answerI1: (received) => this.#answerI1(local, received, now),
+      matchI2: ({ packet, path }) => this.#pool.match(local, packet, path, now),
+      usedI2: (match) => this.#pool.used(match),
+      notify: (messageType, data, path, limit) => {
+        if (!this.#notifies.take(now)) return [drop("notify_rate_limit")];
+        const agreement = agreementOf(association.state);
+        const job: Job = {
+          kind: "seal",
+          localHit: local,
+          draft: notifyDraft(local, peer, messageType, data),
+          rhash: agreement?.rhash ?? "sha256",
+          macKey: agreement?.macOut,
+        };
+        const pending: Pending = { kind: "seal", sealed: { what: "notify", limit }, path };
+        association.started(this.#startJob(job, { what: "association", key, association }), pending);
+        return [];
+      },
+    };
   }
 }

@@ -58,8 +58,6 @@ export type HostInput =
       readonly spi: Spi;
       readonly event: "first-inbound" | "soft-expiry" | "idle" | "moved";
     }
-  /** ESP under an SPI that is not ours came along `path`: a hint that a peer believes in an SA that we lost. */
-  | { readonly type: "unknown-spi"; readonly spi: Spi; readonly path: Path }
   | { readonly type: "timeout" };
 
 export type EventName =

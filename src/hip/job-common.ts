@@ -4,7 +4,7 @@ import type { Hit } from "../core/types.ts";
 import type { Identity } from "../crypto/identity.ts";
 import { associationKeys, espKeys, Keymat } from "../crypto/keymat.ts";
 import type { HipCipher, Rhash } from "../crypto/suites.ts";
-import { NOTIFY_TYPE } from "../wire/notification.ts";
+import { NOTIFY } from "../wire/notification.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
 import { HOST_ID, type HostId } from "../wire/rfc7401.ts";
 import type { DomainIdentifier } from "./config.ts";
@@ -48,7 +48,7 @@ export function u16Bytes(value: number): Uint8Array {
   return Uint8Array.of(value >> 8, value & 0xff);
 }
 
-type Notify = keyof typeof NOTIFY_TYPE | { readonly messageType: number; readonly data: Uint8Array };
+type Notify = keyof typeof NOTIFY | { readonly messageType: number; readonly data: Uint8Array };
 
 /** Makes the refusals of one kind of job. */
 export function refusal(of: Job["kind"]): (reason: string, detail: string, notify?: Notify) => JobRefused {
@@ -57,8 +57,7 @@ export function refusal(of: Job["kind"]): (reason: string, detail: string, notif
     of,
     reason,
     detail,
-    notify:
-      typeof notify === "string" ? { messageType: NOTIFY_TYPE[notify], data: new Uint8Array(0) } : notify,
+    notify: typeof notify === "string" ? { messageType: NOTIFY[notify], data: new Uint8Array(0) } : notify,
   });
 }
 

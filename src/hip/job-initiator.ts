@@ -4,7 +4,13 @@ import { agree, generateDh } from "../crypto/dh.ts";
 import { encrypt } from "../crypto/encrypted.ts";
 import { type Identity, PublicIdentity } from "../crypto/identity.ts";
 import { solve } from "../crypto/puzzle.ts";
-import { addMac, mac2OfPacketValid, r1SignatureValid, signatureValid, signPacket } from "../crypto/signature.ts";
+import {
+  addMac,
+  mac2OfPacketValid,
+  r1SignatureValid,
+  signatureValid,
+  signPacket,
+} from "../crypto/signature.ts";
 import { isHipCipher, rhashLength, rhashOfHit } from "../crypto/suites.ts";
 import { append, build, get, getAll, parse, raw, tlv } from "../wire/packet.ts";
 import { HIPD_LSI_SPI } from "../wire/private.ts";
@@ -64,7 +70,8 @@ export function answerR1(job: AnswerR1, identity: Identity): I2Made | JobRefused
   }
   const peer = PublicIdentity.from(hostId.algorithm, hostId.hostIdentity);
   if (!peer.ok) return no("host_id", peer.error);
-  if (peer.value.hit !== r1.sender) return no("hit_mismatch", "the HOST_ID does not hash to the sender's HIT");
+  if (peer.value.hit !== r1.sender)
+    return no("hit_mismatch", "the HOST_ID does not hash to the sender's HIT");
   if (!r1SignatureValid(peer.value, r1)) return no("signature", "HIP_SIGNATURE_2 does not verify");
 
   const rhash = rhashOfHit(r1.sender);
@@ -79,7 +86,8 @@ export function answerR1(job: AnswerR1, identity: Identity): I2Made | JobRefused
   }
   // Step 7 as 5.2.6 defines the Responder's choice: its first group that our I1 listed.
   const best = groups.groups.find((group) => job.dhGroups.includes(group));
-  if (best === undefined) return no("dh_groups", `groups ${groups.groups.join(",")}`, "NO_DH_PROPOSAL_CHOSEN");
+  if (best === undefined)
+    return no("dh_groups", `groups ${groups.groups.join(",")}`, "NO_DH_PROPOSAL_CHOSEN");
   if (dh.group !== best) {
     return no("dh_downgrade", `the peer chose group ${dh.group}, its list with ours says ${best}`);
   }
@@ -100,7 +108,11 @@ export function answerR1(job: AnswerR1, identity: Identity): I2Made | JobRefused
   const offeredModes = get(r1, NAT_TRAVERSAL_MODE)?.modes;
   const mode = offeredModes && job.natTraversalModes.find((ours) => offeredModes.includes(ours));
   if (offeredModes !== undefined && job.natTraversalModes.length > 0 && mode === undefined) {
-    return no("nat_traversal_mode", `modes ${offeredModes.join(",")}`, "NO_VALID_NAT_TRAVERSAL_MODE_PARAMETER");
+    return no(
+      "nat_traversal_mode",
+      `modes ${offeredModes.join(",")}`,
+      "NO_VALID_NAT_TRAVERSAL_MODE_PARAMETER",
+    );
   }
   if (puzzle.k > job.solveK) return no("puzzle_too_hard", `K ${puzzle.k}, bound ${job.solveK}`);
 
@@ -148,7 +160,9 @@ export function answerR1(job: AnswerR1, identity: Identity): I2Made | JobRefused
   ];
   const plain = build({ name: "I2", sender: job.localHit, receiver: r1.sender, parameters });
   const signed = signPacket(identity, addMac(plain, rhash, keys.macOut));
-  const unsignedEchoes = getAll(r1, ECHO_REQUEST_UNSIGNED).map((request) => ECHO_RESPONSE_UNSIGNED.of(request));
+  const unsignedEchoes = getAll(r1, ECHO_REQUEST_UNSIGNED).map((request) =>
+    ECHO_RESPONSE_UNSIGNED.of(request),
+  );
   return {
     kind: "answer-r1",
     i2: unsignedEchoes.length === 0 ? signed : append(signed, unsignedEchoes),
@@ -178,7 +192,11 @@ export function acceptR2(job: AcceptR2): R2Accepted | JobRefused {
   }
   const unknown = r2.unknownCritical[0];
   if (unknown !== undefined) {
-    return no("unknown_critical_parameter", `parameter type ${unknown}`, "UNSUPPORTED_CRITICAL_PARAMETER_TYPE");
+    return no(
+      "unknown_critical_parameter",
+      `parameter type ${unknown}`,
+      "UNSUPPORTED_CRITICAL_PARAMETER_TYPE",
+    );
   }
   const espInfo = get(r2, ESP_INFO);
   if (espInfo === undefined || espInfo.oldSpi !== 0 || !isSpi(espInfo.newSpi)) {

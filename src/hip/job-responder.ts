@@ -6,7 +6,7 @@ import { decrypt } from "../crypto/encrypted.ts";
 import { type Identity, PublicIdentity } from "../crypto/identity.ts";
 import { addMac2, macOfPacketValid, signatureValid, signPacket, signR1 } from "../crypto/signature.ts";
 import { isHipCipher, rhashLength, rhashOfHit } from "../crypto/suites.ts";
-import { NOTIFY_TYPE } from "../wire/notification.ts";
+import { NOTIFY } from "../wire/notification.ts";
 import { build, get, has, type Packet, parse, parseParameters, tlv } from "../wire/packet.ts";
 import { HIPD_LSI_SPI } from "../wire/private.ts";
 import {
@@ -50,7 +50,8 @@ export function makeR1(job: MakeR1, identity: Identity): R1Made {
     TRANSPORT_FORMAT_LIST.of({ formats: [ESP_TRANSFORM.type] }),
     ESP_TRANSFORM.of({ suites: job.espSuites }),
   ];
-  if (job.natTraversalModes.length > 0) parameters.push(NAT_TRAVERSAL_MODE.of({ modes: job.natTraversalModes }));
+  if (job.natTraversalModes.length > 0)
+    parameters.push(NAT_TRAVERSAL_MODE.of({ modes: job.natTraversalModes }));
   const unsigned = build({
     name: "R1",
     sender: job.localHit,
@@ -72,7 +73,7 @@ export function acceptI2(job: AcceptI2, identity: Identity): I2Accepted | JobRef
   const unknown = i2.unknownCritical[0];
   if (unknown !== undefined) {
     const notify = {
-      messageType: NOTIFY_TYPE.UNSUPPORTED_CRITICAL_PARAMETER_TYPE,
+      messageType: NOTIFY.UNSUPPORTED_CRITICAL_PARAMETER_TYPE,
       data: u16Bytes(unknown),
     };
     return no("unknown_critical_parameter", `parameter type ${unknown}`, notify);
@@ -89,7 +90,12 @@ export function acceptI2(job: AcceptI2, identity: Identity): I2Accepted | JobRef
     return no("i2_incomplete", "HIP_MAC or HIP_SIGNATURE is missing");
   }
   const [cipher] = ciphers.ids;
-  if (ciphers.ids.length !== 1 || cipher === undefined || !job.hipCiphers.includes(cipher) || !isHipCipher(cipher)) {
+  if (
+    ciphers.ids.length !== 1 ||
+    cipher === undefined ||
+    !job.hipCiphers.includes(cipher) ||
+    !isHipCipher(cipher)
+  ) {
     return no("cipher_not_offered", `HIP_CIPHER ${ciphers.ids.join(",")}`, "INVALID_HIP_CIPHER_CHOSEN");
   }
   if (dh.group !== job.dh.group) {
@@ -150,7 +156,11 @@ export function acceptI2(job: AcceptI2, identity: Identity): I2Accepted | JobRef
   }
   const modes = get(i2, NAT_TRAVERSAL_MODE);
   if (modes !== undefined && !modes.modes.every((mode) => job.natTraversalModes.includes(mode))) {
-    return no("nat_traversal_mode", `NAT_TRAVERSAL_MODE ${modes.modes.join(",")}`, "NO_VALID_NAT_TRAVERSAL_MODE_PARAMETER");
+    return no(
+      "nat_traversal_mode",
+      `NAT_TRAVERSAL_MODE ${modes.modes.join(",")}`,
+      "NO_VALID_NAT_TRAVERSAL_MODE_PARAMETER",
+    );
   }
   const peerLsiSpi = get(i2, HIPD_LSI_SPI)?.lsiSpi as Spi | undefined;
   const both = job.lsiSpi !== undefined && peerLsiSpi !== undefined && isSpi(peerLsiSpi);

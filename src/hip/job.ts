@@ -176,4 +176,11 @@ export interface JobRefused {
   readonly peerSuites?: readonly number[];
 }
 
-export type JobResult = R1Made | I2Made | I2Accepted | R2Accepted | PacketVerified | PacketSealed | JobRefused;
+export type JobResult =
+  | R1Made
+  | I2Made
+  | I2Accepted
+  | R2Accepted
+  | PacketVerified
+  | PacketSealed
+  | JobRefused;

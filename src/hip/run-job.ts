@@ -3,7 +3,15 @@ import type { Hit } from "../core/types.ts";
 import { type Identity, PublicIdentity } from "../crypto/identity.ts";
 import { addMac, signatureValid, signPacket } from "../crypto/signature.ts";
 import { build, parse } from "../wire/packet.ts";
-import type { Job, JobRefused, JobResult, PacketSealed, PacketVerified, SealPacket, VerifyPacket } from "./job.ts";
+import type {
+  Job,
+  JobRefused,
+  JobResult,
+  PacketSealed,
+  PacketVerified,
+  SealPacket,
+  VerifyPacket,
+} from "./job.ts";
 import { refusal } from "./job-common.ts";
 import { acceptR2, answerR1 } from "./job-initiator.ts";
 import { acceptI2, makeR1 } from "./job-responder.ts";

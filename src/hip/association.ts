@@ -1,0 +1,106 @@
+/** One association: a state, the jobs that run for it, and when it wants to be woken. */
+import type { Deadline, Hit, Instant } from "../core/types.ts";
+import type { Context, Pending, Received, Step } from "./context.ts";
+import type { AssociationView, HostOutput, JobId } from "./io.ts";
+import type { JobResult } from "./job.ts";
+import { type Attempt, agreementOf, type Session, type State, UNASSOCIATED } from "./states.ts";
+import { conclude, deadlineOf, type Happening, happen, receive, timeout } from "./tables.ts";
+
+export class Association {
+  readonly local: Hit;
+  readonly peer: Hit;
+  /** Whether it came from trying another of our HITs after R1 refused the first (RFC 7401 6.8 step 6). */
+  readonly secondChoice: boolean;
+  #state: State = UNASSOCIATED;
+  #since: Instant;
+  readonly #pending = new Map<JobId, Pending>();
+
+  constructor(local: Hit, peer: Hit, now: Instant, secondChoice = false) {
+    this.local = local;
+    this.peer = peer;
+    this.secondChoice = secondChoice;
+    this.#since = now;
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  /** Nothing is lost when it is forgotten. */
+  get blank(): boolean {
+    return this.#state.name === "UNASSOCIATED" && this.#pending.size === 0;
+  }
+
+  /** Takes over I1s that went to the NULL HIT (RFC 7401 4.1.8). */
+  adopt(attempt: Attempt, now: Instant): void {
+    this.#take({ next: { name: "I1-SENT", attempt }, out: [] }, now);
+  }
+
+  receive(received: Received, cx: Context): readonly HostOutput[] {
+    return this.#take(receive(this.#state, received, cx), cx.now);
+  }
+
+  happen(what: Happening, cx: Context): readonly HostOutput[] {
+    return this.#take(happen(this.#state, what, cx), cx.now);
+  }
+
+  /** May come early: then nothing happens. */
+  timeout(cx: Context): readonly HostOutput[] {
+    const due = this.deadline();
+    if (due === undefined || due.at > cx.now) return [];
+    return this.#take(timeout(this.#state, cx), cx.now);
+  }
+
+  conclude(id: JobId, result: JobResult, cx: Context): readonly HostOutput[] {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return [{ type: "drop", reason: "overtaken" }];
+    this.#pending.delete(id);
+    return this.#take(conclude(this.#state, pending, result, cx), cx.now);
+  }
+
+  deadline(): Deadline | undefined {
+    return deadlineOf(this.#state, [...this.#pending.values()]);
+  }
+
+  busy(kind: Pending["kind"]): boolean {
+    for (const pending of this.#pending.values()) if (pending.kind === kind) return true;
+    return false;
+  }
+
+  started(id: JobId, pending: Pending): void {
+    this.#pending.set(id, pending);
+  }
+
+  abandon(kind: Pending["kind"]): void {
+    for (const [id, pending] of this.#pending) if (pending.kind === kind) this.#pending.delete(id);
+  }
+
+  view(): AssociationView {
+    const state = this.#state;
+    const session: Session | undefined = "session" in state ? state.session : undefined;
+    const agreement = agreementOf(state);
+    const path = session?.path ?? ("path" in state ? state.path : undefined);
+    return {
+      local: this.local,
+      peer: this.peer,
+      state: state.name,
+      role: session?.role ?? (state.name === "I1-SENT" || state.name === "I2-SENT" ? "initiator" : "none"),
+      path,
+      espSuite: agreement?.espSuite,
+      hipCipher: agreement?.hipCipher,
+      dhGroup: agreement?.dhGroup,
+      inSpi: session?.inbound.spi,
+      outSpi: session?.outbound,
+      exchangeMillis: session?.exchangeMillis,
+      since: this.#since,
+      establishedAt: session?.establishedAt,
+      peerDomain: agreement?.peerDomain ?? "",
+    };
+  }
+
+  #take(step: Step, now: Instant): readonly HostOutput[] {
+    if (step.next.name !== this.#state.name) this.#since = now;
+    this.#state = step.next;
+    return step.out;
+  }
+}

@@ -1,0 +1,106 @@
+/** What a handler of the state machine may see and ask for besides its state and its packet. */
+import type { Random } from "../core/random.ts";
+import type { Hit, Instant, Path, Spi } from "../core/types.ts";
+import type { Packet } from "../wire/packet.ts";
+import type { HostConfig } from "./config.ts";
+import type { EventName, HostOutput, PeerPolicy } from "./io.ts";
+import type { AcceptI2, AcceptR2, AnswerR1, SealPacket, VerifyPacket } from "./job.ts";
+import type { R1Match } from "./r1-pool.ts";
+import type { InboundSpis, State } from "./states.ts";
+
+/** A packet with the path that it came along. */
+export interface Received {
+  readonly packet: Packet;
+  readonly path: Path;
+}
+
+/** What is remembered of a job while it runs; the association stays in its state meanwhile. */
+export type Pending =
+  | {
+      readonly kind: "answer-r1";
+      readonly path: Path;
+      readonly inbound: InboundSpis;
+      readonly startedAt: Instant;
+      /** When the puzzle's lifetime ends (RFC 7401 6.8 step 12). */
+      readonly until: Instant;
+    }
+  | {
+      readonly kind: "accept-i2";
+      readonly received: Received;
+      readonly inbound: InboundSpis;
+      readonly startedAt: Instant;
+      readonly match: R1Match;
+    }
+  | { readonly kind: "accept-r2"; readonly path: Path }
+  | { readonly kind: "verify"; readonly received: Received }
+  | { readonly kind: "seal"; readonly sealed: Sealed; readonly path: Path };
+
+/** What a packet that is being signed is for. */
+export type Sealed =
+  | { readonly what: "close"; readonly echo: Uint8Array }
+  | { readonly what: "close-ack"; readonly echo: Uint8Array }
+  | { readonly what: "update"; readonly id: number | undefined; readonly answers: number | undefined }
+  | { readonly what: "notify"; readonly limit: number };
+
+export type AssociationJob = AnswerR1 | AcceptI2 | AcceptR2 | VerifyPacket | SealPacket;
+
+export interface Context {
+  readonly now: Instant;
+  readonly local: Hit;
+  readonly peer: Hit;
+  /** Undefined when the peer is not configured (any more). */
+  readonly policy: PeerPolicy | undefined;
+  readonly config: HostConfig;
+  readonly random: Random;
+  /** Whether a job of this kind runs for this association. */
+  busy(kind: Pending["kind"]): boolean;
+  /** Starts a job, or reports that there are too many. Its output is queued. */
+  start(job: AssociationJob, pending: Pending): boolean;
+  /** Lets a running job end without effect. */
+  abandon(kind: Pending["kind"]): void;
+  /** Two fresh inbound SPIs. */
+  newInbound(): InboundSpis;
+  /** Answers an I1 statelessly (RFC 7401 6.7). */
+  answerI1(received: Received): readonly HostOutput[];
+  /** Checks the puzzle of an I2. */
+  matchI2(received: Received): R1Match | { readonly drop: string };
+  /** The I2 of this match was accepted. */
+  usedI2(match: R1Match): void;
+  /** Tells the peer about an error, within the limits of RFC 7401 5.2.19; `limit` is the size of what it answers. */
+  notify(messageType: number, data: Uint8Array, path: Path, limit: number): readonly HostOutput[];
+  /** The HIT suites of our identities. */
+  readonly hitSuites: readonly number[];
+}
+
+/** What a handler decides: the next state and what happens outside. */
+export interface Step {
+  readonly next: State;
+  readonly out: readonly HostOutput[];
+}
+
+export function step(next: State, ...out: readonly (HostOutput | readonly HostOutput[])[]): Step {
+  return { next, out: out.flat() as readonly HostOutput[] };
+}
+
+export function drop(reason: string): HostOutput {
+  return { type: "drop", reason };
+}
+
+export function event(
+  cx: Pick<Context, "local" | "peer">,
+  name: EventName,
+  detail: Readonly<Record<string, string | number>> = {},
+): HostOutput {
+  return { type: "event", name, local: cx.local, peer: cx.peer, detail };
+}
+
+export function send(path: Path, bytes: Uint8Array): HostOutput {
+  return { type: "send", path, bytes };
+}
+
+/** Drops the inbound SA and, where there is one, the outbound SA. */
+export function dropSas(cx: Pick<Context, "peer">, inbound: Spi, outbound?: Spi): readonly HostOutput[] {
+  const out: HostOutput[] = [{ type: "sa-drop", spi: inbound, direction: "in", peer: cx.peer }];
+  if (outbound !== undefined) out.push({ type: "sa-drop", spi: outbound, direction: "out", peer: cx.peer });
+  return out;
+}

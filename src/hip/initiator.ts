@@ -1,0 +1,238 @@
+/** The Initiator: I1, the answer to R1, R2 (RFC 7401 6.6, 6.8, 6.10). */
+import { after, type Endpoint, NULL_HIT, type Path } from "../core/types.ts";
+import { mac2OfPacketValid } from "../crypto/signature.ts";
+import { get, raw } from "../wire/packet.ts";
+import { HOST_ID, PUZZLE, R1_COUNTER } from "../wire/rfc7401.ts";
+import { natTraversalModes, pathTo } from "./carrier.ts";
+import {
+  type Context,
+  drop,
+  dropSas,
+  event,
+  type Pending,
+  type Received,
+  type Step,
+  send,
+  step,
+} from "./context.ts";
+import type { HostOutput } from "./io.ts";
+import type { I2Made, JobRefused, R2Accepted } from "./job.ts";
+import { i1 } from "./messages.ts";
+import { sentAgain, sentOnce } from "./retransmit.ts";
+import { inboundSa, openSession } from "./session.ts";
+import type { Attempt, State, StateOf } from "./states.ts";
+
+/** RFC 7401 6.6.1: at most three addresses at once, and one only when retransmitting. */
+const PARALLEL_I1S = 3;
+/** The longest that the solver may take, whatever the puzzle's Lifetime says, in milliseconds. */
+const MAX_SOLVE_MILLIS = 60_000;
+/** Random bytes for the start of the search for #J and for the IV of ENCRYPTED. */
+const J_BYTES = 48;
+const IV_BYTES = 16;
+
+/** The states from which an R1 is answered. */
+type Opening = StateOf<"I1-SENT"> | StateOf<"I2-SENT"> | StateOf<"CLOSED">;
+
+/** Begins a base exchange: an attempt and its first I1s, or undefined when no locator is known. */
+export function begin(
+  cx: Context,
+): { readonly attempt: Attempt; readonly out: readonly HostOutput[] } | undefined {
+  const candidates = candidatesOf(cx);
+  if (candidates.length === 0) return undefined;
+  const attempt: Attempt = {
+    candidates,
+    next: candidates.length > 1 ? Math.min(PARALLEL_I1S, candidates.length - 1) : 0,
+    retransmit: sentOnce(cx.config.timers, cx.now, cx.random),
+    startedAt: cx.now,
+    opportunistic: false,
+  };
+  const bytes = i1(cx.local, cx.peer, cx.config.dhGroups);
+  return { attempt, out: candidates.slice(0, PARALLEL_I1S).map((path) => send(path, bytes)) };
+}
+
+function candidatesOf(cx: Context): readonly Path[] {
+  const { policy } = cx;
+  if (policy === undefined) return [];
+  return policy.locators.map((remote: Endpoint) => pathTo(policy.carrier, remote, cx.config.udpPort));
+}
+
+/** Data waits and there is no association (Table 2), or the old one is closing (Table 7). */
+export function connect(state: State, cx: Context, leaving: readonly HostOutput[]): Step {
+  const begun = begin(cx);
+  if (begun === undefined) return failed(cx, "no_locator", leaving);
+  return step(
+    { name: "I1-SENT", attempt: begun.attempt },
+    leaving,
+    begun.out,
+    stateEvent(cx, state, "I1-SENT"),
+  );
+}
+
+export function failed(cx: Context, reason: string, leaving: readonly HostOutput[]): Step {
+  const until = after(cx.now, cx.config.timers.failedHold);
+  return step(
+    { name: "E-FAILED", until, reason },
+    leaving,
+    { type: "route", peer: cx.peer, via: "reject" },
+    event(cx, "association-failed", { reason }),
+  );
+}
+
+export function stateEvent(cx: Context, from: State, to: State["name"]): HostOutput {
+  return event(cx, "association-state", { from: from.name, to });
+}
+
+/** The I1 timer of I1-SENT (Table 3) and of CLOSED with an attempt. Undefined: no try is left. */
+export function i1Again(
+  attempt: Attempt,
+  cx: Context,
+): { readonly attempt: Attempt; readonly out: readonly HostOutput[] } | undefined {
+  const path = attempt.candidates[attempt.next];
+  if (path === undefined || attempt.retransmit.tries >= cx.config.retries.i1) return undefined;
+  const receiver = attempt.opportunistic ? NULL_HIT : cx.peer;
+  const retransmit = sentAgain(attempt.retransmit, cx.config.timers.retransmitMax, cx.now, cx.random);
+  const next = (attempt.next + 1) % attempt.candidates.length;
+  return {
+    attempt: { ...attempt, retransmit, next },
+    out: [send(path, i1(cx.local, receiver, cx.config.dhGroups))],
+  };
+}
+
+/** RFC 7401 6.8 steps 1 to 3; the rest is a job. */
+export function receiveR1(state: Opening, received: Received, cx: Context): Step {
+  const { packet, path } = received;
+  if (state.name === "CLOSED" && state.attempt === undefined) return step(state, drop("r1_unexpected"));
+  const counter = get(packet, R1_COUNTER)?.counter;
+  if (state.name === "I2-SENT" && (counter === undefined || counter <= (state.r1Counter ?? counter))) {
+    return step(state, drop("r1_not_newer"));
+  }
+  if (cx.busy("answer-r1")) return step(state, drop("busy"));
+  const puzzle = get(packet, PUZZLE);
+  if (puzzle === undefined || raw(packet, HOST_ID) === undefined) return step(state, drop("r1_incomplete"));
+  const inbound = cx.newInbound();
+  const startedAt = state.name === "I2-SENT" ? state.startedAt : (state.attempt?.startedAt ?? cx.now);
+  const lifetime = Math.min(2 ** (puzzle.lifetime - 32) * 1000, MAX_SOLVE_MILLIS);
+  const { config } = cx;
+  const started = cx.start(
+    {
+      kind: "answer-r1",
+      localHit: cx.local,
+      r1: packet.bytes,
+      dhGroups: config.dhGroups,
+      hipCiphers: config.hipCiphers,
+      espSuites: config.espSuites,
+      hitSuites: cx.hitSuites,
+      encryptHostId: config.encryptHostId,
+      domainIdentifier: config.domainIdentifier,
+      solveK: config.puzzle.solveK,
+      j: cx.random.bytes(J_BYTES),
+      iv: cx.random.bytes(IV_BYTES),
+      spi: inbound.spi,
+      lsiSpi: config.offerLsiSpi ? inbound.lsiSpi : undefined,
+      natTraversalModes: natTraversalModes(path.carrier),
+    },
+    { kind: "answer-r1", path, inbound, startedAt, until: after(cx.now, lifetime) },
+  );
+  return step(state, started ? [] : drop("jobs_full"));
+}
+
+/** The I2 is ready: send it and go to I2-SENT (steps 16 to 19; RFC 7402 6.4). */
+export function answeredR1(
+  state: Opening,
+  result: I2Made | JobRefused,
+  pending: Extract<Pending, { kind: "answer-r1" }>,
+  cx: Context,
+): Step {
+  if (result.kind === "refused") return refusedR1(state, result, pending, cx);
+  if (cx.now > pending.until) return step(state, drop("puzzle_expired"));
+  const { path, inbound } = pending;
+  const leaving = state.name === "I2-SENT" ? dropSas(cx, state.inbound.spi) : [];
+  const next: StateOf<"I2-SENT"> = {
+    name: "I2-SENT",
+    retransmit: sentOnce(cx.config.timers, cx.now, cx.random),
+    startedAt: pending.startedAt,
+    i2: result.i2,
+    path,
+    inbound,
+    agreement: result.agreement,
+    hostId: result.hostId,
+    r1Counter: result.r1Counter,
+    puzzleK: result.puzzleK,
+  };
+  const moved = state.name === "I2-SENT" ? [] : stateEvent(cx, state, "I2-SENT");
+  return step(next, leaving, inboundSa(cx, result.agreement, inbound, path), send(path, result.i2), moved);
+}
+
+function refusedR1(
+  state: Opening,
+  refused: JobRefused,
+  pending: Extract<Pending, { kind: "answer-r1" }>,
+  cx: Context,
+): Step {
+  const told = event(cx, "exchange-refused", {
+    packet: "R1",
+    reason: refused.reason,
+    detail: refused.detail,
+  });
+  const { notify } = refused;
+  const answer =
+    notify === undefined
+      ? []
+      : cx.notify(notify.messageType, notify.data, pending.path, Number.POSITIVE_INFINITY);
+  return step(state, drop(refused.reason), told, answer);
+}
+
+/** Table 4, timeout. */
+export function i2Timeout(state: StateOf<"I2-SENT">, cx: Context): Step {
+  if (state.retransmit.tries >= cx.config.retries.i2)
+    return failed(cx, "no_answer_to_i2", dropSas(cx, state.inbound.spi));
+  const retransmit = sentAgain(state.retransmit, cx.config.timers.retransmitMax, cx.now, cx.random);
+  return step({ ...state, retransmit }, send(state.path, state.i2));
+}
+
+/** RFC 7401 6.10: HIP_MAC_2 here, for one hash; the signature in a job. */
+export function receiveR2(state: StateOf<"I2-SENT">, received: Received, cx: Context): Step {
+  const { agreement, hostId } = state;
+  if (!mac2OfPacketValid(received.packet, agreement.rhash, agreement.macIn, hostId))
+    return step(state, drop("mac"));
+  if (cx.busy("accept-r2")) return step(state, drop("busy"));
+  const started = cx.start(
+    {
+      kind: "accept-r2",
+      r2: received.packet.bytes,
+      peer: agreement.peer,
+      rhash: agreement.rhash,
+      macKey: agreement.macIn,
+      hostId,
+    },
+    { kind: "accept-r2", path: received.path },
+  );
+  return step(state, started ? [] : drop("jobs_full"));
+}
+
+export function acceptedR2(
+  state: StateOf<"I2-SENT">,
+  result: R2Accepted | JobRefused,
+  pending: Extract<Pending, { kind: "accept-r2" }>,
+  cx: Context,
+): Step {
+  if (result.kind === "refused") {
+    const told = event(cx, "authentication-failed", { packet: "R2", reason: result.reason });
+    const { notify } = result;
+    const answer =
+      notify === undefined
+        ? []
+        : cx.notify(notify.messageType, notify.data, pending.path, Number.POSITIVE_INFINITY);
+    return step(state, drop(result.reason), told, answer);
+  }
+  const agreement = { ...state.agreement, peerSpi: result.peerSpi, peerLsiSpi: result.peerLsiSpi };
+  const { session, out } = openSession(cx, {
+    agreement,
+    outbound: result.peerSpi,
+    inbound: state.inbound,
+    path: state.path,
+    role: "initiator",
+    startedAt: state.startedAt,
+  });
+  return step({ name: "ESTABLISHED", session }, out, stateEvent(cx, state, "ESTABLISHED"));
+}

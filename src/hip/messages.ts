@@ -1,0 +1,39 @@
+/** The packets that are the same whoever sends them (RFC 7401 5.3). */
+import type { Hit } from "../core/types.ts";
+import { build, type PacketDraft } from "../wire/packet.ts";
+import { DH_GROUP_LIST, ECHO_REQUEST_SIGNED, ECHO_RESPONSE_SIGNED, NOTIFICATION } from "../wire/rfc7401.ts";
+
+/** RFC 7401 5.3.1; `receiver` is the NULL HIT in opportunistic mode. */
+export function i1(local: Hit, receiver: Hit, dhGroups: readonly number[]): Uint8Array {
+  return build({ name: "I1", sender: local, receiver, parameters: [DH_GROUP_LIST.of({ groups: dhGroups })] });
+}
+
+/** RFC 7401 5.3.7. */
+export function closeDraft(local: Hit, peer: Hit, echo: Uint8Array): PacketDraft {
+  return {
+    name: "CLOSE",
+    sender: local,
+    receiver: peer,
+    parameters: [ECHO_REQUEST_SIGNED.of({ data: echo })],
+  };
+}
+
+/** RFC 7401 5.3.8. */
+export function closeAckDraft(local: Hit, peer: Hit, echo: Uint8Array): PacketDraft {
+  return {
+    name: "CLOSE_ACK",
+    sender: local,
+    receiver: peer,
+    parameters: [ECHO_RESPONSE_SIGNED.of({ data: echo })],
+  };
+}
+
+/** RFC 7401 5.3.6. */
+export function notifyDraft(local: Hit, peer: Hit, messageType: number, data: Uint8Array): PacketDraft {
+  return {
+    name: "NOTIFY",
+    sender: local,
+    receiver: peer,
+    parameters: [NOTIFICATION.of({ messageType, data })],
+  };
+}

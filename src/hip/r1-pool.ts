@@ -1,0 +1,314 @@
+/** Precomputed R1s: an I1 is answered without state and without cryptography (RFC 7401 4.1.1, 6.7.1, Appendix A). */
+
+import { BoundedMap, RateLimit } from "../core/bounded.ts";
+import { toHex } from "../core/bytes.ts";
+import { hitBytes } from "../core/ip.ts";
+import type { Random } from "../core/random.ts";
+import { after, type Carrier, type Deadline, type Hit, type Instant, type Path } from "../core/types.ts";
+import { puzzleValid } from "../crypto/puzzle.ts";
+import { rhashLength, rhashOfHit } from "../crypto/suites.ts";
+import { get, type Packet, parse, raw } from "../wire/packet.ts";
+import { DH_GROUP_LIST, PUZZLE, R1_COUNTER, SOLUTION } from "../wire/rfc7401.ts";
+import { NAT_TRAVERSAL_UDP_ENCAPSULATION } from "./carrier.ts";
+import type { HostConfig } from "./config.ts";
+import { Difficulty } from "./difficulty.ts";
+import type { DhPair, MakeR1, R1Made } from "./job.ts";
+
+/** #I values of one R1: which one an Initiator gets depends on its HIT and address. A power of two. */
+const PUZZLES_PER_R1 = 64;
+/** R1s remembered at once, offered or not. */
+const MAX_R1S = 2_048;
+/** Exchanges that may complete on one R1; beyond that it is withdrawn. Bounds the list of used solutions. */
+const MAX_USES = 4_096;
+/** An R1 that was used is replaced after this long at the earliest: RFC 7401 6.7.1 allows reuse in a storm. */
+const MIN_OFFERED_MILLIS = 1_000;
+/** An I1 like the last one from there within this time is dropped (RFC 7401 5.3.1). */
+const DUPLICATE_I1_MILLIS = 20;
+const MAX_I1_SOURCES = 4_096;
+
+interface R1Entry {
+  readonly opaque: number;
+  readonly slot: Slot;
+  readonly r1: Uint8Array;
+  readonly dh: DhPair;
+  readonly hostId: Uint8Array;
+  readonly k: number;
+  readonly counter: Uint8Array | undefined;
+  readonly puzzles: readonly Uint8Array[];
+  readonly madeAt: Instant;
+  retiredAt: Instant | undefined;
+  /** Solutions that made an association: a replay would give the same keys again. */
+  readonly used: Set<string>;
+}
+
+/** What one R1 is for: one per identity, Diffie-Hellman group and carrier. */
+interface Slot {
+  readonly key: string;
+  readonly localHit: Hit;
+  readonly group: number;
+  readonly carrier: Carrier;
+  offered: R1Entry | undefined;
+  making: boolean;
+}
+
+/** An R1 that an I2 answers. */
+export interface R1Match {
+  readonly opaque: number;
+  readonly dh: DhPair;
+  readonly hostId: Uint8Array;
+  /** To be handed to `used` when the I2 was accepted. */
+  readonly solution: string;
+}
+
+export class R1Pool {
+  readonly #config: HostConfig;
+  readonly #random: Random;
+  readonly #difficulty: Difficulty;
+  readonly #hitSuites: readonly number[];
+  readonly #slots = new Map<string, Slot>();
+  readonly #entries = new BoundedMap<number, R1Entry>("r1_entries", MAX_R1S, "evict-oldest");
+  readonly #recentI1s = new BoundedMap<string, Instant>("recent_i1s", MAX_I1_SOURCES, "evict-oldest");
+  readonly #limits = new BoundedMap<string, RateLimit>("r1_limits", MAX_I1_SOURCES, "evict-oldest");
+  readonly #secret: readonly number[];
+  readonly #wanted: MakeR1Wanted[] = [];
+  #generation: bigint;
+  #nextOpaque: number;
+
+  constructor(
+    config: HostConfig,
+    identities: readonly { readonly hit: Hit; readonly suite: number }[],
+    carriers: readonly Carrier[],
+    random: Random,
+    firstGeneration: bigint,
+  ) {
+    this.#config = config;
+    this.#random = random;
+    this.#difficulty = new Difficulty(config.puzzle);
+    this.#hitSuites = [...new Set(identities.map(({ suite }) => suite))];
+    this.#generation = firstGeneration;
+    this.#nextOpaque = random.u32() & 0xffff;
+    this.#secret = [random.u32(), random.u32()];
+    for (const group of config.dhGroups) {
+      for (const { hit } of identities) {
+        for (const carrier of carriers) {
+          const key = slotKey(hit, group, carrier);
+          const slot: Slot = { key, localHit: hit, group, carrier, offered: undefined, making: false };
+          this.#slots.set(key, slot);
+          this.#want(slot);
+        }
+      }
+    }
+  }
+
+  get difficulty(): number {
+    return this.#difficulty.k;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** The counter after the newest R1, from which a successor goes on. */
+  get generation(): bigint {
+    return this.#generation;
+  }
+
+  busy(now: Instant): void {
+    this.#difficulty.busy(now);
+  }
+
+  /** An R1 for this I1 (RFC 7401 6.7), or why there is none. */
+  answer(localHit: Hit, i1: Packet, path: Path, now: Instant): Uint8Array | { readonly drop: string } {
+    const list = get(i1, DH_GROUP_LIST);
+    if (list === undefined) return { drop: "i1_without_dh_group_list" };
+    const from = path.remote.address;
+    const content = `${i1.sender}${i1.receiver}${from} ${path.remote.port}`;
+    const last = this.#recentI1s.get(content);
+    this.#recentI1s.set(content, now);
+    if (last !== undefined && now - last < DUPLICATE_I1_MILLIS) return { drop: "i1_duplicate" };
+    let limit = this.#limits.get(from);
+    if (limit === undefined) {
+      limit = new RateLimit(this.#config.r1PerAddress, 2 * this.#config.r1PerAddress);
+      this.#limits.set(from, limit);
+    }
+    if (!limit.take(now)) return { drop: "r1_rate_limit" };
+
+    this.#difficulty.exchange(now);
+    // 5.2.6: our own preference chooses; without a common group any will do (6.7 step 4).
+    const { dhGroups } = this.#config;
+    const group = dhGroups.find((id) => list.groups.includes(id)) ?? dhGroups[0];
+    const slot = group === undefined ? undefined : this.#slots.get(slotKey(localHit, group, path.carrier));
+    if (slot === undefined) return { drop: "no_r1_for_carrier" };
+    this.#refresh(slot, now);
+    const entry = slot.offered;
+    if (entry === undefined) return { drop: "r1_not_ready" };
+    return this.#fill(entry, i1.sender, from);
+  }
+
+  /** The R1 that this I2 answers, if its solution is right. Costs one hash at most, and only for a puzzle of ours. */
+  match(localHit: Hit, i2: Packet, path: Path, now: Instant): R1Match | { readonly drop: string } {
+    const solution = get(i2, SOLUTION);
+    if (solution === undefined) return { drop: "i2_incomplete" };
+    const entry = this.#entries.get(solution.opaque);
+    if (entry === undefined || entry.slot.localHit !== localHit) return { drop: "r1_unknown" };
+    if (entry.retiredAt !== undefined && now - entry.retiredAt > this.#config.timers.r1Remembered) {
+      this.#entries.delete(entry.opaque);
+      return { drop: "r1_stale" };
+    }
+    const echoed = raw(i2, R1_COUNTER)?.contents;
+    if (echoed !== undefined && entry.counter !== undefined && toHex(echoed) !== toHex(entry.counter)) {
+      return { drop: "r1_counter" };
+    }
+    const i = entry.puzzles[this.#puzzleIndex(i2.sender, path.remote.address)];
+    if (i === undefined || solution.k !== entry.k || toHex(solution.i) !== toHex(i))
+      return { drop: "puzzle_unknown" };
+    const used = `${i2.sender}${toHex(solution.j)}`;
+    if (entry.used.has(used)) return { drop: "i2_replayed" };
+    if (entry.used.size >= MAX_USES) return { drop: "r1_exhausted" };
+    const rhash = rhashOfHit(localHit);
+    if (
+      rhash === undefined ||
+      !puzzleValid({ rhash, i, j: solution.j, hitI: i2.sender, hitR: localHit, k: entry.k })
+    ) {
+      return { drop: "puzzle_unsolved" };
+    }
+    return { opaque: entry.opaque, dh: entry.dh, hostId: entry.hostId, solution: used };
+  }
+
+  /** An I2 was accepted: the same solution never counts again, and the R1 is replaced soon (6.7.1). */
+  used(match: R1Match): void {
+    this.#entries.get(match.opaque)?.used.add(match.solution);
+  }
+
+  /** R1s that should be made now. */
+  takeWanted(): readonly MakeR1Wanted[] {
+    return this.#wanted.splice(0);
+  }
+
+  made(slotKeyText: string, result: R1Made | undefined, k: number, now: Instant): void {
+    const slot = this.#slots.get(slotKeyText);
+    if (slot === undefined) return;
+    slot.making = false;
+    if (result === undefined) return;
+    const parsed = parse(result.r1);
+    const rhash = rhashOfHit(slot.localHit);
+    if (!parsed.ok || rhash === undefined) return;
+    if (slot.offered !== undefined) slot.offered.retiredAt = now;
+    const opaque = this.#freeOpaque();
+    const entry: R1Entry = {
+      opaque,
+      slot,
+      r1: result.r1,
+      dh: result.dh,
+      hostId: result.hostId,
+      k,
+      counter: raw(parsed.value, R1_COUNTER)?.contents.slice(),
+      puzzles: Array.from({ length: PUZZLES_PER_R1 }, () => this.#random.bytes(rhashLength(rhash))),
+      madeAt: now,
+      retiredAt: undefined,
+      used: new Set(),
+    };
+    slot.offered = entry;
+    this.#entries.set(opaque, entry);
+    this.#forgetStale(now);
+  }
+
+  /** When the oldest offered R1 should be replaced without anybody asking. */
+  deadline(): Deadline | undefined {
+    let first: Instant | undefined;
+    for (const { offered } of this.#slots.values()) {
+      if (offered === undefined) continue;
+      const at = after(offered.madeAt, this.#config.timers.r1Offered);
+      if (first === undefined || at < first) first = at;
+    }
+    return first === undefined ? undefined : { at: first, why: "r1 rotation" };
+  }
+
+  timeout(now: Instant): void {
+    for (const slot of this.#slots.values()) this.#refresh(slot, now);
+    this.#forgetStale(now);
+  }
+
+  #refresh(slot: Slot, now: Instant): void {
+    const entry = slot.offered;
+    const age = entry === undefined ? Number.POSITIVE_INFINITY : now - entry.madeAt;
+    const worn =
+      entry === undefined ||
+      age >= this.#config.timers.r1Offered ||
+      (age >= MIN_OFFERED_MILLIS && (entry.used.size > 0 || entry.k !== this.#difficulty.at(now)));
+    if (worn) this.#want(slot);
+  }
+
+  #want(slot: Slot): void {
+    if (slot.making) return;
+    slot.making = true;
+    const { config, key } = { config: this.#config, key: slot.key };
+    const k = this.#difficulty.k;
+    const job: MakeR1 = {
+      kind: "make-r1",
+      localHit: slot.localHit,
+      group: slot.group,
+      r1Counter: this.#generation++,
+      puzzleK: k,
+      puzzleLifetime: config.puzzle.lifetime,
+      hipCiphers: config.hipCiphers,
+      hitSuites: this.#hitSuites,
+      dhGroups: config.dhGroups,
+      espSuites: config.espSuites,
+      natTraversalModes: slot.carrier === "udp" ? [NAT_TRAVERSAL_UDP_ENCAPSULATION] : [],
+      domainIdentifier: config.domainIdentifier,
+    };
+    this.#wanted.push({ slotKey: key, k, job });
+  }
+
+  #fill(entry: R1Entry, initiator: Hit, from: string): Uint8Array {
+    const bytes = entry.r1.slice();
+    bytes.set(hitBytes(initiator), 24);
+    const parsed = parse(bytes);
+    const puzzle = parsed.ok ? raw(parsed.value, PUZZLE) : undefined;
+    const i = entry.puzzles[this.#puzzleIndex(initiator, from)];
+    if (puzzle !== undefined && i !== undefined) {
+      puzzle.contents[2] = entry.opaque >> 8;
+      puzzle.contents[3] = entry.opaque & 0xff;
+      puzzle.contents.set(i, 4);
+    }
+    return bytes;
+  }
+
+  /**
+   * Binds a puzzle to the Initiator's HIT and address without a cryptographic hash: an attacker who guessed the secret
+   * could only make two of his own addresses share an #I.
+   */
+  #puzzleIndex(initiator: Hit, from: string): number {
+    let mixed = this.#secret[0] as number;
+    const text = initiator + from;
+    for (let at = 0; at < text.length; at++) {
+      mixed = Math.imul(mixed ^ text.charCodeAt(at), 0x01000193) + (this.#secret[1] as number);
+    }
+    return ((mixed >>> 16) ^ mixed) & (PUZZLES_PER_R1 - 1);
+  }
+
+  #freeOpaque(): number {
+    do this.#nextOpaque = (this.#nextOpaque + 1) & 0xffff;
+    while (this.#entries.has(this.#nextOpaque));
+    return this.#nextOpaque;
+  }
+
+  #forgetStale(now: Instant): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.retiredAt !== undefined && now - entry.retiredAt > this.#config.timers.r1Remembered) {
+        this.#entries.delete(entry.opaque);
+      }
+    }
+  }
+}
+
+export interface MakeR1Wanted {
+  readonly slotKey: string;
+  readonly k: number;
+  readonly job: MakeR1;
+}
+
+function slotKey(hit: Hit, group: number, carrier: Carrier): string {
+  return `${hit}/${group}/${carrier}`;
+}

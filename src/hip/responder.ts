@@ -1,0 +1,112 @@
+/** The Responder: I1 and I2 (RFC 7401 6.7, 6.9; RFC 7402 6.5). */
+import { equal } from "../core/bytes.ts";
+import { after } from "../core/types.ts";
+import { NOTIFY } from "../wire/notification.ts";
+import { natTraversalModes } from "./carrier.ts";
+import { type Context, drop, event, type Pending, type Received, type Step, send, step } from "./context.ts";
+import { stateEvent } from "./initiator.ts";
+import type { I2Accepted, JobRefused } from "./job.ts";
+import { dropSasOf, inboundSa, openSession } from "./session.ts";
+import { type State, type StateOf, sessionOf } from "./states.ts";
+
+/** R1 is sent statelessly whatever the state is; sending it never moves the state machine (6.7). */
+export function receiveI1<S extends State>(state: S, received: Received, cx: Context): Step {
+  return step(state, cx.answerI1(received));
+}
+
+/** Table 3: of two hosts that call each other, the one with the greater HIT answers. */
+export function receiveCrossingI1(state: StateOf<"I1-SENT">, received: Received, cx: Context): Step {
+  return localIsGreater(cx) ? step(state, cx.answerI1(received)) : step(state, drop("i1_crossing"));
+}
+
+/** HITs compare as unsigned 128-bit integers (6.5); as hex digits of one length they compare the same way. */
+export function localIsGreater(cx: Pick<Context, "local" | "peer">): boolean {
+  return cx.local > cx.peer;
+}
+
+/** 6.9 steps 4, 5 and 8; the rest is a job. */
+export function receiveI2<S extends State>(state: S, received: Received, cx: Context): Step {
+  const { packet, path } = received;
+  const answered = sessionOf(state)?.answered;
+  if (answered !== undefined && equal(answered.i2, packet.bytes)) return step(state, send(path, answered.r2));
+  if (state.name === "I2-SENT" && !localIsGreater(cx)) return step(state, drop("i2_crossing"));
+  if (cx.busy("accept-i2")) return step(state, drop("busy"));
+  const match = cx.matchI2(received);
+  if ("drop" in match) return step(state, drop(match.drop));
+  if (cx.policy === undefined && !cx.config.opportunistic) {
+    return step(
+      state,
+      drop("policy"),
+      cx.notify(NOTIFY.BLOCKED_BY_POLICY, new Uint8Array(0), path, packet.bytes.length),
+    );
+  }
+  const inbound = cx.newInbound();
+  const started = cx.start(
+    {
+      kind: "accept-i2",
+      localHit: cx.local,
+      i2: packet.bytes,
+      dh: match.dh,
+      hostId: match.hostId,
+      hipCiphers: cx.config.hipCiphers,
+      espSuites: cx.config.espSuites,
+      natTraversalModes: natTraversalModes(path.carrier),
+      spi: inbound.spi,
+      lsiSpi: cx.config.offerLsiSpi ? inbound.lsiSpi : undefined,
+    },
+    { kind: "accept-i2", received, inbound, startedAt: cx.now, match },
+  );
+  if (started) return step(state);
+  // 5.2.19: RESPONDER_BUSY_PLEASE_RETRY; the Initiator needs another solution.
+  return step(
+    state,
+    drop("jobs_full"),
+    cx.notify(NOTIFY.RESPONDER_BUSY_PLEASE_RETRY, new Uint8Array(0), path, packet.bytes.length),
+  );
+}
+
+/** 6.9 steps 16 to 21. The state may have moved while the job ran, so that crossing is judged again. */
+export function acceptedI2<S extends State>(
+  state: S,
+  result: I2Accepted | JobRefused,
+  pending: Extract<Pending, { kind: "accept-i2" }>,
+  cx: Context,
+): Step {
+  const { packet, path } = pending.received;
+  if (result.kind === "refused") {
+    const told = event(cx, "exchange-refused", {
+      packet: "I2",
+      reason: result.reason,
+      detail: result.detail,
+    });
+    const { notify } = result;
+    const answer =
+      notify === undefined ? [] : cx.notify(notify.messageType, notify.data, path, packet.bytes.length);
+    return step(state, drop(result.reason), told, answer);
+  }
+  // Its keys exist now: the same solution must never give them a second time.
+  cx.usedI2(pending.match);
+  const outbound = result.agreement.peerSpi;
+  if (outbound === undefined) return step(state, drop("esp_info"));
+  if (state.name === "I2-SENT" && !localIsGreater(cx)) return step(state, drop("i2_crossing"));
+  cx.abandon("answer-r1");
+  cx.abandon("accept-r2");
+  const { session, out } = openSession(cx, {
+    agreement: result.agreement,
+    outbound,
+    inbound: pending.inbound,
+    path,
+    role: "responder",
+    startedAt: pending.startedAt,
+    answered: { i2: packet.bytes.slice(), r2: result.r2 },
+  });
+  const until = after(cx.now, cx.config.timers.exchangeComplete);
+  return step(
+    { name: "R2-SENT", session, until },
+    dropSasOf(cx, state),
+    inboundSa(cx, result.agreement, pending.inbound, path),
+    out,
+    send(path, result.r2),
+    stateEvent(cx, state, "R2-SENT"),
+  );
+}

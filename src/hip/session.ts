@@ -1,0 +1,99 @@
+/** From an agreement to installed SAs (RFC 7402 3.3, 6.5, 6.6). */
+import type { Instant, Path, Spi } from "../core/types.ts";
+import { type Context, dropSas, event } from "./context.ts";
+import type { HostOutput } from "./io.ts";
+import type { Agreement } from "./job.ts";
+import type { SaSpec } from "./sa.ts";
+import { type InboundSpis, type Session, type State, sessionOf } from "./states.ts";
+import { NO_UPDATES } from "./update-state.ts";
+
+export function inboundSa(cx: Context, agreement: Agreement, inbound: InboundSpis, path: Path): HostOutput {
+  const sa: SaSpec = {
+    direction: "in",
+    spi: inbound.spi,
+    lsiSpi: inbound.lsiSpi,
+    suite: agreement.espSuite,
+    ...agreement.espIn,
+    localHit: cx.local,
+    peerHit: cx.peer,
+    path,
+    inboundFamily: cx.policy?.inboundFamily ?? "hit",
+    softPackets: cx.config.softPackets,
+    idleAfter: cx.config.timers.unusedAssociationLifetime,
+  };
+  return { type: "sa-add", sa };
+}
+
+function outboundSa(
+  cx: Context,
+  agreement: Agreement,
+  spi: Spi,
+  lsiSpi: Spi | undefined,
+  path: Path,
+): HostOutput {
+  const sa: SaSpec = {
+    direction: "out",
+    spi,
+    lsiSpi,
+    suite: agreement.espSuite,
+    ...agreement.espOut,
+    localHit: cx.local,
+    peerHit: cx.peer,
+    path,
+    inboundFamily: cx.policy?.inboundFamily ?? "hit",
+    softPackets: cx.config.softPackets,
+    idleAfter: cx.config.timers.unusedAssociationLifetime,
+  };
+  return { type: "sa-add", sa };
+}
+
+/** The SAs of a state that is being left, dropped (RFC 7402 6.7). */
+export function dropSasOf(cx: Context, state: State): readonly HostOutput[] {
+  const session = sessionOf(state);
+  if (session !== undefined) return dropSas(cx, session.inbound.spi, session.outbound);
+  if (state.name === "I2-SENT") return dropSas(cx, state.inbound.spi);
+  if (state.name === "CLOSING") return dropSas(cx, state.session.inbound.spi);
+  return [];
+}
+
+/** Makes the association usable: outbound SA, route, event. The inbound SA is there already. */
+export function openSession(
+  cx: Context,
+  made: {
+    readonly agreement: Agreement;
+    readonly outbound: Spi;
+    readonly inbound: InboundSpis;
+    readonly path: Path;
+    readonly role: Session["role"];
+    readonly startedAt: Instant;
+    readonly answered?: Session["answered"];
+  },
+): { readonly session: Session; readonly out: readonly HostOutput[] } {
+  const { agreement, path, outbound } = made;
+  const exchangeMillis = cx.now - made.startedAt;
+  const session: Session = {
+    agreement,
+    inbound: made.inbound,
+    outbound,
+    path,
+    role: made.role,
+    establishedAt: cx.now,
+    exchangeMillis,
+    answered: made.answered,
+    updates: NO_UPDATES,
+  };
+  return {
+    session,
+    out: [
+      outboundSa(cx, agreement, outbound, agreement.peerLsiSpi, path),
+      { type: "route", peer: cx.peer, via: outbound },
+      event(cx, "association-established", {
+        role: made.role,
+        millis: exchangeMillis,
+        espSuite: agreement.espSuite,
+        hipCipher: agreement.hipCipher,
+        dhGroup: agreement.dhGroup,
+      }),
+    ],
+  };
+}
