@@ -50,6 +50,8 @@ export interface HostConfig {
   readonly dhGroups: readonly number[];
   /** HIP_CIPHER IDs in order of preference (RFC 7401 5.2.8). */
   readonly hipCiphers: readonly number[];
+  /** HIT suites that we can verify, in order of preference (RFC 7401 5.2.10). */
+  readonly hitSuites: readonly number[];
   /** ESP suites in order of preference (RFC 7402 5.1.2). */
   readonly espSuites: readonly EspSuite[];
   /** Our UDP port (RFC 9028 5.1: 10500). */
@@ -79,6 +81,7 @@ export interface HostConfig {
 export const DEFAULT_CONFIG: HostConfig = {
   dhGroups: [7, 8, 9, 4, 3],
   hipCiphers: [2, 4],
+  hitSuites: [2, 1, 5],
   espSuites: [13, 12, 9, 8],
   udpPort: 10500,
   encryptHostId: true,

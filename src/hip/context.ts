@@ -68,8 +68,6 @@ export interface Context {
   usedI2(match: R1Match): void;
   /** Tells the peer about an error, within the limits of RFC 7401 5.2.19; `limit` is the size of what it answers. */
   notify(messageType: number, data: Uint8Array, path: Path, limit: number): readonly HostOutput[];
-  /** The HIT suites of our identities. */
-  readonly hitSuites: readonly number[];
 }
 
 /** What a handler decides: the next state and what happens outside. */

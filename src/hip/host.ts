@@ -403,7 +403,6 @@ export class Host {
       policy: this.#peers.find(peer),
       config: this.#config,
       random: this.#random,
-      hitSuites: [...new Set(this.#identities.map(({ suite }) => suite))],
       busy: (kind) => association.busy(kind),
       abandon: (kind) => association.abandon(kind),
       start: (job, pending) => {

@@ -121,7 +121,6 @@ export function receiveR1(state: Opening, received: Received, cx: Context): Step
       dhGroups: config.dhGroups,
       hipCiphers: config.hipCiphers,
       espSuites: config.espSuites,
-      hitSuites: cx.hitSuites,
       encryptHostId: config.encryptHostId,
       domainIdentifier: config.domainIdentifier,
       solveK: config.puzzle.solveK,

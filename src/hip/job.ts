@@ -44,7 +44,6 @@ export interface AnswerR1 {
   readonly dhGroups: readonly number[];
   readonly hipCiphers: readonly number[];
   readonly espSuites: readonly EspSuite[];
-  readonly hitSuites: readonly number[];
   readonly encryptHostId: boolean;
   readonly domainIdentifier: DomainIdentifier;
   readonly solveK: number;

@@ -64,7 +64,6 @@ export class R1Pool {
   readonly #config: HostConfig;
   readonly #random: Random;
   readonly #difficulty: Difficulty;
-  readonly #hitSuites: readonly number[];
   readonly #slots = new Map<string, Slot>();
   readonly #entries = new BoundedMap<number, R1Entry>("r1_entries", MAX_R1S, "evict-oldest");
   readonly #recentI1s = new BoundedMap<string, Instant>("recent_i1s", MAX_I1_SOURCES, "evict-oldest");
@@ -84,7 +83,6 @@ export class R1Pool {
     this.#config = config;
     this.#random = random;
     this.#difficulty = new Difficulty(config.puzzle);
-    this.#hitSuites = [...new Set(identities.map(({ suite }) => suite))];
     this.#generation = firstGeneration;
     this.#nextOpaque = random.u32() & 0xffff;
     this.#secret = [random.u32(), random.u32()];
@@ -242,7 +240,7 @@ export class R1Pool {
   #want(slot: Slot): void {
     if (slot.making) return;
     slot.making = true;
-    const { config, key } = { config: this.#config, key: slot.key };
+    const config = this.#config;
     const k = this.#difficulty.k;
     const job: MakeR1 = {
       kind: "make-r1",
@@ -252,13 +250,13 @@ export class R1Pool {
       puzzleK: k,
       puzzleLifetime: config.puzzle.lifetime,
       hipCiphers: config.hipCiphers,
-      hitSuites: this.#hitSuites,
+      hitSuites: config.hitSuites,
       dhGroups: config.dhGroups,
       espSuites: config.espSuites,
       natTraversalModes: slot.carrier === "udp" ? [NAT_TRAVERSAL_UDP_ENCAPSULATION] : [],
       domainIdentifier: config.domainIdentifier,
     };
-    this.#wanted.push({ slotKey: key, k, job });
+    this.#wanted.push({ slotKey: slot.key, k, job });
   }
 
   #fill(entry: R1Entry, initiator: Hit, from: string): Uint8Array {
