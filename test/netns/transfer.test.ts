@@ -1,5 +1,4 @@
 /** Bulk data, loss, packets that do not fit: what real paths do to real TCP. */
-import { existsSync } from "node:fs";
 import { expect, it } from "vitest";
 import { Capture } from "../../tools/lab/capture.ts";
 import { espPacket, ICMP, ICMPV6 } from "../../tools/lab/packet.ts";
@@ -111,12 +110,5 @@ suite("the path's MTU", () => {
     const longest = Math.max(...packets.filter((packet) => espPacket(packet)).map((packet) => packet.length));
     expect(longest).toBeGreaterThan(1400);
     expect(longest).toBeLessThanOrEqual(1500);
-  });
-});
-
-const sctp = existsSync("/proc/sys/net/sctp");
-suite("SCTP", () => {
-  it.skipIf(!sctp)(`a stream by HIT and by LSI${sctp ? "" : " (this kernel has no SCTP)"}`, () => {
-    expect.fail("write this test on a kernel that has SCTP");
   });
 });

@@ -1,0 +1,174 @@
+/** What an attacker on the path can send: strangers, replays, forgeries. Nothing gets through and nobody is answered. */
+import { expect, it } from "vitest";
+import { formatHit } from "../../src/core/ip.ts";
+import { Identity } from "../../src/crypto/identity.ts";
+import { Capture } from "../../tools/lab/capture.ts";
+import { inject, mutate } from "../../tools/lab/inject.ts";
+import { espPacket, hipType, type IpPacket } from "../../tools/lab/packet.ts";
+import { type Pair, ping, suite, withPair } from "./support.ts";
+
+const [I1, R1, I2, R2, UPDATE, CLOSE, CLOSE_ACK] = [1, 2, 3, 4, 16, 18, 19];
+
+/** What `from` sent and is of one of the HIP types. */
+function sent(
+  packets: readonly IpPacket[],
+  from: string,
+  ...types: readonly (number | undefined)[]
+): IpPacket[] {
+  return packets.filter((packet) => packet.source === from && types.includes(hipType(packet)));
+}
+
+function bytesOf(packets: readonly IpPacket[]): Uint8Array[] {
+  return packets.map((packet) => packet.bytes);
+}
+
+/** A ping that is answered: whatever was injected before it has been handled when this returns. */
+async function settled({ a, b }: Pair): Promise<void> {
+  const done = await ping(a.daemon.namespace, b.daemon.hit);
+  expect(done.received, done.output).toBe(3);
+}
+
+suite("strangers", () => {
+  it("an I1 from a HIT that is not configured gets no answer, both ways", async () => {
+    await withPair({ strangers: true, idle: true }, async ({ a, b, router }) => {
+      a.daemon.peers.push({ name: "b", hit: b.daemon.hit, locators: [b.ipv4] });
+      await Promise.all([a.daemon.start(), b.daemon.start()]);
+      const capture = await Capture.start(router, "to-b");
+      const done = a.daemon.ctl("connect", "b");
+      await capture.until((packet) => hipType(packet) === I1, "I1");
+      await capture.until((packet) => hipType(packet) === I1 && packet !== capture.packets[0], "second I1");
+      expect((await done).status).not.toBe(0);
+      const packets = await capture.stop();
+      expect(sent(packets, b.ipv4, I1, R1, I2, R2, UPDATE, CLOSE, CLOSE_ACK)).toEqual([]);
+      expect(await b.daemon.count(/polic|denied|unknown|stranger/i)).toBeGreaterThan(0);
+    });
+  });
+
+  it("a peer that was removed is cut off, and one that was added may talk", async () => {
+    await withPair({ strangers: true }, async ({ a, b }) => {
+      const other = formatHit(Identity.generate("ecdsa-p256").hit);
+      expect(
+        (await b.daemon.ctl("peer", "add", "other", "--hit", other, "--locator", "192.0.2.99")).status,
+      ).toBe(0);
+      expect((await ping(a.daemon.namespace, b.daemon.hit)).received).toBe(0);
+      const added = await a.daemon.ctl("peer", "add", "b", "--hit", b.daemon.hit, "--locator", b.ipv4);
+      expect(added.status, added.stderr).toBe(0);
+      expect(
+        (await b.daemon.ctl("peer", "add", "a", "--hit", a.daemon.hit, "--locator", a.ipv4)).status,
+      ).toBe(0);
+      expect((await ping(a.daemon.namespace, b.daemon.hit)).received).toBe(3);
+      expect((await b.daemon.ctl("peer", "remove", "a")).status).toBe(0);
+      expect((await ping(b.daemon.namespace, a.daemon.hit)).received).toBe(0);
+      expect((await ping(a.daemon.namespace, b.daemon.hit)).received).toBe(0);
+    });
+  });
+});
+
+suite("replayed packets", () => {
+  it.each(["udp", "none"] as const)(
+    "ESP and control packets change nothing (encapsulation %s)",
+    async (carrier) => {
+      await withPair({ carrier }, async (pair) => {
+        const { a, b, router } = pair;
+        const record = await Capture.start(router, "to-a");
+        await settled(pair);
+        const recorded = [...(await record.stop())];
+        const esp = recorded.filter((packet) => packet.source === a.ipv4 && espPacket(packet) !== undefined);
+        expect(esp.length).toBeGreaterThanOrEqual(3);
+        const before = {
+          views: [await a.daemon.peer("b"), await b.daemon.peer("a")],
+          drops: await b.daemon.count(/replay/),
+        };
+        const inner = await Capture.start(b.daemon.namespace, "hip0");
+        const wire = await Capture.start(router, "to-b");
+        await inject(router, bytesOf([...esp, ...esp]));
+        await inject(router, bytesOf(sent(recorded, a.ipv4, I2, UPDATE)));
+        await inject(router, bytesOf(sent(recorded, b.ipv4, R1, R2)));
+        const marked = performance.now();
+        await settled(pair);
+        expect(performance.now() - marked).toBeLessThan(10_000);
+        const requests = (await inner.stop()).filter(
+          (packet) => packet.destination === b.daemon.hit && packet.payload[0] === 128,
+        );
+        expect(requests.length).toBe(3);
+        expect(await b.daemon.count(/replay/)).toBeGreaterThanOrEqual(before.drops + 2 * esp.length);
+        const views = [await a.daemon.peer("b"), await b.daemon.peer("a")];
+        expect(views.map((view) => [view.state, view.establishedAt])).toEqual(
+          before.views.map((view) => [view.state, view.establishedAt]),
+        );
+        // A replayed I2 may be answered with the R2 again (RFC 7401 6.9); nothing else may go out.
+        const answers = sent(await wire.stop(), b.ipv4, I1, R1, I2, UPDATE, CLOSE, CLOSE_ACK);
+        expect(answers).toEqual([]);
+      });
+    },
+  );
+
+  it("an I2 and a CLOSE of an association that is gone do not bring it back or down", async () => {
+    await withPair({}, async (pair) => {
+      const { a, b, router } = pair;
+      const record = await Capture.start(router, "to-a");
+      await settled(pair);
+      expect((await a.daemon.ctl("association", "close", "b")).status).toBe(0);
+      await record.until((packet) => hipType(packet) === CLOSE_ACK, "CLOSE_ACK");
+      await settled(pair);
+      const recorded = await record.stop();
+      const before = [await a.daemon.peer("b"), await b.daemon.peer("a")];
+      const firstI2 = sent(recorded, a.ipv4, I2).slice(0, 1);
+      await inject(
+        router,
+        bytesOf([...firstI2, ...sent(recorded, a.ipv4, CLOSE), ...sent(recorded, b.ipv4, CLOSE_ACK)]),
+      );
+      await settled(pair);
+      const after = [await a.daemon.peer("b"), await b.daemon.peer("a")];
+      expect(after.map((view) => [view.state, view.establishedAt])).toEqual(
+        before.map((view) => [view.state, view.establishedAt]),
+      );
+    });
+  });
+});
+
+suite("forged packets", () => {
+  it.each(["udp", "none"] as const)("every changed byte is noticed (encapsulation %s)", async (carrier) => {
+    await withPair({ carrier }, async (pair) => {
+      const { a, b, router } = pair;
+      const record = await Capture.start(router, "to-a");
+      await settled(pair);
+      const recorded = await record.stop();
+      const esp = recorded.filter((packet) => packet.source === a.ipv4 && espPacket(packet) !== undefined);
+      const control = [...sent(recorded, a.ipv4, I2), ...sent(recorded, b.ipv4, R1, R2)];
+      expect(control.length).toBe(3);
+      const drops = await b.daemon.count(/^drop_/);
+      const before = [await a.daemon.peer("b"), await b.daemon.peer("a")];
+      const inner = await Capture.start(b.daemon.namespace, "hip0");
+      const forged = [...esp, ...control].flatMap((packet) => everyEighthByteChanged(packet));
+      await inject(router, forged);
+      await settled(pair);
+      const requests = (await inner.stop()).filter(
+        (packet) => packet.destination === b.daemon.hit && packet.payload[0] === 128,
+      );
+      expect(requests.length).toBe(3);
+      expect(await b.daemon.count(/^drop_/)).toBeGreaterThan(drops);
+      const after = [await a.daemon.peer("b"), await b.daemon.peer("a")];
+      expect(after.map((view) => [view.state, view.establishedAt])).toEqual(
+        before.map((view) => [view.state, view.establishedAt]),
+      );
+      expect([a.daemon.process.running, b.daemon.process.running]).toEqual([true, true]);
+    });
+  });
+});
+
+/** Copies of a packet with one byte changed each, behind the IP (and UDP) header. */
+function everyEighthByteChanged(packet: IpPacket): Uint8Array[] {
+  const copies: Uint8Array[] = [];
+  const first = packet.protocol === 17 ? 8 : 0;
+  for (let offset = first; offset < packet.payload.length; offset += 8) {
+    copies.push(
+      mutate(
+        packet.bytes,
+        offset + (copies.length % 8 < packet.payload.length - offset ? copies.length % 8 : 0),
+        (byte) => byte ^ 0x41,
+      ),
+    );
+  }
+  return copies;
+}
