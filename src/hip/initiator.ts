@@ -130,9 +130,28 @@ export function receiveR1(state: Opening, received: Received, cx: Context): Step
       lsiSpi: config.offerLsiSpi ? inbound.lsiSpi : undefined,
       natTraversalModes: natTraversalModes(path.carrier),
     },
-    { kind: "answer-r1", path, inbound, startedAt, until: after(cx.now, lifetime) },
+    {
+      kind: "answer-r1",
+      path: answerPath(state, path),
+      inbound,
+      startedAt,
+      until: after(cx.now, lifetime),
+    },
   );
   return step(state, started ? [] : drop("jobs_full"));
+}
+
+/**
+ * Where the I2 goes: to the locator that the R1 came from. The signature of an R1 does not cover its address, so that
+ * a replayed one could lead us anywhere: an address that we did not call is not believed, and the I2 goes to the
+ * locator that the last I1 went to.
+ */
+function answerPath(state: Opening, received: Path): Path {
+  const called = state.name === "I2-SENT" ? [state.path] : (state.attempt?.candidates ?? []);
+  const last =
+    state.name === "I2-SENT" ? 0 : ((state.attempt?.next ?? 0) + called.length - 1) % (called.length || 1);
+  const match = called.find(({ remote }) => remote.address === received.remote.address) ?? called[last];
+  return match === undefined ? received : { ...match, local: received.local };
 }
 
 /** The I2 is ready: send it and go to I2-SENT (steps 16 to 19; RFC 7402 6.4). */
