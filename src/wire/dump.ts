@@ -10,6 +10,7 @@ import { HOST_ID, NOTIFICATION } from "./rfc7401.ts";
 /** Byte strings up to this length are shown; longer ones by their length. */
 const SHOWN_BYTES = 4;
 const SHOWN_ITEMS = 8;
+const SHOWN_NAME = 64;
 
 /**
  * `R1 2001:22:…:4d56 > 2001:22:…:9a01 672 bytes: PUZZLE(k=10 …) …`. Bytes that are no HIP packet give a line too,
@@ -49,13 +50,15 @@ function dumpParameter(raw: RawParameter): string {
 
 function text(parameter: string, field: string, value: unknown): string {
   if (parameter === NOTIFICATION.name && field === "messageType") return notifyName(value as number);
-  if (parameter === HOST_ID.name && field === "domainId") return printable(value as Uint8Array);
+  if (parameter === HOST_ID.name && field === "domainId")
+    return printable((value as Uint8Array).subarray(0, SHOWN_NAME));
   if (/spi$/i.test(field)) return `0x${(value as number).toString(16).padStart(8, "0")}`;
   return plainText(value);
 }
 
 function plainText(value: unknown): string {
-  if (value instanceof Uint8Array) return value.length <= SHOWN_BYTES ? toHex(value) : `${value.length}b`;
+  if (value instanceof Uint8Array)
+    return value.length > 0 && value.length <= SHOWN_BYTES ? toHex(value) : `${value.length}b`;
   if (Array.isArray(value)) {
     const shown = value.slice(0, SHOWN_ITEMS).map(plainText).join(",");
     return value.length > SHOWN_ITEMS ? `${shown},…` : shown;
