@@ -237,6 +237,9 @@ export class Driver {
       case "ping":
         this.#plane.ping(output.localHit, output.peer, output.sequence, output.bytes);
         break;
+      case "poll":
+        this.#feed({ type: "traffic", traffic: this.#plane.associations() });
+        break;
       case "reply":
         this.#reply(output.id, output.reply, output.last);
         break;

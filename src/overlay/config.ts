@@ -110,9 +110,14 @@ export function configDifference(
     peers: peerDifference(current, after.peers),
     identities: !sameValue(identityKeys(before), identityKeys(after)),
     defaultIdentity: before.defaultIdentity !== after.defaultIdentity,
-    host: !sameValue(before.host, after.host),
+    host: !sameValue(withoutCounter(before.host), withoutCounter(after.host)),
     needsRestart,
   };
+}
+
+/** Where the R1 counter began at this start of the daemon is no setting. */
+function withoutCounter(config: HostConfig): HostConfig {
+  return { ...config, r1CounterStart: 0n };
 }
 
 function identityKeys(config: OverlayConfig): readonly string[] {

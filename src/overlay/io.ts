@@ -14,11 +14,15 @@ export interface Counts {
 export type OverlayInput =
   /** Once, before anything else. */
   | { readonly type: "start" }
-  | Extract<HostInput, { type: "datagram" | "job-done" | "timeout" | "unknown-spi" }>
+  | Extract<HostInput, { type: "datagram" | "job-done" | "timeout" }>
   /** A local packet waits for `peer`. */
   | { readonly type: "miss"; readonly peer: Hit }
   | { readonly type: "esp"; readonly spi: Spi; readonly event: "first-inbound" | "soft-expiry" | "idle" }
   | { readonly type: "moved"; readonly spi: Spi; readonly path: Path }
+  /** ESP under an SPI that is not ours came along `path`. */
+  | { readonly type: "unknown-spi"; readonly spi: Spi; readonly path: Path }
+  /** The answer to "poll". */
+  | { readonly type: "traffic"; readonly traffic: readonly Traffic[] }
   | { readonly type: "echo-reply"; readonly peer: Hit; readonly sequence: number; readonly rttMicros: number }
   | { readonly type: "addresses"; readonly local: readonly string[] }
   | {
@@ -45,6 +49,8 @@ export type OverlayOutput =
       readonly sequence: number;
       readonly bytes: number;
     }
+  /** The counters of all associations are wanted, as an input "traffic". */
+  | { readonly type: "poll" }
   /** No more answers follow when `last` is true. */
   | { readonly type: "reply"; readonly id: RequestId; readonly reply: ControlReply; readonly last: boolean }
   | { readonly type: "event"; readonly event: OverlayEvent }

@@ -1,5 +1,6 @@
 /** What surrounds the protocol: peers, names, LSIs, policy, requests and metrics around one `Host`. Pure: eats inputs, returns outputs. */
 
+import { BoundedMap } from "../core/bounded.ts";
 import { formatHit } from "../core/ip.ts";
 import type { Random } from "../core/random.ts";
 import {
@@ -12,6 +13,7 @@ import {
   type Lsi,
   NULL_HIT,
   ok,
+  type Path,
   type Result,
   type Spi,
   unreachable,
@@ -19,8 +21,9 @@ import {
 import { Host } from "../hip/host.ts";
 import type { AssociationView, HostEvent, HostInput, HostOutput, StateName } from "../hip/io.ts";
 import type { OverlayConfig, PeerConfig } from "./config.ts";
-import type { ControlReply, Facts, PeerView, RequestId } from "./control.ts";
+import type { ControlReply, Facts, PeerView, RequestId, Traffic } from "./control.ts";
 import type { OverlayInput, OverlayOutput } from "./io.ts";
+import { Liveness } from "./liveness.ts";
 import { LsiMap } from "./lsi.ts";
 import { Meter, type Metrics } from "./metrics.ts";
 import { checkPeers, type Peer, PeerTable } from "./peers.ts";
@@ -48,6 +51,10 @@ export interface OverlayOptions {
 /** The saved state is written at most this often, in milliseconds. */
 const SAVE_INTERVAL = 1000;
 
+/** An unknown SPI makes us call a peer at most this often, in milliseconds. */
+const HINT_INTERVAL = 1000;
+const MAX_HINTED = 4096;
+
 /** States in which an association still has something to say. */
 const LIVELY: ReadonlySet<StateName> = new Set<StateName>([
   "I1-SENT",
@@ -72,6 +79,8 @@ export class Overlay {
   readonly waiting: WaitingRequests;
   readonly meter = new Meter();
   readonly #requests: Requests;
+  readonly #liveness = new Liveness();
+  readonly #hinted = new BoundedMap<Hit, Instant>("hinted_peers", MAX_HINTED, "evict-oldest");
   #config: OverlayConfig;
   #out: OverlayOutput[] = [];
   #now: Instant = 0 as Instant;
@@ -175,7 +184,7 @@ export class Overlay {
 
   deadline(): Deadline | undefined {
     const save = this.#saveAt === undefined ? undefined : { at: this.#saveAt, why: "save state" };
-    return earliest(this.host.deadline(), this.waiting.deadline(), save);
+    return earliest(this.host.deadline(), this.waiting.deadline(), this.#liveness.deadline(), save);
   }
 
   metrics(): Metrics {
@@ -196,13 +205,19 @@ export class Overlay {
         break;
       case "datagram":
       case "job-done":
-      case "unknown-spi":
       case "esp":
         this.run(input);
         break;
       case "timeout":
         this.run(input);
         this.waiting.tick(this.#now);
+        if (this.#liveness.due(this.#now)) this.emit({ type: "poll" });
+        break;
+      case "traffic":
+        this.#probeSilent(input.traffic);
+        break;
+      case "unknown-spi":
+        this.#unknownSpi(input.path);
         break;
       case "moved":
         this.run({ type: "esp", spi: input.spi, event: "moved" });
@@ -329,6 +344,25 @@ export class Overlay {
     this.emit({ type: "route", peer: hit, via: verdict.reason === "peer_unknown" ? "unknown" : "reject" });
   }
 
+  /** A peer goes on to send under an SA that we lost, by a restart: only a hint, so it costs one I1 a second at most. */
+  #unknownSpi(path: Path): void {
+    for (const peer of this.peers.at(path.carrier, path.remote.address)) {
+      if (peer.hit === undefined || this.host.association(peer.hit) !== undefined) continue;
+      const last = this.#hinted.get(peer.hit);
+      if (last !== undefined && this.#now - last < HINT_INTERVAL) continue;
+      this.#hinted.set(peer.hit, this.#now);
+      this.run({ type: "connect", peer: peer.hit });
+    }
+  }
+
+  #probeSilent(traffic: readonly Traffic[]): void {
+    const usable = (hit: Hit): boolean => {
+      const peer = this.peers.byHit(hit);
+      return peer !== undefined && this.usable(peer);
+    };
+    for (const peer of this.#liveness.silent(traffic, usable, this.#now)) this.run({ type: "probe", peer });
+  }
+
   #drop(reason: string): void {
     this.meter.drop(reason);
     this.emit({ type: "drop", reason });
@@ -388,7 +422,9 @@ export class Overlay {
     const effective = via === "demand" && peer.config.locators.length === 0 ? "reject" : via;
     peer.via = effective;
     this.emit({ type: "route", peer: peer.hit as Hit, via: effective });
-    if (typeof effective === "number") this.waiting.peerUsable(peer, this.#now);
+    if (typeof effective !== "number") return;
+    this.#liveness.start(this.#now);
+    this.waiting.peerUsable(peer, this.#now);
   }
 
   /** Gives a peer its HIT and LSI and tells the data plane. */

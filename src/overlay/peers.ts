@@ -46,6 +46,7 @@ export type OnDiscovered = (peer: Peer, hit: Hit) => boolean;
 export class PeerTable implements PeerBook {
   readonly #byName = new Map<string, Peer>();
   readonly #byHit = new Map<Hit, Peer>();
+  readonly #byAddress = new Map<string, Set<Peer>>();
   readonly #onDiscovered: OnDiscovered;
   #own: ReadonlySet<Hit>;
   #defaultIdentity: Hit;
@@ -78,6 +79,11 @@ export class PeerTable implements PeerBook {
     return this.#byHit.get(hit);
   }
 
+  /** The peers that have a locator with this address. */
+  at(carrier: Carrier, address: string): readonly Peer[] {
+    return [...(this.#byAddress.get(address) ?? [])].filter((peer) => peer.config.carrier === carrier);
+  }
+
   /** The identity that a peer is shown. */
   localHit(peer: Peer): Hit {
     return peer.config.localHit ?? this.#defaultIdentity;
@@ -94,17 +100,21 @@ export class PeerTable implements PeerBook {
       policy: undefined,
     };
     this.#byName.set(config.name, peer);
+    this.#listAddresses(peer);
     return peer;
   }
 
   remove(peer: Peer): void {
+    this.#unlistAddresses(peer);
     this.#byName.delete(peer.config.name);
     if (peer.hit !== undefined) this.#byHit.delete(peer.hit);
   }
 
   /** New locators, family or origin of the same peer: name and HIT stay. */
   update(peer: Peer, config: PeerConfig): void {
+    this.#unlistAddresses(peer);
     peer.config = config;
+    this.#listAddresses(peer);
     this.#refresh(peer);
   }
 
@@ -131,15 +141,26 @@ export class PeerTable implements PeerBook {
   discovered(hit: Hit, localHit: Hit, carrier: Carrier, at: Endpoint): boolean {
     if (this.#byHit.has(hit)) return true;
     if (!this.#opportunistic || this.#own.has(hit)) return false;
-    for (const peer of this.#byName.values()) {
-      const wanted =
-        peer.hit === undefined &&
-        peer.config.carrier === carrier &&
-        this.localHit(peer) === localHit &&
-        peer.config.locators.some((locator) => locator.address === at.address);
-      if (wanted) return this.#onDiscovered(peer, hit);
+    const wanted = this.at(carrier, at.address).find(
+      (peer) => peer.hit === undefined && this.localHit(peer) === localHit,
+    );
+    return wanted === undefined ? false : this.#onDiscovered(wanted, hit);
+  }
+
+  #listAddresses(peer: Peer): void {
+    for (const { address } of peer.config.locators) {
+      const there = this.#byAddress.get(address);
+      if (there === undefined) this.#byAddress.set(address, new Set([peer]));
+      else there.add(peer);
     }
-    return false;
+  }
+
+  #unlistAddresses(peer: Peer): void {
+    for (const { address } of peer.config.locators) {
+      const there = this.#byAddress.get(address);
+      there?.delete(peer);
+      if (there?.size === 0) this.#byAddress.delete(address);
+    }
   }
 
   #refresh(peer: Peer): void {
