@@ -8,6 +8,7 @@ import {
   type Side,
 } from "../../tools/lab/daemon.ts";
 import { Lab, type Namespace, routedPair, unavailable } from "../../tools/lab/lab.ts";
+import { ping as echo, type PingResult } from "../../tools/lab/ping.ts";
 
 const reason = unavailable();
 
@@ -86,14 +87,8 @@ export async function addressesOf(
   return { lsi: await from.daemon.lsi(to.daemon.namespace.label), hit: to.daemon.hit };
 }
 
-export async function ping(
-  from: Namespace,
-  to: string,
-  ...options: readonly string[]
-): Promise<{ received: number; output: string }> {
-  const done = await from.attempt(["ping", "-n", "-c", "3", "-i", "0.2", "-W", "5", ...options, to]);
-  const output = done.stdout + done.stderr;
-  return { received: Number(/(\d+) received/.exec(output)?.[1] ?? 0), output };
+export function ping(from: Namespace, to: string, ...options: readonly string[]): Promise<PingResult> {
+  return echo(from, to, 3, options);
 }
 
 function logs(pair: Pair): string {
