@@ -9,14 +9,9 @@ import type { HostConfig } from "../hip/config.ts";
 import { DEFAULT_CONFIG } from "../hip/config.ts";
 import type { EspSuite } from "../hip/sa.ts";
 import type { IdentityConfig, OverlayConfig, PeerConfig } from "../overlay/config.ts";
+import { MAX_PEERS } from "../overlay/peers.ts";
 import { issueProblems } from "./config-issues.ts";
-import {
-  CONFIG_SCHEMA,
-  MAX_PEERS,
-  PEERS_FILE_SCHEMA,
-  type RawConfig,
-  type RawPeer,
-} from "./config-schema.ts";
+import { CONFIG_SCHEMA, HIP_PORT, PEERS_FILE_SCHEMA, type RawConfig, type RawPeer } from "./config-schema.ts";
 import { inOverlay, type ListenAddress, withDefaultPort } from "./config-values.ts";
 import { whyNot } from "./files.ts";
 import { didYouMean } from "./nearest.ts";
@@ -271,7 +266,7 @@ function filePeer(
     hit: raw.hit,
     identity: raw.identity,
     carrier,
-    locators: raw.locators.map((locator) => withDefaultPort(locator, carrier, HIP_DESTINATION_PORT)),
+    locators: raw.locators.map((locator) => withDefaultPort(locator, carrier, HIP_PORT)),
     inboundFamily: raw.inbound_family,
     source: from,
     file: source.file,
@@ -279,9 +274,6 @@ function filePeer(
     identityAt: source.positions.value([...path, "identity"]),
   };
 }
-
-/** Where peers listen unless their locator says otherwise (RFC 9028 5.1); our own port does not matter to that. */
-const HIP_DESTINATION_PORT = 10500;
 
 function checkDuplicates(peers: readonly FilePeer[], problems: Problem[]): void {
   const names = new Map<string, FilePeer>();

@@ -2,6 +2,7 @@
 import * as z from "zod/mini";
 import type { Result } from "../core/types.ts";
 import { DEFAULT_CONFIG } from "../hip/config.ts";
+import { MAX_LOCATORS, MAX_PEERS } from "../overlay/peers.ts";
 import {
   DH_GROUPS,
   ESP_SUITE_NAMES,
@@ -23,8 +24,6 @@ const D = DEFAULT_CONFIG;
 
 /** The UDP port of HIP NAT traversal (RFC 9028 5.1). */
 export const HIP_PORT = 10500;
-export const MAX_PEERS = 100_000;
-export const MAX_LOCATORS = 16;
 
 function parsed<I, T>(input: z.ZodMiniType<I>, parser: (value: I) => Result<T, string>) {
   return z.pipe(

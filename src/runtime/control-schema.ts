@@ -97,7 +97,7 @@ function plainValue(field: protobuf.Field, value: unknown): unknown {
   if (field.resolvedType instanceof protobuf.Type) {
     return plain(field.resolvedType, value as Record<string, unknown>);
   }
-  if (protobuf.util.Long && protobuf.util.Long.isLong(value))
-    return (value as { toNumber(): number }).toNumber();
+  // A 64-bit number is a Long where that package is present.
+  if (typeof value === "object" && value !== null && "toNumber" in value) return Number(String(value));
   return value;
 }

@@ -38,7 +38,7 @@ export interface ControlBackend {
   /** The HIT of an identity by name, file or HIT. */
   identityHit(reference: string): Result<string, Problem>;
   identityDetails(reference: string): Result<IdentityDetails, Problem>;
-  newIdentity(name: string, kind: string): Result<string, Problem>;
+  newIdentity(name: string, kind: string): Promise<Result<string, Problem>>;
   importIdentity(name: string, key: Uint8Array): Result<string, Problem>;
   /** Makes it the default, also after a restart. */
   useIdentity(reference: string): Result<undefined, Problem>;
@@ -76,7 +76,10 @@ function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> 
     ): Unary =>
     (fields, answer) => {
       const request = build(fields);
-      if (!request.ok) return answer(request);
+      if (!request.ok) {
+        answer(request);
+        return;
+      }
       backend.request(request.value, (reply, last) => {
         if (reply.type === "error") answer(err({ code: reply.code, message: reply.message }));
         else if (last) answer(ok(pick(reply)));
@@ -95,9 +98,15 @@ function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> 
     hit: Result<string, Problem>,
     answer: (result: Result<unknown, Problem>) => void,
   ): void => {
-    if (!hit.ok) return answer(hit);
+    if (!hit.ok) {
+      answer(hit);
+      return;
+    }
     listIdentities({}, (list) => {
-      if (!list.ok) return answer(list);
+      if (!list.ok) {
+        answer(list);
+        return;
+      }
       const { identities } = list.value as { identities: NamedIdentityView[] };
       const found = identities.find((identity) => identity.hit === hit.value);
       answer(
@@ -149,13 +158,19 @@ function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> 
     GetCounters: plain({ type: "counters" }, (reply) => reply),
     ListIdentities: listIdentities,
     GetIdentity: (fields, answer) => answer(backend.identityDetails(String(fields["identity"]))),
-    NewIdentity: (fields, answer) =>
-      oneIdentity(backend.newIdentity(String(fields["name"]), String(fields["kind"])), answer),
+    NewIdentity: (fields, answer) => {
+      void backend
+        .newIdentity(String(fields["name"]), String(fields["kind"]))
+        .then((hit) => oneIdentity(hit, answer));
+    },
     ImportIdentity: (fields, answer) =>
       oneIdentity(backend.importIdentity(String(fields["name"]), fields["privateKey"] as Uint8Array), answer),
     UseIdentity: (fields, answer) => {
       const hit = backend.identityHit(String(fields["identity"]));
-      if (!hit.ok) return answer(hit);
+      if (!hit.ok) {
+        answer(hit);
+        return;
+      }
       const target = fields["peer"];
       if (typeof target === "string") {
         return ask(() => ok({ type: "identity-use", hit: hit.value, peer: target }), identityList)(
@@ -164,7 +179,10 @@ function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> 
         );
       }
       const used = backend.useIdentity(hit.value);
-      if (!used.ok) return answer(used);
+      if (!used.ok) {
+        answer(used);
+        return;
+      }
       listIdentities({}, answer);
     },
     Reload: (_fields, answer) => answer(backend.reload()),

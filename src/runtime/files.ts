@@ -15,6 +15,7 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs";
+import { open, rename, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { err, ok, type Result } from "../core/types.ts";
 
@@ -59,6 +60,31 @@ export function writeAtomically(path: string, content: string | Uint8Array, mode
     throw error;
   }
   syncDirectory(dirname(path));
+}
+
+/** As `writeAtomically`, without holding up the thread while the disk works. */
+export async function writeAtomicallyLater(path: string, content: string, mode: number): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
+  try {
+    const file = await open(temporary, "wx", mode);
+    try {
+      await file.chmod(mode);
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined);
+    throw error;
+  }
+  const folder = await open(dirname(path), "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
 }
 
 /** Makes a rename or a removal in this folder durable. */

@@ -1,9 +1,11 @@
 /** The host's private keys on disk: which there are, which is the default one, and how new ones get there. */
+import { generateKeyPair } from "node:crypto";
 import { chmodSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { formatHit, parseHit } from "../core/ip.ts";
 import { err, type Hit, ok, type Result } from "../core/types.ts";
-import { Identity, type KeyKind } from "../crypto/identity.ts";
+import { Identity, KEY_KINDS, type KeyKind } from "../crypto/identity.ts";
 import { readPrivateKey } from "../crypto/keyfile.ts";
 import type { NamedIdentity } from "./config-file.ts";
 import { parseName } from "./config-values.ts";
@@ -15,6 +17,7 @@ import {
   whyNot,
   writeAtomically,
 } from "./files.ts";
+import { didYouMean } from "./nearest.ts";
 
 /** Where keys may be. */
 export interface IdentityPlaces {
@@ -93,12 +96,31 @@ export function parseKey(bytes: Uint8Array): Result<Identity, string> {
 /** Makes the main key if there is none yet. Gives the new identity, or undefined when a key was there. */
 export function ensureMainIdentity(key: string): Result<StoredIdentity | undefined, string> {
   if (exists(key)) return ok(undefined);
-  return createIdentity(key, DEFAULT_KIND);
+  return writeIdentity(key, Identity.generate(DEFAULT_KIND));
 }
 
-/** Makes a key and writes it; an existing file is never replaced. */
-export function createIdentity(file: string, kind: KeyKind): Result<StoredIdentity, string> {
-  return writeIdentity(file, Identity.generate(kind));
+/** Makes a key off this thread (RSA takes seconds) and writes it; an existing file is never replaced. */
+export async function createIdentity(file: string, kind: KeyKind): Promise<Result<StoredIdentity, string>> {
+  if (exists(file)) return err(`${file}: exists already and is not replaced; choose another name`);
+  const identity = Identity.fromPrivateKey(await generatePem(kind));
+  return identity.ok ? writeIdentity(file, identity.value) : identity;
+}
+
+async function generatePem(kind: KeyKind): Promise<string> {
+  const make = promisify(generateKeyPair);
+  const pair =
+    kind === "ed25519"
+      ? await make("ed25519", {})
+      : kind === "ecdsa-p256" || kind === "ecdsa-p384"
+        ? await make("ec", { namedCurve: kind === "ecdsa-p256" ? "P-256" : "P-384" })
+        : await make("rsa", { modulusLength: Number(kind.slice("rsa-".length)) });
+  return pair.privateKey.export({ format: "pem", type: "pkcs8" }).toString();
+}
+
+/** A kind of key by its name. */
+export function parseKind(text: string): Result<KeyKind, string> {
+  const kind = KEY_KINDS.find((known) => known === text.toLowerCase());
+  return kind === undefined ? err(`"${text}" is not a kind of key${didYouMean(text, KEY_KINDS)}`) : ok(kind);
 }
 
 /** Takes a key from elsewhere (PKCS#8 or OpenSSH, PEM or DER) into the store. */

@@ -1,4 +1,5 @@
 /** The log: JSON lines for the journal, or a readable form on a terminal. Fields are plain words and numbers; keys cannot get in. */
+import { writeSync } from "node:fs";
 import { pino } from "pino";
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
@@ -19,6 +20,21 @@ export interface LineSink {
   write(line: string): void;
 }
 
+/** Standard output without a buffer. A reader that does not keep up loses lines, and is told how many. */
+export class StdoutSink implements LineSink {
+  #lost = 0;
+
+  write(line: string): void {
+    try {
+      if (this.#lost > 0) writeSync(1, `${JSON.stringify({ event: "log-lines-lost", count: this.#lost })}\n`);
+      this.#lost = 0;
+      writeSync(1, line);
+    } catch {
+      this.#lost++;
+    }
+  }
+}
+
 export interface LogOptions {
   readonly level: LogLevel;
   readonly format: "json" | "text";
@@ -31,7 +47,7 @@ export function createLog(options: LogOptions, sink: LineSink): Log {
   const logger = pino(
     {
       level: options.level,
-      base: undefined,
+      base: null,
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
@@ -56,7 +72,7 @@ export function createLog(options: LogOptions, sink: LineSink): Log {
 /** Names that no field may have, whatever its value: `privateKey`, `macKey`, `kij`, `secret`, ... */
 const SECRET_NAME = /key$|^key|kij|secret|password|pem$|salt|seed/i;
 /** PEM blocks, and hex or base64 long enough to be a key; a HIT has 32 digits at most. */
-const SECRET_TEXT = /-----BEGIN [^-]+-----[^]*|[0-9a-fA-F]{40,}|[A-Za-z0-9+/]{43,}={0,2}/g;
+const SECRET_TEXT = /-----BEGIN [^-]+-----[\s\S]*|[0-9a-fA-F]{40,}|[A-Za-z0-9+/]{43,}={0,2}/g;
 /** Longer texts are cut, so that nobody floods the log through a name. */
 const MAX_TEXT = 2_000;
 

@@ -1,9 +1,9 @@
 /** What outlives the daemon: the LSI map and the R1 counter, in the state directory, each in a file that is replaced as a whole. */
-import { readFileSync, renameSync } from "node:fs";
+import { copyFileSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { err, ok, type Result } from "../core/types.ts";
 import type { SavedState } from "../overlay/state.ts";
-import { ensurePrivateDirectory, whyNot, writeAtomically } from "./files.ts";
+import { ensurePrivateDirectory, whyNot, writeAtomically, writeAtomicallyLater } from "./files.ts";
 
 export const STATE_FILE = "state.json";
 const COUNTER_FILE = "r1-counter";
@@ -23,9 +23,16 @@ export interface Loaded {
 
 export class StateStore {
   readonly directory: string;
+  readonly #onFailure: (message: string) => void;
+  #waiting: SavedState | undefined;
+  #writing: Promise<void> | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  /** Writes that failed. */
+  failures = 0;
 
-  constructor(directory: string) {
+  constructor(directory: string, onFailure: (message: string) => void = () => {}) {
     this.directory = directory;
+    this.#onFailure = onFailure;
   }
 
   /** Makes the folder. */
@@ -55,7 +62,7 @@ export class StateStore {
   /** Moves a state file that somebody found unusable out of the way, under a name that says when. */
   setAside(reason: string): Result<Damaged, string> {
     const file = join(this.directory, STATE_FILE);
-    const keptAs = `${file}.damaged-${new Date().toISOString().replaceAll(":", "")}`;
+    const keptAs = damagedName(file);
     try {
       renameSync(file, keptAs);
       return ok({ file, keptAs, reason });
@@ -64,8 +71,33 @@ export class StateStore {
     }
   }
 
-  save(state: SavedState): Result<undefined, string> {
-    return this.#write(STATE_FILE, `${JSON.stringify(state, null, 1)}\n`);
+  /** Keeps a copy of a state file of which only parts could be used. */
+  copyAside(reason: string): Result<Damaged, string> {
+    const file = join(this.directory, STATE_FILE);
+    const keptAs = damagedName(file);
+    try {
+      copyFileSync(file, keptAs);
+      return ok({ file, keptAs, reason });
+    } catch (error) {
+      return err(`${file}: is damaged (${reason}) and cannot be copied: ${whyNot(error)}`);
+    }
+  }
+
+  /** Writes the state soon, without holding up the caller; of several waiting states only the latest is written. */
+  save(state: SavedState): void {
+    this.#waiting = state;
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined;
+    });
+  }
+
+  /** Resolves when everything given so far is on disk, or could not be written. */
+  async flush(): Promise<void> {
+    if (this.#retry !== undefined) clearTimeout(this.#retry);
+    this.#retry = undefined;
+    if (this.#writing !== undefined) await this.#writing;
+    else if (this.#waiting !== undefined) await this.#write();
+    if (this.#retry !== undefined) clearTimeout(this.#retry);
   }
 
   /**
@@ -79,19 +111,38 @@ export class StateStore {
     const last = /^[0-9]{1,19}$/.test(text.value?.trim() ?? "") ? BigInt((text.value as string).trim()) : 0n;
     const byTime = BigInt(Math.floor(wallMillis / 1000)) * COUNTER_STEP;
     const next = byTime > last + COUNTER_STEP ? byTime : last + COUNTER_STEP;
-    const written = this.#write(COUNTER_FILE, `${next}\n`);
-    return written.ok ? ok(next) : written;
-  }
-
-  #write(name: string, content: string): Result<undefined, string> {
-    const file = join(this.directory, name);
     try {
-      writeAtomically(file, content, 0o600);
-      return ok(undefined);
+      writeAtomically(file, `${next}\n`, 0o600);
+      return ok(next);
     } catch (error) {
       return err(`${file}: cannot be written: ${whyNot(error)}`);
     }
   }
+
+  async #write(): Promise<void> {
+    const file = join(this.directory, STATE_FILE);
+    for (let state = this.#waiting; state !== undefined; state = this.#waiting) {
+      this.#waiting = undefined;
+      try {
+        await writeAtomicallyLater(file, `${JSON.stringify(state, null, 1)}\n`, 0o600);
+      } catch (error) {
+        this.failures++;
+        this.#onFailure(
+          `${file}: cannot be written: ${whyNot(error)}; trying again every ${RETRY_MILLIS / 1000} s`,
+        );
+        this.#waiting ??= state;
+        this.#retry = setTimeout(() => this.save(this.#waiting ?? state), RETRY_MILLIS);
+        this.#retry.unref();
+        return;
+      }
+    }
+  }
+}
+
+const RETRY_MILLIS = 10_000;
+
+function damagedName(file: string): string {
+  return `${file}.damaged-${new Date().toISOString().replaceAll(":", "")}`;
 }
 
 /** R1 generations that one start may use before it could meet the numbers of the next one. */

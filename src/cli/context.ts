@@ -1,0 +1,88 @@
+/** What every hipctl command has: its output, the options that all share, and the way to hipd. */
+import type { Command } from "commander";
+import type { Result } from "../core/types.ts";
+import type { ClientError, ControlClient } from "../runtime/control-client.ts";
+import { EXIT, type ExitStatus, exitOf } from "./exit.ts";
+import { type Io, json } from "./output.ts";
+
+export const DEFAULT_SOCKET = "/run/hipd/hipd.sock";
+
+/** Ends a command with a message and an exit status. */
+export class CommandFailure extends Error {
+  readonly status: ExitStatus;
+
+  constructor(status: ExitStatus, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export function usage(message: string): CommandFailure {
+  return new CommandFailure(EXIT.usage, message);
+}
+
+/** The value, or the end of the command. */
+export function orFail<T>(result: Result<T, ClientError>): T {
+  if (result.ok) return result.value;
+  throw new CommandFailure(exitOf(result.error.code), result.error.message);
+}
+
+export interface Context {
+  readonly io: Io;
+  readonly json: boolean;
+  readonly socket: string;
+  /** Opens the connection, gives it to `use`, and closes it whatever happens. */
+  withClient<T>(use: (client: ControlClient) => Promise<T>): Promise<T>;
+  /** Asks hipd one thing. */
+  call<T>(method: string, request?: unknown, millis?: number): Promise<T>;
+  /** JSON for programs, or the text for people. */
+  print(value: unknown, text: () => string): void;
+}
+
+export function contextOf(command: Command, io: Io): Context {
+  const options = command.optsWithGlobals<{ json?: boolean; socket?: string }>();
+  const socket = options.socket ?? (io.environment["HIPD_SOCKET"] || DEFAULT_SOCKET);
+  const asJson = options.json === true;
+  const withClient = async <T>(use: (client: ControlClient) => Promise<T>): Promise<T> => {
+    const { ControlClient } = await import("../runtime/control-client.ts");
+    const client = orFail(ControlClient.open(socket));
+    try {
+      return await use(client);
+    } finally {
+      client.close();
+    }
+  };
+  return {
+    io,
+    json: asJson,
+    socket,
+    withClient,
+    call: (method, request = {}, millis) =>
+      withClient(async (client) => orFail(await client.call(method, request, millis))),
+    print: (value, text) => io.out(asJson ? json(value) : text()),
+  };
+}
+
+/** A whole number from the command line. */
+export function wholeNumber(name: string, low: number, high: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^[0-9]+$/.test(text) || value < low || value > high) {
+      throw usage(`${name}: "${text}" is not a whole number from ${low} to ${high}`);
+    }
+    return value;
+  };
+}
+
+/** Seconds, with a fraction if wanted, as milliseconds. */
+export function seconds(name: string, lowMillis: number, highMillis: number): (text: string) => number {
+  return (text) => {
+    const value = Math.round(Number(text) * 1000);
+    if (!/^[0-9]+(\.[0-9]+)?$/.test(text) || value < lowMillis || value > highMillis) {
+      throw usage(
+        `${name}: "${text}" is not a number of seconds from ${lowMillis / 1000} to ${highMillis / 1000}`,
+      );
+    }
+    return value;
+  };
+}

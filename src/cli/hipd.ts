@@ -1,0 +1,164 @@
+/** The daemon's main program. */
+import { parseArgs } from "node:util";
+import type { DaemonConfig } from "../runtime/config-file.ts";
+import { loadConfig, problemText } from "../runtime/config-file.ts";
+import type { Daemon } from "../runtime/daemon.ts";
+import { createLog, type Log, StdoutSink } from "../runtime/log.ts";
+import type { NetworkSystem } from "../runtime/network-port.ts";
+import { serviceManager } from "../runtime/systemd.ts";
+import { packageVersion } from "../runtime/version.ts";
+import { EXIT, type ExitStatus } from "./exit.ts";
+
+export const DEFAULT_CONFIG_FILE = "/etc/hipd/hipd.toml";
+
+const HELP = `Usage: hipd [--config FILE] [--check | --guard | --teardown]
+
+The host identity overlay daemon (HIPv2, RFC 7401).
+
+  --config FILE  configuration (default ${DEFAULT_CONFIG_FILE})
+  --check        check the configuration and the keys, then exit
+  --guard        only install the routes that keep overlay traffic from leaving
+                 in the clear, then exit: for before the network is up
+  --teardown     remove the interface and the routes that hipd leaves, then exit
+  --version      print the version
+  --help         print this text
+
+Signals: SIGHUP reads the configuration again; SIGTERM and SIGINT stop.
+Exit status: 0 ok, 1 failure, 2 wrong usage, 3 wrong configuration,
+             4 lacking permission or a private key that is not private.
+`;
+
+const ERROR_KINDS = {
+  config: EXIT.config,
+  permission: EXIT.permission,
+  failed: EXIT.failed,
+  conflict: EXIT.failed,
+};
+
+interface Arguments {
+  readonly config: string;
+  readonly mode: "run" | "check" | "guard" | "teardown" | "version" | "help";
+}
+
+function readArguments(argv: readonly string[]): Arguments | string {
+  try {
+    const { values } = parseArgs({
+      args: [...argv],
+      options: {
+        config: { type: "string", short: "c", default: DEFAULT_CONFIG_FILE },
+        check: { type: "boolean" },
+        guard: { type: "boolean" },
+        teardown: { type: "boolean" },
+        version: { type: "boolean", short: "V" },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+    const modes = (["check", "guard", "teardown", "version", "help"] as const).filter((mode) => values[mode]);
+    if (modes.length > 1) return `--${modes[0]} and --${modes[1]} exclude each other`;
+    return { config: values.config, mode: modes[0] ?? "run" };
+  } catch (error) {
+    return (error as Error).message.split(". ")[0] as string;
+  }
+}
+
+/** Runs until told to stop; gives the exit status. `network` is loaded only when it is needed. */
+export async function main(
+  argv: readonly string[],
+  network: () => Promise<NetworkSystem>,
+): Promise<ExitStatus> {
+  const args = readArguments(argv);
+  if (typeof args === "string") return complain(EXIT.usage, [`${args}; try: hipd --help`]);
+  if (args.mode === "version" || args.mode === "help") {
+    process.stdout.write(args.mode === "help" ? HELP : `hipd ${packageVersion()}\n`);
+    return EXIT.ok;
+  }
+  const config = loadConfig(args.config);
+  if (!config.ok) return complain(EXIT.config, config.error.map(problemText));
+  switch (args.mode) {
+    case "check":
+      return check(config.value);
+    case "guard":
+    case "teardown": {
+      const { interface: name, lsiPrefix } = config.value.network;
+      const done = (await network())[args.mode]({ interface: name, lsiPrefix });
+      return done.ok ? EXIT.ok : complain(ERROR_KINDS[done.error.kind], [done.error.message]);
+    }
+    case "run":
+      return run(config.value, network);
+  }
+}
+
+function complain(status: ExitStatus, lines: readonly string[]): ExitStatus {
+  for (const line of lines) process.stderr.write(`hipd: ${line}\n`);
+  return status;
+}
+
+async function check(config: DaemonConfig): Promise<ExitStatus> {
+  const { checkConfig } = await import("../runtime/daemon.ts");
+  const checked = checkConfig(config);
+  if (!checked.ok) return complain(ERROR_KINDS[checked.error.kind], checked.error.messages);
+  process.stdout.write(`${config.file}: ok, ${config.peers.length} peers\n`);
+  return EXIT.ok;
+}
+
+async function run(config: DaemonConfig, network: () => Promise<NetworkSystem>): Promise<ExitStatus> {
+  const terminal = process.stdout.isTTY === true;
+  const format = config.log.format === "auto" ? (terminal ? "text" : "json") : config.log.format;
+  const color = terminal && process.env["NO_COLOR"] === undefined;
+  const log = createLog({ level: config.log.level, format, color }, new StdoutSink());
+  crashLoudly(log);
+  const signals = new Signals();
+  const version = packageVersion();
+  const service = serviceManager(process.env, undefined);
+  const { Daemon } = await import("../runtime/daemon.ts");
+  const started = await Daemon.start({ config, network: await network(), log, service, version });
+  if (!started.ok) {
+    for (const message of started.error.messages) log.error("start-failed", message);
+    return complain(ERROR_KINDS[started.error.kind], started.error.messages);
+  }
+  const daemon = started.value;
+  const millis = Math.round(performance.now());
+  log.info("ready", "ready", { version, ...daemon.summary(), millis });
+  service.notify("READY");
+  const signal = await signals.untilStop(daemon);
+  log.info("stopping", "stopping: closing associations", { signal });
+  await daemon.stop();
+  log.info("stopped", "stopped");
+  return EXIT.ok;
+}
+
+/** Signals that come before the daemon has started are kept until it has. */
+class Signals {
+  #stop: ((signal: string) => void) | undefined;
+  #stopped: string | undefined;
+  #daemon: Daemon | undefined;
+
+  constructor() {
+    for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => this.#onStop(signal));
+    process.on("SIGHUP", () => void this.#daemon?.reload());
+    process.on("SIGPIPE", () => {});
+  }
+
+  untilStop(daemon: Daemon): Promise<string> {
+    this.#daemon = daemon;
+    if (this.#stopped !== undefined) return Promise.resolve(this.#stopped);
+    return new Promise((resolve) => {
+      this.#stop = resolve;
+    });
+  }
+
+  /** Whoever asks twice does not want to wait for the peers. */
+  #onStop(signal: string): void {
+    if (this.#stopped !== undefined) process.exit(EXIT.failed);
+    this.#stopped = signal;
+    this.#stop?.(signal);
+  }
+}
+
+/** A bug ends the daemon with its reason in the log; the interface and its routes stay, so nothing leaks meanwhile. */
+function crashLoudly(log: Log): void {
+  process.on("uncaughtException", (error) => {
+    log.error("crashed", "hipd has a bug and ends", { stack: error.stack ?? String(error) });
+    process.exit(EXIT.failed);
+  });
+}

@@ -1,0 +1,440 @@
+/** The composition root: puts configuration, keys, interface, driver and servers together, and takes them apart again. */
+import { basename } from "node:path";
+import { formatHit } from "../core/ip.ts";
+import { err, NULL_HIT, ok, type Result } from "../core/types.ts";
+import { writeHipRecord } from "../crypto/keyfile.ts";
+import { Driver } from "../driver/driver.ts";
+import type { Shell } from "../driver/ports.ts";
+import type { OverlayConfig } from "../overlay/config.ts";
+import type { ConfigChanges, ControlReply, ControlRequest } from "../overlay/control.ts";
+import { Overlay } from "../overlay/overlay.ts";
+import { parseState } from "../overlay/state.ts";
+import { SystemAlarm, SystemClock } from "./clock.ts";
+import {
+  type DaemonConfig,
+  findIdentity,
+  loadConfig,
+  type NamedIdentity,
+  overlayConfig,
+  problemText,
+} from "./config-file.ts";
+import type { IdentityDetails, Problem, ReloadReport } from "./control-convert.ts";
+import { type ControlBackend, ControlServer } from "./control-server.ts";
+import { EventLog } from "./event-log.ts";
+import { exists, groupId } from "./files.ts";
+import {
+  chooseIdentity,
+  chosenIdentity,
+  createIdentity,
+  ensureMainIdentity,
+  type IdentityPlaces,
+  identityFile,
+  importIdentity,
+  loadIdentities,
+  parseKind,
+  type StoredIdentity,
+} from "./identity-store.ts";
+import { JobPool } from "./job-pool.ts";
+import type { Log } from "./log.ts";
+import { MetricsServer } from "./metrics-server.ts";
+import type { Network, NetworkSystem } from "./network-port.ts";
+import { dropPeer, keepPeer } from "./peers-directory.ts";
+import { SYSTEM_RANDOM } from "./random.ts";
+import { changedSettings } from "./restart.ts";
+import { StateStore } from "./state-store.ts";
+import type { ServiceManager } from "./systemd.ts";
+
+/** Time for peers to answer CLOSE when the daemon stops. */
+const CLOSE_MILLIS = 1_500;
+
+/** Why the daemon could not start. */
+export interface StartFailure {
+  readonly kind: "config" | "permission" | "failed";
+  readonly messages: readonly string[];
+}
+
+export interface DaemonOptions {
+  /** As loaded from the file; `reload` reads that file again. */
+  readonly config: DaemonConfig;
+  readonly network: NetworkSystem;
+  readonly log: Log;
+  readonly service: ServiceManager;
+  readonly version: string;
+}
+
+/** Keys and settings, checked against each other. */
+interface Prepared {
+  readonly config: DaemonConfig;
+  readonly identities: readonly StoredIdentity[];
+  readonly overlay: OverlayConfig;
+}
+
+export class Daemon implements ControlBackend {
+  readonly #log: Log;
+  readonly #service: ServiceManager;
+  readonly #version: string;
+  readonly #network: Network;
+  readonly #driver: Driver;
+  readonly #jobs: JobPool;
+  readonly #state: StateStore;
+  readonly #r1CounterStart: bigint;
+  #active: Prepared;
+  #control: ControlServer | undefined;
+  #metrics: MetricsServer | undefined;
+  #watchdog: NodeJS.Timeout | undefined;
+  #stopping: Promise<void> | undefined;
+
+  /** Everything up to the point where the control socket answers. On failure nothing is left behind but what guards. */
+  static async start(options: DaemonOptions): Promise<Result<Daemon, StartFailure>> {
+    const { config, log } = options;
+    const failed = (kind: StartFailure["kind"], ...messages: string[]) => err({ kind, messages });
+    const group = config.control.group === undefined ? ok(undefined) : groupId(config.control.group);
+    if (!group.ok) return failed("config", `[control] group: ${group.error}`);
+    const state = new StateStore(config.stateDirectory, (message) => log.error("state-not-written", message));
+    const opened = state.open();
+    if (!opened.ok) return failed("permission", opened.error);
+    const made = ensureMainIdentity(config.identity.key);
+    if (!made.ok) return failed("permission", made.error);
+    if (made.value !== undefined) {
+      const { hit, file, algorithm } = made.value;
+      log.info("identity-created", "made this host's identity", { hit: formatHit(hit), algorithm, file });
+    }
+    const counter = state.nextR1Counter(Date.now());
+    if (!counter.ok) return failed("permission", counter.error);
+    const prepared = prepare(config, counter.value);
+    if (!prepared.ok) return prepared;
+    const saved = loadState(state, log);
+    if (!saved.ok) return failed("failed", saved.error);
+    const overlay = Overlay.create({
+      config: prepared.value.overlay,
+      facts: { version: options.version, interface: config.network.interface },
+      saved: saved.value,
+      random: SYSTEM_RANDOM,
+    });
+    if (!overlay.ok) return failed("config", `${config.file}: ${overlay.error}`);
+    const network = options.network.open({
+      interface: config.network.interface,
+      port: config.network.port,
+      lsiPrefix: config.network.lsiPrefix,
+      mtu: config.network.mtu,
+      workers: config.network.workers,
+      lsi: overlay.value.ownLsi,
+      hits: prepared.value.overlay.identities.map((identity) => identity.hit),
+      preferred: prepared.value.overlay.defaultIdentity,
+      plainIp: config.network.carrier === "none" || config.peers.some((peer) => peer.carrier === "none"),
+    });
+    if (!network.ok) {
+      return failed(network.error.kind === "permission" ? "permission" : "failed", network.error.message);
+    }
+    const daemon = new Daemon(options, prepared.value, network.value, overlay.value, state, counter.value);
+    const serving = await daemon.#serve(group.value);
+    if (!serving.ok) {
+      await daemon.stop();
+      return failed("failed", serving.error);
+    }
+    return ok(daemon);
+  }
+
+  private constructor(
+    options: DaemonOptions,
+    prepared: Prepared,
+    network: Network,
+    overlay: Overlay,
+    state: StateStore,
+    r1CounterStart: bigint,
+  ) {
+    this.#log = options.log;
+    this.#service = options.service;
+    this.#version = options.version;
+    this.#network = network;
+    this.#state = state;
+    this.#r1CounterStart = r1CounterStart;
+    this.#active = prepared;
+    this.#jobs = new JobPool(
+      prepared.identities.map(({ identity }) => identity),
+      (reason) => this.#log.error("job-thread-crashed", "a crypto thread died and is replaced", { reason }),
+    );
+    const clock = new SystemClock();
+    const alarm = new SystemAlarm(clock);
+    const events = new EventLog(this.#log);
+    const shell: Shell = {
+      saveState: (saved) => this.#state.save(saved),
+      persistPeer: (peer, done) => done(keepPeer(this.#active.config.peersDirectory, peer)),
+      unpersistPeer: (peer, done) => done(dropPeer(peer)),
+      event: (event) => events.add(event, clock.now()),
+      identities: (all, preferred) => this.#network.setIdentities(all, preferred),
+      defer: (task) => void setImmediate(task),
+    };
+    this.#driver = new Driver({ overlay, plane: network.plane, jobs: this.#jobs, clock, alarm, shell });
+    alarm.onFire = () => this.#driver.alarmFired();
+    this.#driver.start();
+  }
+
+  async #serve(group: number | undefined): Promise<Result<undefined, string>> {
+    const { config } = this.#active;
+    const control = await ControlServer.listen(config.control.socket, group, this);
+    if (!control.ok) return control;
+    this.#control = control.value;
+    if (config.metrics.listen !== undefined) {
+      const metrics = await MetricsServer.listen(config.metrics.listen, {
+        page: () => this.#metricsPage(),
+        healthy: () => this.#stopping === undefined,
+      });
+      if (!metrics.ok) return metrics;
+      this.#metrics = metrics.value;
+    }
+    const every = this.#service.watchdogMillis;
+    if (every !== undefined) {
+      this.#watchdog = setInterval(() => this.#service.notify("WATCHDOG"), every / 2);
+      this.#watchdog.unref();
+    }
+    return ok(undefined);
+  }
+
+  #page: Promise<import("./metrics-server.ts").MetricsPage> | undefined;
+
+  #metricsPage(): Promise<import("./metrics-server.ts").MetricsPage> {
+    this.#page ??= import("./metrics-page.ts").then(({ createMetricsPage }) =>
+      createMetricsPage(() => ({
+        driver: this.#driver.metrics(),
+        jobs: { ...this.#jobs.counters() },
+        version: this.#version,
+        stateWriteFailures: this.#state.failures,
+      })),
+    );
+    return this.#page;
+  }
+
+  /** For the log line that says that all is well. */
+  summary(): Readonly<Record<string, string | number>> {
+    const { config, overlay } = this.#active;
+    return {
+      hit: formatHit(overlay.defaultIdentity),
+      interface: config.network.interface,
+      port: config.network.port,
+      peers: overlay.peers.length,
+      socket: config.control.socket,
+    };
+  }
+
+  /** The port of /metrics, when there is one. */
+  get metricsPort(): number | undefined {
+    return this.#metrics?.port;
+  }
+
+  request(request: ControlRequest, reply: (reply: ControlReply, last: boolean) => void): () => void {
+    return this.#driver.request(request, reply);
+  }
+
+  get carrier(): "udp" | "none" {
+    return this.#active.config.network.carrier;
+  }
+
+  identityName(hit: string): string {
+    return this.#active.identities.find((identity) => formatHit(identity.hit) === hit)?.name ?? "";
+  }
+
+  identityHit(reference: string): Result<string, Problem> {
+    const found = this.#identity(reference);
+    return found.ok ? ok(formatHit(found.value.hit)) : found;
+  }
+
+  #identity(reference: string): Result<StoredIdentity, Problem> {
+    const { identities, overlay } = this.#active;
+    const found =
+      reference === ""
+        ? identities.find((identity) => identity.hit === overlay.defaultIdentity)
+        : findIdentity(identities, reference);
+    if (found === undefined)
+      return err({ code: "not_found", message: `there is no identity "${reference}"` });
+    return ok(found as StoredIdentity);
+  }
+
+  identityDetails(reference: string): Result<IdentityDetails, Problem> {
+    const found = this.#identity(reference);
+    if (!found.ok) return found;
+    const { name, hit, suite, algorithm, file, identity } = found.value;
+    const { overlay } = this.#active;
+    const isDefault = hit === overlay.defaultIdentity;
+    const peers = overlay.peers.filter((peer) => (peer.localHit ?? overlay.defaultIdentity) === hit);
+    return ok({
+      identity: {
+        name,
+        hit: formatHit(hit),
+        suite,
+        algorithm,
+        file,
+        default: isDefault,
+        peers: peers.map((peer) => peer.name),
+      },
+      hipRecord: writeHipRecord(identity.publicOnly()),
+    });
+  }
+
+  async newIdentity(name: string, kind: string): Promise<Result<string, Problem>> {
+    const checked = parseKind(kind === "" ? "ecdsa-p256" : kind);
+    const file = identityFile(places(this.#active.config), name);
+    if (!checked.ok) return err({ code: "invalid", message: checked.error });
+    if (!file.ok) return err({ code: "invalid", message: file.error });
+    return this.#adopt(await createIdentity(file.value, checked.value));
+  }
+
+  importIdentity(name: string, key: Uint8Array): Result<string, Problem> {
+    const file = identityFile(places(this.#active.config), name);
+    if (!file.ok) return err({ code: "invalid", message: file.error });
+    return this.#adopt(importIdentity(file.value, key));
+  }
+
+  #adopt(made: Result<StoredIdentity, string>): Result<string, Problem> {
+    if (!made.ok)
+      return err({ code: made.error.includes("exists already") ? "exists" : "failed", message: made.error });
+    const applied = this.#apply(this.#active.config);
+    return applied.ok ? ok(formatHit(made.value.hit)) : applied;
+  }
+
+  useIdentity(reference: string): Result<undefined, Problem> {
+    const found = this.#identity(reference);
+    if (!found.ok) return found;
+    const { config } = this.#active;
+    if (config.identity.default !== undefined) {
+      const message = `${config.file} sets [identity] default = "${config.identity.default}"; change it there and run: hipctl reload`;
+      return err({ code: "denied", message });
+    }
+    const chosen = chooseIdentity(places(config), found.value.hit);
+    if (!chosen.ok) return err({ code: "failed", message: chosen.error });
+    const applied = this.#apply(config);
+    return applied.ok ? ok(undefined) : applied;
+  }
+
+  /** Reads the file again and applies the differences; anything wrong in it changes nothing. */
+  reload(): Result<ReloadReport, Problem> {
+    this.#service.notify("RELOADING");
+    const report = this.#reload();
+    this.#service.notify("READY");
+    if (report.ok) {
+      const { added, removed, changed, needsRestart, host, identities } = report.value;
+      this.#log.info("reloaded", "reloaded the configuration", { added, removed, changed, host, identities });
+      if (needsRestart.length > 0) {
+        this.#log.warn("restart-needed", "some settings take effect only after a restart", {
+          settings: needsRestart,
+        });
+      }
+    } else {
+      for (const line of report.error.message.split("\n")) {
+        this.#log.error("reload-refused", `nothing was changed: ${line}`);
+      }
+    }
+    return report;
+  }
+
+  #reload(): Result<ReloadReport, Problem> {
+    const loaded = loadConfig(this.#active.config.file);
+    if (!loaded.ok) return err({ code: "config", message: loaded.error.map(problemText).join("\n") });
+    const before = this.#active.config;
+    const applied = this.#apply(loaded.value);
+    if (!applied.ok) return applied;
+    this.#log.setLevel(loaded.value.log.level);
+    return ok({ ...applied.value, needsRestart: changedSettings(before, loaded.value) });
+  }
+
+  /** Settings that need a restart stay as they are. */
+  #apply(config: DaemonConfig): Result<ConfigChanges, Problem> {
+    const running = this.#active.config;
+    const mixed: DaemonConfig = {
+      ...config,
+      network: { ...running.network, carrier: config.network.carrier },
+      control: running.control,
+      metrics: running.metrics,
+      log: { ...config.log, format: running.log.format },
+      stateDirectory: running.stateDirectory,
+    };
+    const prepared = prepare(mixed, this.#r1CounterStart);
+    if (!prepared.ok) return err({ code: "config", message: prepared.error.messages.join("\n") });
+    const keys = (of: Prepared) => of.identities.map(({ identity }) => identity);
+    const former = this.#active;
+    this.#jobs.setIdentities(keys(prepared.value));
+    this.#active = prepared.value;
+    let reply: ControlReply | undefined;
+    this.#driver.request({ type: "configure", config: prepared.value.overlay }, (answer) => {
+      reply = answer;
+    });
+    if (reply?.type === "configured") return ok(reply.changes);
+    this.#jobs.setIdentities(keys(former));
+    this.#active = former;
+    const message = reply?.type === "error" ? reply.message : "the new configuration was not taken";
+    return err({ code: "config", message: `${config.file}: ${message}` });
+  }
+
+  /** CLOSE to all peers, then everything down. Takes at most two seconds. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    this.#service.notify("STOPPING");
+    await new Promise<void>((resolve) => this.#driver.stop(CLOSE_MILLIS, resolve));
+    if (this.#watchdog !== undefined) clearInterval(this.#watchdog);
+    this.#control?.close();
+    this.#metrics?.close();
+    await Promise.all([this.#jobs.close(), this.#state.flush()]);
+  }
+}
+
+function places(config: DaemonConfig): IdentityPlaces {
+  const { key, extra, directory } = config.identity;
+  return { key, extra, directory };
+}
+
+/** Loads the keys and joins them with the settings. */
+function prepare(config: DaemonConfig, r1CounterStart: bigint): Result<Prepared, StartFailure> {
+  const identities = loadIdentities(places(config));
+  if (!identities.ok) return err({ kind: "permission", messages: identities.error });
+  const chosen = chosenIdentity(places(config));
+  if (!chosen.ok) return err({ kind: "failed", messages: [chosen.error] });
+  const overlay = overlayConfig(config, identities.value, chosen.value);
+  if (!overlay.ok) return err({ kind: "config", messages: overlay.error.map(problemText) });
+  const host = { ...overlay.value.host, r1CounterStart };
+  return ok({ config, identities: identities.value, overlay: { ...overlay.value, host } });
+}
+
+/** What `hipd --check` does beyond reading the file: keys that exist are checked, but none is made. */
+export function checkConfig(config: DaemonConfig): Result<undefined, StartFailure> {
+  const group = config.control.group === undefined ? ok(undefined) : groupId(config.control.group);
+  if (!group.ok) return err({ kind: "config", messages: [`[control] group: ${group.error}`] });
+  const { key } = config.identity;
+  const firstStart = !exists(key);
+  const loaded = loadIdentities({ ...places(config), key: firstStart ? undefined : key });
+  if (!loaded.ok) return err({ kind: "permission", messages: loaded.error });
+  const made: NamedIdentity[] = firstStart
+    ? [{ name: basename(key).replace(/\.pem$/, ""), hit: NULL_HIT, suite: 0, algorithm: "", file: key }]
+    : [];
+  const joined = overlayConfig(config, [...made, ...loaded.value], undefined);
+  return joined.ok ? ok(undefined) : err({ kind: "config", messages: joined.error.map(problemText) });
+}
+
+function loadState(store: StateStore, log: Log): Result<unknown, string> {
+  const loaded = store.load();
+  if (!loaded.ok) return loaded;
+  let { value, damaged } = loaded.value;
+  if (value !== undefined) {
+    const parsed = parseState(value);
+    const listed = (value as { readonly lsis?: unknown }).lsis;
+    const entries = Array.isArray(listed) ? listed.length : 0;
+    const aside =
+      parsed === undefined
+        ? store.setAside("it is not a state file of hipd")
+        : parsed.lsis.length < entries
+          ? store.copyAside(`${entries - parsed.lsis.length} of its entries are not readable`)
+          : undefined;
+    if (aside !== undefined && !aside.ok) return aside;
+    damaged = aside?.value;
+    if (parsed === undefined) value = undefined;
+  }
+  if (damaged !== undefined) {
+    const { file, keptAs, reason } = damaged;
+    const message = "the state file is damaged and was kept aside; peers may get other LSIs than before";
+    log.error("state-damaged", message, { file, keptAs, reason });
+  }
+  return ok(value);
+}

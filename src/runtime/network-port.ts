@@ -1,0 +1,42 @@
+/** What the daemon needs of whoever opens the interface and the native data plane; tests put something else in its place. */
+import type { Prefix } from "../core/ip.ts";
+import type { Hit, Lsi, Result } from "../core/types.ts";
+import type { DataPlane } from "../driver/ports.ts";
+
+export interface NetworkOptions {
+  readonly interface: string;
+  readonly port: number;
+  readonly lsiPrefix: Prefix;
+  /** 0: from the path. */
+  readonly mtu: number;
+  /** 0: as many as processors, at most 8. */
+  readonly workers: number;
+  /** The host's own LSI. */
+  readonly lsi: Lsi;
+  /** The host's own HITs; `preferred` is what the kernel should choose as source. */
+  readonly hits: readonly Hit[];
+  readonly preferred: Hit;
+  /** Whether sockets for IP protocols 139 and 50 are needed from the start. */
+  readonly plainIp: boolean;
+}
+
+export interface NetworkError {
+  readonly kind: "permission" | "conflict" | "failed";
+  /** What was wrong, where, and what to do. */
+  readonly message: string;
+}
+
+export interface Network {
+  readonly plane: DataPlane;
+  /** The host's own HITs changed: their addresses on the interface follow. */
+  setIdentities(hits: readonly Hit[], preferred: Hit): void;
+}
+
+export interface NetworkSystem {
+  /** Interface, addresses, routes, sockets and the data plane behind them. */
+  open(options: NetworkOptions): Result<Network, NetworkError>;
+  /** Only the routes that keep overlay traffic from leaving in the clear, for before the daemon starts. */
+  guard(options: Pick<NetworkOptions, "interface" | "lsiPrefix">): Result<undefined, NetworkError>;
+  /** Removes the interface and the routes that a daemon left behind. */
+  teardown(options: Pick<NetworkOptions, "interface" | "lsiPrefix">): Result<undefined, NetworkError>;
+}

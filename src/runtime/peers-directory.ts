@@ -1,0 +1,52 @@
+/** Peers that were added at run time and are to be kept: one file each in peers.d. */
+import { chmodSync, mkdirSync, readFileSync, unlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { parse, stringify } from "smol-toml";
+import { formatHit } from "../core/ip.ts";
+import { endpointText, err, ok, type Result } from "../core/types.ts";
+import type { PeerConfig } from "../overlay/config.ts";
+import { exists, syncDirectory, whyNot, writeAtomically } from "./files.ts";
+
+/** The text of a file that holds just this peer. */
+export function peerFileText(peer: PeerConfig): string {
+  const table: Record<string, string | string[]> = { name: peer.name };
+  if (peer.hit !== undefined) table["hit"] = formatHit(peer.hit);
+  table["locators"] = peer.locators.map(endpointText);
+  table["encapsulation"] = peer.carrier;
+  if (peer.localHit !== undefined) table["identity"] = formatHit(peer.localHit);
+  table["inbound_family"] = peer.inboundFamily;
+  return `# Written by "hipctl peer add --keep".\n${stringify({ peer: [table] })}\n`;
+}
+
+/** Writes `NAME.toml`; gives its path. A file that is there already is not replaced. */
+export function keepPeer(directory: string, peer: PeerConfig): Result<string, string> {
+  const file = join(directory, `${peer.name}.toml`);
+  if (exists(file)) return err(`${file}: exists already and is not replaced`);
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    writeAtomically(file, peerFileText(peer), 0o644);
+    chmodSync(file, 0o644);
+    return ok(file);
+  } catch (error) {
+    return err(`${file}: cannot be written: ${whyNot(error)}`);
+  }
+}
+
+/** Deletes the file that a peer stands in, unless other peers stand there too. */
+export function dropPeer(peer: PeerConfig): Result<string, string> {
+  try {
+    const document = parse(readFileSync(peer.file, "utf8"));
+    const listed = document["peer"];
+    if (Array.isArray(listed) && listed.length > 1) {
+      return err(
+        `${peer.file}: holds ${listed.length} peers; take "${peer.name}" out by hand, then run: hipctl reload`,
+      );
+    }
+    unlinkSync(peer.file);
+    syncDirectory(dirname(peer.file));
+    return ok(peer.file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return ok(peer.file);
+    return err(`${peer.file}: cannot be removed: ${whyNot(error)}`);
+  }
+}

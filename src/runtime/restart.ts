@@ -1,0 +1,23 @@
+/** Settings that a running daemon cannot change. */
+import { isDeepStrictEqual } from "node:util";
+import type { DaemonConfig } from "./config-file.ts";
+
+type Setting = readonly [name: string, read: (config: DaemonConfig) => unknown];
+
+const FIXED: readonly Setting[] = [
+  ["network.interface", (config) => config.network.interface],
+  ["network.port", (config) => config.network.port],
+  ["network.lsi_prefix", (config) => config.network.lsiPrefix],
+  ["network.mtu", (config) => config.network.mtu],
+  ["network.workers", (config) => config.network.workers],
+  ["control.socket", (config) => config.control.socket],
+  ["control.group", (config) => config.control.group],
+  ["metrics.listen", (config) => config.metrics.listen],
+  ["log.format", (config) => config.log.format],
+  ["state.directory", (config) => config.stateDirectory],
+];
+
+/** Their names in the file, where the two configurations differ. */
+export function changedSettings(running: DaemonConfig, wanted: DaemonConfig): readonly string[] {
+  return FIXED.filter(([, read]) => !isDeepStrictEqual(read(running), read(wanted))).map(([name]) => name);
+}
