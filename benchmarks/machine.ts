@@ -1,0 +1,53 @@
+/** What the machine is, and how busy it was: results without this mean nothing. */
+import { readFileSync } from "node:fs";
+import { arch, availableParallelism, cpus, release, totalmem } from "node:os";
+
+export interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryGiB: number;
+  readonly kernel: string;
+  readonly arch: string;
+  readonly node: string;
+  readonly openssl: string;
+}
+
+export function machine(): Machine {
+  return {
+    cpu: cpus()[0]?.model ?? "unknown",
+    cores: availableParallelism(),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    kernel: release(),
+    arch: arch(),
+    node: process.version,
+    openssl: process.versions.openssl,
+  };
+}
+
+const TICKS = 100;
+
+export interface CpuTimes {
+  /** Seconds since boot, over all cores. */
+  readonly busy: number;
+  readonly steal: number;
+  readonly total: number;
+}
+
+/** Reads /proc/stat. */
+export function cpuTimes(): CpuTimes {
+  const line = readFileSync("/proc/stat", "utf8").split("\n")[0] ?? "";
+  const [user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, soft = 0, steal = 0] = line
+    .split(/\s+/)
+    .slice(1)
+    .map((text) => Number(text) / TICKS);
+  const busy = user + nice + system + irq + soft;
+  return { busy, steal, total: busy + idle + wait + steal };
+}
+
+/** CPU seconds that a process has used, its threads included. */
+export function processSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / TICKS;
+}
