@@ -1,47 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { dump } from "../../src/wire/dump.ts";
-import {
-  append,
-  build,
-  checksum,
-  checksumValid,
-  covered,
-  coveredByMac2,
-  coveredBySignature2,
-  getAll,
-  type Packet,
-  parse,
-  parseParameters,
-  withChecksum,
-} from "../../src/wire/packet.ts";
+import { build, checksumValid, type Packet, parse, withChecksum } from "../../src/wire/packet.ts";
 import { KNOWN_PARAMETERS } from "../../src/wire/registry.ts";
-import { locatorParts } from "../../src/wire/rfc8046.ts";
 import { decapsulate, encapsulate } from "../../src/wire/udp.ts";
+import { CORPUS } from "../fuzz/corpus.ts";
+import { exercise } from "../fuzz/exercise.ts";
+import { mutate, randomOf } from "../fuzz/mutate.ts";
 import { packetDraft } from "./arbitrary.ts";
-
-/** Everything that handles bytes from the network, on any bytes. */
-function exercise(bytes: Uint8Array): void {
-  const parsed = parse(bytes);
-  if (parsed.ok) {
-    for (const parameter of KNOWN_PARAMETERS) getAll(parsed.value, parameter);
-    expect(parsed.value.bytes.length).toBeLessThanOrEqual(bytes.length);
-  } else {
-    expect(parsed.error.detail).not.toBe("");
-    expect(parsed.error.pointer).toBeLessThanOrEqual(Math.max(bytes.length + 2, 2));
-  }
-  parseParameters(bytes);
-  covered(bytes, 61505);
-  coveredByMac2(bytes, bytes);
-  coveredBySignature2(bytes);
-  append(bytes, [{ type: 1, contents: bytes }]);
-  checksum(bytes, "192.0.2.1", "not an address");
-  checksumValid(bytes, "2001:db8::1", "2001:db8::2");
-  withChecksum(bytes, "192.0.2.1", "192.0.2.2");
-  decapsulate(bytes);
-  locatorParts({ trafficType: 0, locatorType: bytes[0] ?? 0, preferred: false, lifetime: 1, locator: bytes });
-  expect(dump(bytes)).not.toContain("\n");
-}
 
 function mustParse(bytes: Uint8Array): Packet {
   const parsed = parse(bytes);
@@ -97,7 +62,10 @@ describe("packets", () => {
   });
 
   test("no bytes make anything throw", () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), exercise), { numRuns: 1000 });
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void exercise(bytes)),
+      { numRuns: 1000 },
+    );
   });
 
   test("no mutation of a valid packet makes anything throw", () => {
@@ -111,6 +79,15 @@ describe("packets", () => {
       }),
       { numRuns: 1000 },
     );
+  });
+
+  test("the fuzzer's corpus is valid, and some thousand of its mutants do no harm", () => {
+    for (const bytes of CORPUS) expect(exercise(bytes)).toBe("packet");
+    const random = randomOf(7401);
+    const counts = { packet: 0, refused: 0 };
+    for (let n = 0; n < 5000; n++) counts[exercise(mutate(CORPUS, random))]++;
+    // Mutations that are all refused, or all harmless, would test little.
+    expect(Math.min(counts.packet, counts.refused)).toBeGreaterThan(500);
   });
 
   test("a cut packet is refused", () => {
