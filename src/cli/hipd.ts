@@ -4,6 +4,7 @@ import type { DaemonConfig } from "../runtime/config-file.ts";
 import { loadConfig, problemText } from "../runtime/config-file.ts";
 import type { Daemon } from "../runtime/daemon.ts";
 import { createLog, type Log, StdoutSink } from "../runtime/log.ts";
+import type { NativeLog } from "../runtime/native.ts";
 import type { NetworkSystem } from "../runtime/network-port.ts";
 import { serviceManager } from "../runtime/systemd.ts";
 import { packageVersion } from "../runtime/version.ts";
@@ -61,11 +62,11 @@ function readArguments(argv: readonly string[]): Arguments | string {
   }
 }
 
+/** Opens the way to the network, with somewhere to say what an administrator should know. */
+export type LoadNetwork = (log: NativeLog) => Promise<NetworkSystem>;
+
 /** Runs until told to stop; gives the exit status. `network` is loaded only when it is needed. */
-export async function main(
-  argv: readonly string[],
-  network: () => Promise<NetworkSystem>,
-): Promise<ExitStatus> {
+export async function main(argv: readonly string[], network: LoadNetwork): Promise<ExitStatus> {
   const args = readArguments(argv);
   if (typeof args === "string") return complain(EXIT.usage, [`${args}; try: hipd --help`]);
   if (args.mode === "version" || args.mode === "help") {
@@ -80,7 +81,10 @@ export async function main(
     case "guard":
     case "teardown": {
       const { interface: name, lsiPrefix } = config.value.network;
-      const done = (await network())[args.mode]({ interface: name, lsiPrefix });
+      const done = (await network((_level, message) => complain(EXIT.ok, [message])))[args.mode]({
+        interface: name,
+        lsiPrefix,
+      });
       return done.ok ? EXIT.ok : complain(ERROR_KINDS[done.error.kind], [done.error.message]);
     }
     case "run":
@@ -101,7 +105,7 @@ async function check(config: DaemonConfig): Promise<ExitStatus> {
   return EXIT.ok;
 }
 
-async function run(config: DaemonConfig, network: () => Promise<NetworkSystem>): Promise<ExitStatus> {
+async function run(config: DaemonConfig, network: LoadNetwork): Promise<ExitStatus> {
   const terminal = process.stdout.isTTY === true;
   const format = config.log.format === "auto" ? (terminal ? "text" : "json") : config.log.format;
   const color = terminal && process.env["NO_COLOR"] === undefined;
@@ -111,7 +115,8 @@ async function run(config: DaemonConfig, network: () => Promise<NetworkSystem>):
   const version = packageVersion();
   const service = serviceManager(process.env, undefined);
   const { Daemon } = await import("../runtime/daemon.ts");
-  const started = await Daemon.start({ config, network: await network(), log, service, version });
+  const system = await network((level, message) => log[level]("network", message));
+  const started = await Daemon.start({ config, network: system, log, service, version });
   if (!started.ok) {
     for (const message of started.error.messages) log.error("start-failed", message);
     return complain(ERROR_KINDS[started.error.kind], started.error.messages);

@@ -138,7 +138,7 @@ export function loadConfig(file: string): Result<DaemonConfig, readonly Problem[
     metrics: { listen: raw.metrics.listen },
     log: raw.log,
     stateDirectory,
-    host: hostConfig(raw.protocol),
+    host: hostConfig(raw.protocol, raw.network.port),
     peers: filePeers,
   });
 }
@@ -299,10 +299,12 @@ function duplicate(peer: FilePeer, what: string, first: FilePeer): Problem {
   };
 }
 
-function hostConfig(protocol: RawConfig["protocol"]): HostConfig {
+function hostConfig(protocol: RawConfig["protocol"], udpPort: number): HostConfig {
   const { timers, puzzle } = protocol;
   return {
     ...DEFAULT_CONFIG,
+    udpPort,
+    rekeyWithDh: protocol.rekey_with_dh,
     dhGroups: protocol.dh_groups,
     hipCiphers: protocol.hip_ciphers,
     // The schema lets only the IDs of ESP_SUITES through.
@@ -318,6 +320,7 @@ function hostConfig(protocol: RawConfig["protocol"]): HostConfig {
       unusedAssociationLifetime: timers.unused_association_lifetime,
       maximumSegmentLifetime: timers.maximum_segment_lifetime,
       failedHold: timers.failed_hold,
+      rekeyAfter: timers.rekey_after,
       r1Offered: timers.r1_offered,
       r1Remembered: timers.r1_remembered,
     },

@@ -1,0 +1,43 @@
+/** What bin/hipctl runs. */
+import { writeSync } from "node:fs";
+import { EXIT } from "./exit.ts";
+import { run } from "./hipctl.ts";
+import type { Io } from "./output.ts";
+
+/** A pipe whose reader has gone (`hipctl events | head`) ends the command quietly. */
+function writer(descriptor: number): (text: string) => void {
+  return (text) => {
+    const bytes = Buffer.from(text);
+    for (let at = 0; at < bytes.length; ) {
+      try {
+        at += writeSync(descriptor, bytes, at);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EAGAIN") process.exit(EXIT.failed);
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      }
+    }
+  };
+}
+
+const io: Io = {
+  out: writer(1),
+  error: writer(2),
+  color: process.stdout.isTTY === true && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb",
+  environment: process.env,
+  now: () => Date.now(),
+  input: async () => {
+    const parts: Buffer[] = [];
+    for await (const part of process.stdin) parts.push(part as Buffer);
+    return new Uint8Array(Buffer.concat(parts));
+  },
+  onInterrupt: (action) => {
+    process.on("SIGINT", action);
+    process.on("SIGTERM", action);
+    return () => {
+      process.off("SIGINT", action);
+      process.off("SIGTERM", action);
+    };
+  },
+};
+
+process.exit(await run(process.argv.slice(2), io));

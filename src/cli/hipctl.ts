@@ -1,0 +1,67 @@
+/** The client's main program: reads the command line, runs one command, gives the exit status. */
+import { Command, CommanderError } from "commander";
+import { packageVersion } from "../runtime/version.ts";
+import { addAssociation } from "./commands/association.ts";
+import { addCompletion } from "./commands/completion.ts";
+import { addEvents } from "./commands/events.ts";
+import { addIdentity } from "./commands/identity.ts";
+import { addPeer } from "./commands/peer.ts";
+import { addPing } from "./commands/ping.ts";
+import { addStatus } from "./commands/status.ts";
+import { CommandFailure, DEFAULT_SOCKET } from "./context.ts";
+import { EXIT, type ExitStatus } from "./exit.ts";
+import type { Io } from "./output.ts";
+
+const EPILOGUE = `
+A peer is named by its name, HIT or LSI.
+
+Exit status: 0 ok, 1 it did not work, 2 wrong usage, 3 wrong configuration,
+             4 lacking permission, 5 hipd does not answer, 6 no such name (or
+             there is one already), 7 timeout.
+Environment: HIPD_SOCKET like --socket; NO_COLOR for no colours.
+`;
+
+/** Runs one command line, without the program's name. */
+export async function run(argv: readonly string[], io: Io): Promise<ExitStatus> {
+  const program = new Command("hipctl")
+    .description("Look at and control hipd, the host identity overlay daemon.")
+    .option("--json", "answer in JSON, for programs (docs/JSON.md)")
+    .option("--socket <path>", `hipd's control socket (default: ${DEFAULT_SOCKET})`)
+    .version(packageVersion(), "-V, --version", "print the version of hipctl")
+    .addHelpText("after", EPILOGUE)
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: io.out,
+      writeErr: io.error,
+      outputError: (text, write) => write(`hipctl: ${text.replace(/^error: /, "")}`),
+    });
+  addStatus(program, io);
+  addIdentity(program, io);
+  addPeer(program, io);
+  addAssociation(program, io);
+  addPing(program, io);
+  addEvents(program, io);
+  addCompletion(program, io);
+  inherit(program);
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return EXIT.ok;
+  } catch (error) {
+    if (error instanceof CommandFailure) {
+      for (const line of error.message.split("\n")) io.error(`hipctl: ${line}\n`);
+      return error.status;
+    }
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    throw error;
+  }
+}
+
+/** Settings that commander does not hand down to commands of commands by itself. */
+function inherit(command: Command): void {
+  for (const child of command.commands) {
+    child.copyInheritedSettings(command);
+    inherit(child);
+  }
+}
