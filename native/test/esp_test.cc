@@ -1,0 +1,516 @@
+// ESP: vectors of an independent reference, published GCM answers, nonces, tampering, truncation, limits.
+#include "../esp.h"
+
+#include <set>
+
+#include "../mtu.h"
+#include "packets.h"
+
+using namespace hipd;
+using namespace hipd::test;
+
+namespace {
+
+SaParameters parametersOf(Suite suite, const Octets& encryption, const Octets& integrity, std::uint32_t spi,
+                          std::uint32_t lsiSpi = 0) {
+  SaParameters parameters;
+  parameters.spi = spi;
+  parameters.lsiSpi = lsiSpi;
+  parameters.suite = suite;
+  parameters.encryptionKey = encryption;
+  parameters.integrityKey = integrity;
+  return parameters;
+}
+
+/// Keys of the right sizes.
+struct TestSa {
+  Octets encryption;
+  Octets integrity;
+  SaParameters parameters;
+
+  explicit TestSa(const SuiteShape& shape, bool large = false, std::uint32_t lsiSpi = 0)
+      : encryption(Dice(7).bytes(shape.encryptionKeyLengths[large ? 1 : 0])),
+        integrity(Dice(8).bytes(shape.integrityKeyLength)),
+        parameters(parametersOf(shape.suite, encryption, integrity, 0x1234, lsiSpi)) {}
+};
+
+constexpr Suite kSuites[] = {Suite::NullHmacSha256, Suite::Aes128CbcHmacSha256, Suite::Aes256CbcHmacSha256,
+                             Suite::AesGcm8, Suite::AesGcm16};
+
+/// Moves the window so that it expects `sequence` next.
+void expectAround(InboundSa& sa, std::uint64_t sequence) {
+  if (sequence > 1) CHECK_VERDICT(sa.window.commit(sequence - 1), Ok);
+}
+
+void testReferenceVectors() {
+  CipherCache cache;
+  int count = 0;
+  for (const Vector& vector : readVectors("esp.txt")) {
+    const SuiteShape* shape = suiteShape(static_cast<unsigned>(vector.number("suite")));
+    CHECK(shape != nullptr);
+    const Octets encryption = vector.hex("encryption");
+    const Octets integrity = vector.hex("integrity");
+    const Octets payload = vector.hex("payload");
+    const Octets wanted = vector.hex("packet");
+    const std::uint64_t sequence = vector.number("sequence");
+    const auto nextHeader = static_cast<std::uint8_t>(vector.number("next-header"));
+    const auto spi = static_cast<std::uint32_t>(vector.number("spi"));
+    const SaParameters parameters = parametersOf(shape->suite, encryption, integrity, spi);
+
+    if (!vector.has("foreign")) {
+      const auto out = OutboundSa::make(parameters);
+      CHECK(out != nullptr);
+      Cipher* const cipher = cache.find(out->keys());
+      CHECK(cipher != nullptr);
+      // In one piece, in three, and in place.
+      Octets packet(esp::sealedLength(*shape, payload.size()));
+      const View whole = payload;
+      const std::size_t third = payload.size() / 3;
+      const View one[] = {whole};
+      const View three[] = {whole.first(third), whole.subspan(third, third), whole.subspan(2 * third)};
+      std::size_t written = 0;
+      for (const Pieces pieces : {Pieces(one), Pieces(three)}) {
+        std::fill(packet.begin(), packet.end(), std::uint8_t{0});
+        CHECK_VERDICT(esp::sealWith(*cipher, *shape, {spi, sequence}, nextHeader, pieces, packet, written), Ok);
+        CHECK_EQ(written, packet.size());
+        CHECK_BYTES(packet, wanted);
+      }
+      std::fill(packet.begin(), packet.end(), std::uint8_t{0});
+      const std::size_t at = esp::kHeaderLength + shape->ivLength;
+      if (!payload.empty()) std::memcpy(packet.data() + at, payload.data(), payload.size());
+      const View placed[] = {View(packet).subspan(at, payload.size())};
+      CHECK_VERDICT(esp::sealWith(*cipher, *shape, {spi, sequence}, nextHeader, placed, packet, written), Ok);
+      CHECK_BYTES(packet, wanted);
+      Octets small(packet.size() - 1);
+      CHECK_VERDICT(esp::sealWith(*cipher, *shape, {spi, sequence}, nextHeader, one, small, written), BufferSmall);
+    }
+
+    const auto in = InboundSa::make(parameters);
+    CHECK(in != nullptr);
+    expectAround(*in, sequence);
+    PacketBuffer buffer(wanted, 0, 0);
+    esp::Opened opened;
+    CHECK_VERDICT(esp::open(cache, *in, buffer.frame, opened), Ok);
+    CHECK_BYTES(buffer.frame.view(), payload);
+    CHECK_EQ(opened.nextHeader, nextHeader);
+    CHECK_EQ(opened.sequence, sequence);
+    CHECK(opened.firstInbound);
+    CHECK(!opened.lsi);
+    count++;
+  }
+  CHECK(count > 80);
+  passed("sealed and opened as the reference does");
+}
+
+void testPublishedGcm() {
+  int count = 0;
+  for (const Vector& vector : readVectors("gcm-esp.txt")) {
+    Octets key = vector.hex("key");
+    const Octets salt = vector.hex("salt");
+    key.insert(key.end(), salt.begin(), salt.end());
+    const Octets aad = vector.hex("aad");
+    const EspHeader header{load32(aad.data()), load64(aad.data() + 4)};
+    const Octets text = vector.hex("text");
+    const Octets icv = vector.hex("icv");
+    for (const Suite suite : {Suite::AesGcm16, Suite::AesGcm8}) {
+      Octets sealed = vector.hex("iv");
+      const Octets body = vector.hex("sealed");
+      sealed.insert(sealed.end(), body.begin(), body.end());
+      sealed.insert(sealed.end(), icv.begin(), icv.begin() + suiteShape(suite).icvLength);
+      const auto keys = Keys::make(suite, Direction::In, key, {});
+      CHECK(keys != nullptr);
+      CipherCache cache;
+      Octets out(text.size());
+      CHECK_VERDICT(cache.find(keys)->open(header, sealed, out.data()), Ok);
+      CHECK_BYTES(out, text);
+      EspHeader other = header;
+      other.sequence ^= 1ULL << 32;
+      CHECK_VERDICT(cache.find(keys)->open(other, sealed, out.data()), EspAuth);
+      count++;
+    }
+  }
+  CHECK_EQ(count, 16);
+  passed("published AES-GCM ESP answers");
+}
+
+void testTampering() {
+  CipherCache cache;
+  for (const Suite suite : kSuites) {
+    const SuiteShape& shape = suiteShape(suite);
+    const TestSa keys(shape);
+    const auto out = OutboundSa::make(keys.parameters);
+    const Octets payload = Dice(3).bytes(37);
+    const View pieces[] = {payload};
+    Octets packet(esp::sealedLength(shape, payload.size()));
+    esp::Sealed sealed;
+    CHECK_VERDICT(esp::seal(cache, *out, out->spi(), proto::kUdp, pieces, packet, sealed), Ok);
+    const auto in = InboundSa::make(keys.parameters);
+    esp::Opened opened;
+    for (std::size_t bit = 32; bit < packet.size() * 8; bit++) {
+      Octets forged = packet;
+      forged[bit / 8] = static_cast<std::uint8_t>(forged[bit / 8] ^ (1U << (bit % 8)));
+      PacketBuffer buffer(forged, 0, 0);
+      const Verdict verdict = esp::open(cache, *in, buffer.frame, opened);
+      // Number 1 without its lowest bit is 0, which needs no cipher to refuse.
+      if (bit == 56) {
+        CHECK(verdict == Verdict::EspStale);
+      } else {
+        CHECK_VERDICT(verdict, EspAuth);
+      }
+    }
+    CHECK_EQ(in->counters.packets.load(), 0U);
+    CHECK_EQ(in->window.top(), 0U);
+    CHECK(in->untouched.load());
+    CHECK_EQ(in->failures.load(), packet.size() * 8 - 33);
+    PacketBuffer buffer(packet, 0, 0);
+    CHECK_VERDICT(esp::open(cache, *in, buffer.frame, opened), Ok);
+    CHECK_EQ(in->failures.load(), 0U);
+    PacketBuffer again(packet, 0, 0);
+    CHECK_VERDICT(esp::open(cache, *in, again.frame, opened), EspReplay);
+    // The same bytes under another SPI of nobody.
+    Octets other = packet;
+    other[3] ^= 1;
+    PacketBuffer elsewhere(other, 0, 0);
+    CHECK_VERDICT(esp::open(cache, *in, elsewhere.frame, opened), UnknownSpi);
+  }
+  passed("each flipped bit is caught, and a replay");
+}
+
+void testTruncation() {
+  CipherCache cache;
+  for (const Suite suite : kSuites) {
+    const SuiteShape& shape = suiteShape(suite);
+    const TestSa keys(shape);
+    const auto out = OutboundSa::make(keys.parameters);
+    const auto in = InboundSa::make(keys.parameters);
+    const Octets payload = Dice(4).bytes(50);
+    const View pieces[] = {payload};
+    Octets packet(esp::sealedLength(shape, payload.size()));
+    esp::Sealed sealed;
+    CHECK_VERDICT(esp::seal(cache, *out, out->spi(), proto::kTcp, pieces, packet, sealed), Ok);
+    for (std::size_t length = 0; length < packet.size(); length++) {
+      PacketBuffer buffer(View(packet).first(length), 0, 0);
+      esp::Opened opened;
+      const Verdict verdict = esp::open(cache, *in, buffer.frame, opened);
+      CHECK(verdict == Verdict::EspTruncated || verdict == Verdict::EspAlignment || verdict == Verdict::EspAuth);
+    }
+  }
+  passed("cut off at each length");
+}
+
+void testPadding() {
+  CipherCache cache;
+  for (const Suite suite : {Suite::NullHmacSha256, Suite::AesGcm16}) {
+    const SuiteShape& shape = suiteShape(suite);
+    const TestSa keys(shape);
+    // Texts that no honest sender makes: seal them raw.
+    const auto outKeys = Keys::make(suite, Direction::Out, keys.encryption, keys.integrity);
+    const auto in = InboundSa::make(keys.parameters);
+    const struct {
+      Octets text;
+      Verdict verdict;
+    } cases[] = {
+        {{1, 2, 2, 6}, Verdict::Ok},
+        {{0, 0, 0, 6}, Verdict::Ok},
+        {{1, 3, 2, 6}, Verdict::EspPadding},
+        {{2, 2, 2, 6}, Verdict::EspPadding},
+        {{1, 2, 3, 6}, Verdict::EspPadding},
+        {{1, 2, 255, 6}, Verdict::EspPadding},
+        {{9, 9, 0, proto::kNone}, Verdict::Dummy},
+        {{1, 2, 3, 4, 5, 6, 6, 6}, Verdict::Ok},
+    };
+    std::uint64_t sequence = 0;
+    for (const auto& one : cases) {
+      sequence++;
+      const View pieces[] = {one.text};
+      Octets packet(esp::kHeaderLength + shape.ivLength + one.text.size() + shape.icvLength);
+      store32(packet.data(), keys.parameters.spi);
+      store32(packet.data() + 4, static_cast<std::uint32_t>(sequence));
+      CHECK_VERDICT(cache.find(outKeys)->seal({keys.parameters.spi, sequence}, pieces,
+                                              Bytes(packet).subspan(esp::kHeaderLength)),
+                    Ok);
+      PacketBuffer buffer(packet, 0, 0);
+      esp::Opened opened;
+      const Verdict verdict = esp::open(cache, *in, buffer.frame, opened);
+      checkVerdict(verdict, one.verdict, __FILE__, __LINE__, toHex(one.text).c_str());
+    }
+  }
+  passed("padding is checked");
+}
+
+void testTwoSpis() {
+  CipherCache cache;
+  for (const Suite suite : kSuites) {
+    const SuiteShape& shape = suiteShape(suite);
+    const TestSa keys(shape, false, 0x5678);
+    const auto out = OutboundSa::make(keys.parameters);
+    const auto in = InboundSa::make(keys.parameters);
+    CHECK_EQ(out->spiFor(InnerFamily::Hit), 0x1234U);
+    CHECK_EQ(out->spiFor(InnerFamily::Lsi), 0x5678U);
+    std::set<std::string> nonces;
+    const Octets payload(20, 1);
+    const View pieces[] = {payload};
+    for (int i = 0; i < 200; i++) {
+      const auto family = i % 3 == 0 ? InnerFamily::Lsi : InnerFamily::Hit;
+      Octets packet(esp::sealedLength(shape, payload.size()));
+      esp::Sealed sealed;
+      CHECK_VERDICT(esp::seal(cache, *out, out->spiFor(family), proto::kTcp, pieces, packet, sealed), Ok);
+      // Suite 7 has no IV: there the sequence number itself must be new.
+      const std::size_t at = shape.ivLength == 0 ? 4 : esp::kHeaderLength;
+      const std::size_t length = shape.ivLength == 0 ? 4 : shape.ivLength;
+      CHECK(nonces.insert(toHex(View(packet).subspan(at, length))).second);
+      PacketBuffer buffer(packet, 0, 0);
+      esp::Opened opened;
+      CHECK_VERDICT(esp::open(cache, *in, buffer.frame, opened), Ok);
+      CHECK_EQ(opened.lsi, family == InnerFamily::Lsi);
+      CHECK_EQ(opened.sequence, static_cast<std::uint64_t>(i) + 1);
+      // What was sealed under one SPI is not valid under the other.
+      PacketBuffer moved(packet, 0, 0);
+      moved.frame.data()[2] ^= 0x12 ^ 0x56;
+      moved.frame.data()[3] ^= 0x34 ^ 0x78;
+      const auto fresh = InboundSa::make(keys.parameters);
+      CHECK_VERDICT(esp::open(cache, *fresh, moved.frame, opened), EspAuth);
+    }
+    CHECK_EQ(in->counters.packets.load(), 200U);
+    CHECK_EQ(in->counters.bytes.load(), 4000U);
+    CHECK_EQ(out->counters.bytes.load(), 4000U);
+  }
+  passed("two SPIs of one SA never give the same nonce");
+}
+
+void testUpperHalf() {
+  CipherCache cache;
+  for (const Suite suite : kSuites) {
+    const SuiteShape& shape = suiteShape(suite);
+    const TestSa keys(shape);
+    const auto outKeys = Keys::make(suite, Direction::Out, keys.encryption, keys.integrity);
+    const Octets payload(33, 9);
+    const View pieces[] = {payload};
+    const auto packetWith = [&](std::uint64_t sequence) {
+      Octets packet(esp::sealedLength(shape, payload.size()));
+      std::size_t written = 0;
+      CHECK_VERDICT(esp::sealWith(*cache.find(outKeys), shape, {keys.parameters.spi, sequence}, proto::kTcp, pieces,
+                                  packet, written),
+                    Ok);
+      return packet;
+    };
+    const auto in = InboundSa::make(keys.parameters);
+    const auto receive = [&](std::uint64_t sequence) {
+      PacketBuffer buffer(packetWith(sequence), 0, 0);
+      esp::Opened opened;
+      const Verdict verdict = esp::open(cache, *in, buffer.frame, opened);
+      if (verdict == Verdict::Ok) CHECK_EQ(opened.sequence, sequence);
+      return verdict;
+    };
+    const std::uint64_t edge = 1ULL << 32;
+    CHECK_VERDICT(receive(edge - 3), Ok);
+    CHECK_VERDICT(receive(edge - 1), Ok);
+    CHECK_VERDICT(receive(edge + 2), Ok);  // the lower half has wrapped
+    CHECK_VERDICT(receive(edge - 2), Ok);  // late, from before
+    CHECK_VERDICT(receive(edge - 2), EspReplay);
+    CHECK_VERDICT(receive(edge), Ok);
+    CHECK_VERDICT(receive(edge + 2), EspReplay);
+    // A number with a wrong upper half is not authentic, though its lower half looks new.
+    CHECK_VERDICT(receive(3 * edge + 100), EspAuth);
+    CHECK_EQ(in->window.top(), edge + 2);
+  }
+  passed("the upper half is authenticated and inferred");
+}
+
+void testResynchronisation() {
+  CipherCache cache;
+  for (const Suite suite : {Suite::AesGcm16, Suite::Aes128CbcHmacSha256}) {
+    const SuiteShape& shape = suiteShape(suite);
+    const TestSa keys(shape);
+    const auto outKeys = Keys::make(suite, Direction::Out, keys.encryption, keys.integrity);
+    const auto in = InboundSa::make(keys.parameters);
+    const Octets payload(21, 5);
+    const View pieces[] = {payload};
+    const std::uint64_t lost = 3ULL << 32;
+    std::uint32_t failed = 0;
+    for (std::uint64_t i = 1;; i++) {
+      Octets packet(esp::sealedLength(shape, payload.size()));
+      std::size_t written = 0;
+      CHECK_VERDICT(esp::sealWith(*cache.find(outKeys), shape, {keys.parameters.spi, lost + i}, proto::kTcp, pieces,
+                                  packet, written),
+                    Ok);
+      PacketBuffer buffer(packet, 0, 0);
+      esp::Opened opened;
+      if (esp::open(cache, *in, buffer.frame, opened) == Verdict::Ok) {
+        CHECK_EQ(opened.sequence, lost + i);
+        CHECK_BYTES(buffer.frame.view(), payload);
+        break;
+      }
+      failed++;
+      CHECK(failed < 2 * esp::kResyncEvery);
+    }
+    CHECK_EQ(failed, esp::kResyncEvery - 1);
+  }
+  passed("finds the upper half again after 2^32 lost packets (RFC 4303 A3)");
+}
+
+void testLimits() {
+  CipherCache cache;
+  const TestSa keys(suiteShape(Suite::AesGcm16));
+  SaParameters parameters = keys.parameters;
+  parameters.softPackets = 10;
+  const auto out = OutboundSa::make(parameters);
+  const Octets payload(4, 0);
+  const View pieces[] = {payload};
+  int soft = 0;
+  for (int i = 1; i <= 20; i++) {
+    Octets packet(100);
+    esp::Sealed sealed;
+    CHECK_VERDICT(esp::seal(cache, *out, out->spi(), 6, pieces, packet, sealed), Ok);
+    if (sealed.softExpiry) {
+      CHECK_EQ(i, 10);
+      soft++;
+    }
+  }
+  CHECK_EQ(soft, 1);
+  Octets packet(100);
+  esp::Sealed sealed;
+  for (int i = 0; i < 5; i++) CHECK_VERDICT(esp::seal(cache, *out, out->spi(), 6, pieces, packet, sealed), SaExhausted);
+  const auto runs = OutboundSa::make(parameters);
+  OutboundSa::Run run;
+  CHECK_VERDICT(runs->reserve(7, run), Ok);
+  CHECK(run.first == 1 && !run.softExpiry);
+  CHECK_VERDICT(runs->reserve(7, run), Ok);
+  CHECK(run.first == 8 && run.softExpiry);
+  CHECK_VERDICT(runs->reserve(7, run), SaExhausted);
+  CHECK_VERDICT(runs->reserve(1, run), SaExhausted);
+  passed("soft expiry once, then never more than twice as many packets");
+}
+
+void testMake() {
+  for (const Suite suite : kSuites) {
+    const SuiteShape& shape = suiteShape(suite);
+    TestSa keys(shape);
+    CHECK(OutboundSa::make(keys.parameters) != nullptr && InboundSa::make(keys.parameters) != nullptr);
+    for (const std::uint32_t spi : {0U, 1U, 255U}) {
+      SaParameters bad = keys.parameters;
+      bad.spi = spi;
+      CHECK(OutboundSa::make(bad) == nullptr && InboundSa::make(bad) == nullptr);
+      bad = keys.parameters;
+      bad.lsiSpi = spi;
+      CHECK((OutboundSa::make(bad) == nullptr) == (spi != 0));
+    }
+    SaParameters bad = keys.parameters;
+    bad.lsiSpi = bad.spi;
+    CHECK(OutboundSa::make(bad) == nullptr);
+    keys.encryption.push_back(0);
+    bad = keys.parameters;
+    bad.encryptionKey = keys.encryption;
+    CHECK(OutboundSa::make(bad) == nullptr);
+    keys.integrity.push_back(0);
+    bad = keys.parameters;
+    bad.integrityKey = keys.integrity;
+    CHECK(InboundSa::make(bad) == nullptr);
+  }
+  CHECK(suiteShape(1U) == nullptr && suiteShape(0U) == nullptr && suiteShape(14U) == nullptr);
+  passed("keys and SPIs that do not fit are refused");
+}
+
+void testCache() {
+  CipherCache cache(opensslBackend(), 8);
+  std::vector<std::shared_ptr<OutboundSa>> out;
+  std::vector<std::shared_ptr<InboundSa>> in;
+  const Octets payload(30, 3);
+  const View pieces[] = {payload};
+  for (std::uint32_t i = 0; i < 60; i++) {
+    const SuiteShape& shape = suiteShape(kSuites[i % 5]);
+    Octets encryption = Dice(i).bytes(shape.encryptionKeyLengths[i % 2]);
+    Octets integrity = Dice(i + 100).bytes(shape.integrityKeyLength);
+    const SaParameters parameters = parametersOf(shape.suite, encryption, integrity, 1000 + i);
+    out.push_back(OutboundSa::make(parameters));
+    in.push_back(InboundSa::make(parameters));
+  }
+  for (int round = 0; round < 3; round++) {
+    for (std::size_t i = 0; i < out.size(); i++) {
+      Octets packet(200);
+      esp::Sealed sealed;
+      CHECK_VERDICT(esp::seal(cache, *out[i], out[i]->spi(), 6, pieces, packet, sealed), Ok);
+      PacketBuffer buffer(View(packet).first(sealed.length), 0, 0);
+      esp::Opened opened;
+      CHECK_VERDICT(esp::open(cache, *in[i], buffer.frame, opened), Ok);
+      CHECK_BYTES(buffer.frame.view(), payload);
+    }
+  }
+  CHECK_EQ(cache.misses(), 360U);
+  std::weak_ptr<Keys> watch = out.back()->keys();
+  cache.find(watch.lock());
+  const std::uint64_t misses = cache.misses();
+  cache.find(watch.lock());
+  CHECK_EQ(cache.misses(), misses);
+  out.clear();
+  CHECK(!watch.expired());
+  cache.sweep();
+  CHECK(watch.expired());
+  passed("more SAs than cached ciphers, and keys forgotten with their SA");
+}
+
+void testMtu() {
+  const SuiteShape& gcm = suiteShape(Suite::AesGcm16);
+  const OuterShape udp4{Carrier::Udp, false};
+  CHECK_EQ(innerMtu(1500, udp4, gcm, InnerFamily::Hit), 1478U);
+  CHECK_EQ(innerMtu(1500, udp4, gcm, InnerFamily::Lsi), 1458U);
+  CHECK_EQ(innerMtu(1500, {Carrier::Udp, true}, gcm, InnerFamily::Hit), 1458U);
+  CHECK_EQ(innerMtu(1500, {Carrier::None, false}, gcm, InnerFamily::Hit), 1486U);
+  CHECK_EQ(innerMtu(28, udp4, gcm, InnerFamily::Hit), 0U);
+  // Exact: the largest payload fits and one byte more does not, for each MTU.
+  for (const Suite suite : kSuites) {
+    for (const OuterShape outer : {udp4, OuterShape{Carrier::Udp, true}, OuterShape{Carrier::None, true}}) {
+      const SuiteShape& shape = suiteShape(suite);
+      for (std::size_t mtu = 1; mtu < 9100; mtu++) {
+        const std::size_t payload = maxPayload(mtu, outer, shape);
+        if (payload != 0) CHECK(outerLength(payload, outer, shape) <= mtu);
+        if (payload != 0 || mtu > 200) CHECK(outerLength(payload + 1, outer, shape) > mtu);
+      }
+    }
+  }
+  passed("MTU arithmetic is exact");
+}
+
+void testInPlaceFrame() {
+  CipherCache cache;
+  for (const Suite suite : kSuites) {
+    const SuiteShape& shape = suiteShape(suite);
+    const TestSa keys(shape);
+    const auto out = OutboundSa::make(keys.parameters);
+    const auto in = InboundSa::make(keys.parameters);
+    for (std::size_t length = 0; length < 70; length++) {
+      const Octets payload = Dice(length).bytes(length);
+      PacketBuffer buffer(payload, 24, esp::sealedLength(shape, length) - length);
+      esp::Sealed sealed;
+      CHECK_VERDICT(esp::sealInPlace(cache, *out, out->spi(), proto::kUdp, buffer.frame, sealed), Ok);
+      CHECK_EQ(buffer.frame.length, esp::sealedLength(shape, length));
+      esp::Opened opened;
+      CHECK_VERDICT(esp::open(cache, *in, buffer.frame, opened), Ok);
+      CHECK_BYTES(buffer.frame.view(), payload);
+      PacketBuffer tight(payload, esp::kHeaderLength + shape.ivLength - 1, 64);
+      CHECK_VERDICT(esp::sealInPlace(cache, *out, out->spi(), proto::kUdp, tight.frame, sealed), BufferSmall);
+      PacketBuffer closed(payload, 24, shape.icvLength);
+      CHECK_VERDICT(esp::sealInPlace(cache, *out, out->spi(), proto::kUdp, closed.frame, sealed), BufferSmall);
+    }
+  }
+  passed("sealed and opened in place");
+}
+
+}  // namespace
+
+int main() {
+  testMake();
+  testReferenceVectors();
+  testPublishedGcm();
+  testTampering();
+  testTruncation();
+  testPadding();
+  testTwoSpis();
+  testUpperHalf();
+  testResynchronisation();
+  testLimits();
+  testCache();
+  testInPlaceFrame();
+  testMtu();
+  return 0;
+}
