@@ -1,0 +1,469 @@
+// The only file that knows Node: everything else links into plain programs. src/runtime/native.ts is its only caller.
+#include <node_api.h>
+
+#include <memory>
+#include <string>
+
+#include "arguments.h"
+#include "event.h"
+#include "netlink.h"
+#include "plane.h"
+#include "tun.h"
+
+namespace hipd {
+namespace {
+
+/// A plane and its way to call JavaScript. `plane` is null once closed.
+struct Instance {
+  std::unique_ptr<Plane> plane;
+  napi_threadsafe_function notify = nullptr;
+
+  /// Ends all threads. May be called twice.
+  void close() {
+    plane.reset();
+    if (notify != nullptr) napi_release_threadsafe_function(notify, napi_tsfn_abort);
+    notify = nullptr;
+  }
+};
+
+constexpr napi_type_tag kTag = {0x5fb5d1a0c36847e1ull, 0x9f1e8f1d04b2a7c3ull};
+
+napi_value undefined(napi_env env) {
+  napi_value value = nullptr;
+  napi_get_undefined(env, &value);
+  return value;
+}
+
+napi_value number(napi_env env, double value) {
+  napi_value result = nullptr;
+  napi_create_double(env, value, &result);
+  return result;
+}
+
+napi_value string(napi_env env, const std::string& text) {
+  napi_value result = nullptr;
+  napi_create_string_utf8(env, text.data(), text.size(), &result);
+  return result;
+}
+
+/// A copy of bytes as a Uint8Array.
+napi_value array(napi_env env, View bytes) {
+  void* data = nullptr;
+  napi_value buffer = nullptr;
+  napi_value result = nullptr;
+  if (napi_create_arraybuffer(env, bytes.size(), &data, &buffer) != napi_ok) return undefined(env);
+  if (!bytes.empty()) std::memcpy(data, bytes.data(), bytes.size());
+  napi_create_typedarray(env, napi_uint8_array, bytes.size(), buffer, 0, &result);
+  return result;
+}
+
+/// The plane that is the first argument; nullptr (and an exception) when it is something else or closed.
+Instance* instanceOf(napi_env env, Arguments& arguments) {
+  const napi_value object = arguments.raw(0);
+  bool tagged = false;
+  void* instance = nullptr;
+  if (!arguments.ok()) return nullptr;
+  if (object == nullptr || napi_check_object_type_tag(env, object, &kTag, &tagged) != napi_ok || !tagged ||
+      napi_unwrap(env, object, &instance) != napi_ok) {
+    // A failed call may leave its own exception pending; it is replaced by one of ours.
+    bool pending = false;
+    napi_value exception = nullptr;
+    if (napi_is_exception_pending(env, &pending) == napi_ok && pending) napi_get_and_clear_last_exception(env, &exception);
+    arguments.fail("plane");
+    return nullptr;
+  }
+  return static_cast<Instance*>(instance);
+}
+
+Plane* planeOf(napi_env env, Arguments& arguments) {
+  Instance* instance = instanceOf(env, arguments);
+  if (instance == nullptr) return nullptr;
+  if (instance->plane == nullptr) {
+    arguments.fail("plane (it is closed)");
+    return nullptr;
+  }
+  return instance->plane.get();
+}
+
+Path path(Arguments& arguments, std::size_t i) {
+  Path result;
+  const View record = arguments.bytes(i, "path", kPathRecord, kPathRecord);
+  if (arguments.ok() && !readPath(record, result)) arguments.fail("path");
+  return result;
+}
+
+// --- the plane ---
+
+void callNotify(napi_env env, napi_value function, void*, void*) {
+  if (env == nullptr || function == nullptr) return;
+  napi_call_function(env, undefined(env), function, 0, nullptr, nullptr);
+}
+
+void closeInstance(void* instance) { static_cast<Instance*>(instance)->close(); }
+
+void finalizeInstance(napi_env env, void* instance, void*) {
+  napi_remove_env_cleanup_hook(env, closeInstance, instance);
+  closeInstance(instance);
+  delete static_cast<Instance*>(instance);
+}
+
+/// open(interface, mtu, port, raw, workers, ownLsi, lsiNetwork, lsiPrefixLength, notify) -> [plane, ...notes]; throws an Error.
+napi_value open(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "open");
+  PlaneOptions options;
+  options.interface = arguments.string(0, "interface", 15);
+  options.mtu = arguments.u32(1, "mtu");
+  options.port = arguments.u16(2, "port");
+  options.raw = arguments.boolean(3, "raw");
+  options.workers = arguments.u8(4, "workers");
+  options.ownLsi = arguments.lsi(5, "ownLsi");
+  options.lsiPrefix.network = arguments.address(6, "lsiNetwork");
+  options.lsiPrefix.length = arguments.u8(7, "lsiPrefixLength", 32);
+  const napi_value notify = arguments.function(8, "notify");
+  if (arguments.ok() && options.lsiPrefix.network.family != 4) arguments.fail("lsiNetwork");
+  if (!arguments.ok()) return nullptr;
+
+  auto instance = std::make_unique<Instance>();
+  if (napi_create_threadsafe_function(env, notify, nullptr, string(env, "hipd data plane"), 0, 1, nullptr, nullptr, nullptr,
+                                      callNotify, &instance->notify) != napi_ok) {
+    napi_throw_error(env, nullptr, "open: Node refused a thread-safe function");
+    return nullptr;
+  }
+  options.context = instance->notify;
+  options.notify = [](void* function) {
+    napi_call_threadsafe_function(static_cast<napi_threadsafe_function>(function), nullptr, napi_tsfn_nonblocking);
+  };
+  std::string error;
+  std::vector<std::string> notes;
+  instance->plane = Plane::open(options, error, notes);
+  if (instance->plane == nullptr) {
+    instance->close();
+    napi_throw_error(env, nullptr, error.c_str());
+    return nullptr;
+  }
+  napi_value object = nullptr;
+  napi_value result = nullptr;
+  Instance* raw = instance.release();
+  if (napi_create_object(env, &object) != napi_ok ||
+      napi_wrap(env, object, raw, finalizeInstance, nullptr, nullptr) != napi_ok) {
+    raw->close();
+    delete raw;
+    return nullptr;
+  }
+  napi_type_tag_object(env, object, &kTag);
+  napi_add_env_cleanup_hook(env, closeInstance, raw);
+  napi_create_array(env, &result);
+  napi_set_element(env, result, 0, object);
+  for (std::uint32_t i = 0; i < notes.size(); i++) napi_set_element(env, result, i + 1, string(env, notes[i]));
+  return result;
+}
+
+napi_value close(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "close");
+  Instance* instance = instanceOf(env, arguments);
+  if (instance != nullptr) instance->close();
+  return undefined(env);
+}
+
+/// send(plane, path, bytes)
+napi_value send(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "send");
+  Plane* plane = planeOf(env, arguments);
+  const Path where = path(arguments, 1);
+  const View bytes = arguments.bytes(2, "bytes", 1, kMaxControl);
+  if (arguments.ok()) plane->send(where, bytes);
+  return undefined(env);
+}
+
+/// addSa(plane, inbound, spi, lsiSpi, suite, encryptionKey, integrityKey, localHit, peerHit, path, lsiFamily, softPackets, idleAfter)
+/// -> 0 done, 1 repeated, 2 keys or SPI that do not fit, 3 too many
+napi_value addSa(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "addSa");
+  Plane* plane = planeOf(env, arguments);
+  const bool inbound = arguments.boolean(1, "inbound");
+  SaParameters parameters;
+  parameters.spi = arguments.u32(2, "spi");
+  parameters.lsiSpi = arguments.u32(3, "lsiSpi");
+  const std::uint8_t suite = arguments.u8(4, "suite");
+  parameters.encryptionKey = arguments.bytes(5, "encryptionKey", 0, 64);
+  parameters.integrityKey = arguments.bytes(6, "integrityKey", 0, 64);
+  parameters.localHit = arguments.hit(7, "localHit");
+  parameters.peerHit = arguments.hit(8, "peerHit");
+  const Path where = path(arguments, 9);
+  parameters.inboundFamily = arguments.boolean(10, "lsiFamily") ? InnerFamily::Lsi : InnerFamily::Hit;
+  parameters.softPackets = arguments.large(11, "softPackets");
+  const std::uint32_t idleAfter = arguments.u32(12, "idleAfter");
+  if (arguments.ok() && suiteShape(static_cast<unsigned>(suite)) == nullptr) arguments.fail("suite");
+  if (!arguments.ok()) return nullptr;
+  parameters.suite = static_cast<Suite>(suite);
+  const Routes::Added added =
+      inbound ? plane->addInbound(parameters, where, idleAfter) : plane->addOutbound(parameters, where);
+  return number(env, static_cast<double>(added));
+}
+
+/// setPath(plane, spi, peerOrEmpty, path) -> whether an SA was changed
+napi_value setPath(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "setPath");
+  Plane* plane = planeOf(env, arguments);
+  const std::uint32_t spi = arguments.u32(1, "spi");
+  const std::optional<Hit> peer = arguments.maybeHit(2, "peer");
+  const Path where = path(arguments, 3);
+  if (!arguments.ok()) return nullptr;
+  napi_value result = nullptr;
+  napi_get_boolean(env, plane->setPath(spi, peer ? &*peer : nullptr, where), &result);
+  return result;
+}
+
+/// dropSa(plane, spi, inbound, peer)
+napi_value dropSa(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "dropSa");
+  Plane* plane = planeOf(env, arguments);
+  const std::uint32_t spi = arguments.u32(1, "spi");
+  const bool inbound = arguments.boolean(2, "inbound");
+  const Hit peer = arguments.hit(3, "peer");
+  if (arguments.ok()) plane->dropSa(spi, inbound, peer);
+  return undefined(env);
+}
+
+/// route(plane, peer, mode, spi): mode 0 unknown, 1 demand, 2 reject, 3 send
+napi_value route(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "route");
+  Plane* plane = planeOf(env, arguments);
+  const Hit peer = arguments.hit(1, "peer");
+  const auto mode = static_cast<Mode>(arguments.u8(2, "mode", 3));
+  const std::uint32_t spi = arguments.u32(3, "spi");
+  if (arguments.ok()) plane->route(peer, mode, spi);
+  return undefined(env);
+}
+
+/// alias(plane, lsi, peerOrEmpty)
+napi_value alias(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "alias");
+  Plane* plane = planeOf(env, arguments);
+  const Lsi lsi = arguments.lsi(1, "lsi");
+  const std::optional<Hit> peer = arguments.maybeHit(2, "peer");
+  if (arguments.ok()) plane->alias(lsi, peer ? &*peer : nullptr);
+  return undefined(env);
+}
+
+/// ping(plane, localHit, peer, sequence, bytes)
+napi_value ping(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "ping");
+  Plane* plane = planeOf(env, arguments);
+  const Hit local = arguments.hit(1, "localHit");
+  const Hit peer = arguments.hit(2, "peer");
+  const std::uint32_t sequence = arguments.u32(3, "sequence");
+  const std::uint32_t bytes = arguments.u32(4, "bytes");
+  if (arguments.ok()) plane->ping(local, peer, sequence, bytes);
+  return undefined(env);
+}
+
+/// drain(plane, buffer, max) -> bytes written: records as event.h describes
+napi_value drain(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "drain");
+  Plane* plane = planeOf(env, arguments);
+  const Bytes buffer = arguments.bytes(1, "buffer", kMaxEventRecord, SIZE_MAX);
+  const std::uint32_t max = arguments.u32(2, "max");
+  if (!arguments.ok()) return nullptr;
+  return number(env, static_cast<double>(plane->drain(buffer, max)));
+}
+
+/// associations(plane) -> records of 64 bytes: u8[16] peer, u32 outSpi, inSpi, pathMtu, 0, f64 txPackets, txBytes, rxPackets, rxBytes
+napi_value associations(napi_env env, napi_callback_info info) {
+  static constexpr std::size_t kRecord = 64;
+  Arguments arguments(env, info, "associations");
+  Plane* plane = planeOf(env, arguments);
+  if (!arguments.ok()) return nullptr;
+  const std::vector<AssociationStats> list = plane->associations();
+  std::vector<std::uint8_t> records(list.size() * kRecord);
+  for (std::size_t i = 0; i < list.size(); i++) {
+    const AssociationStats& one = list[i];
+    const std::array<std::uint32_t, 4> numbers{one.outSpi, one.inSpi, one.pathMtu, 0};
+    const std::array<double, 4> sums{static_cast<double>(one.txPackets), static_cast<double>(one.txBytes),
+                                     static_cast<double>(one.rxPackets), static_cast<double>(one.rxBytes)};
+    std::uint8_t* at = records.data() + i * kRecord;
+    std::memcpy(at, one.peer.bytes.data(), 16);
+    std::memcpy(at + 16, numbers.data(), sizeof numbers);
+    std::memcpy(at + 32, sums.data(), sizeof sums);
+  }
+  return array(env, records);
+}
+
+/// counters(plane) -> { name: number }
+napi_value counters(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "counters");
+  Plane* plane = planeOf(env, arguments);
+  if (!arguments.ok()) return nullptr;
+  napi_value result = nullptr;
+  napi_create_object(env, &result);
+  for (const Counter& counter : plane->counters()) {
+    napi_set_named_property(env, result, counter.name.c_str(), number(env, static_cast<double>(counter.value)));
+  }
+  return result;
+}
+
+std::string addressList(const std::vector<Address>& addresses) {
+  std::string list;
+  for (const Address& address : addresses) list += (list.empty() ? "" : " ") + text(address);
+  return list;
+}
+
+/// addresses(plane) -> text, separated by spaces
+napi_value addresses(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "addresses");
+  Plane* plane = planeOf(env, arguments);
+  if (!arguments.ok()) return nullptr;
+  return string(env, addressList(plane->addresses()));
+}
+
+// --- the host's network; none of these needs a plane ---
+
+/// source(remote) -> bytes of the local address, empty without a route
+napi_value source(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "source");
+  const Address remote = arguments.address(0, "remote");
+  if (!arguments.ok()) return nullptr;
+  const Address local = askKernel({}, {remote, 0}).source;
+  return array(env, {local.bytes.data(), local.family == 0 ? 0u : (local.family == 4 ? 4u : 16u)});
+}
+
+/// underlayAddresses(overlayLink) -> text, separated by spaces
+napi_value underlayAddresses(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "underlayAddresses");
+  const std::string link = arguments.string(0, "overlayLink", 15);
+  if (!arguments.ok()) return nullptr;
+  return string(env, addressList(netlink::underlayAddresses(link)));
+}
+
+/// Throws an Error with `failure`, or returns undefined when it is empty.
+napi_value outcome(napi_env env, const std::string& failure) {
+  if (!failure.empty()) {
+    napi_throw_error(env, nullptr, failure.c_str());
+    return nullptr;
+  }
+  return undefined(env);
+}
+
+/// deleteTun(name); throws an Error.
+napi_value deleteTunDevice(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "deleteTun");
+  const std::string name = arguments.string(0, "name", 15);
+  return arguments.ok() ? outcome(env, deleteTun(name)) : nullptr;
+}
+
+/// setLink(name, up, mtu); mtu 0 leaves it. Throws an Error.
+napi_value setLink(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "setLink");
+  const std::string name = arguments.string(0, "name", 15);
+  netlink::LinkChange change;
+  change.up = arguments.boolean(1, "up");
+  change.mtu = arguments.u32(2, "mtu");
+  return arguments.ok() ? outcome(env, netlink::setLink(name, change)) : nullptr;
+}
+
+/// listLinks() -> lines "index name flags mtu"
+napi_value listLinks(napi_env env, napi_callback_info) {
+  const auto listing = netlink::listLinks();
+  if (!listing.error.empty()) return outcome(env, listing.error);
+  std::string lines;
+  for (const netlink::Link& link : listing.entries) {
+    lines += std::to_string(link.index) + " " + link.name + " " + std::to_string(link.flags) + " " +
+             std::to_string(link.mtu) + "\n";
+  }
+  return string(env, lines);
+}
+
+/// listAddresses() -> lines "link address prefixLength scope flags"
+napi_value listAddresses(napi_env env, napi_callback_info) {
+  const auto listing = netlink::listAddresses();
+  if (!listing.error.empty()) return outcome(env, listing.error);
+  std::string lines;
+  for (const netlink::LinkAddress& one : listing.entries) {
+    lines += std::to_string(one.link) + " " + text(one.address) + " " + std::to_string(one.prefixLength) + " " +
+             std::to_string(one.scope) + " " + std::to_string(one.flags) + "\n";
+  }
+  return string(env, lines);
+}
+
+/// listRoutes() -> lines "destination prefixLength type table link metric mtu source"
+napi_value listRoutes(napi_env env, napi_callback_info) {
+  const auto listing = netlink::listRoutes();
+  if (!listing.error.empty()) return outcome(env, listing.error);
+  std::string lines;
+  for (const netlink::Route& one : listing.entries) {
+    lines += text(one.destination) + " " + std::to_string(one.prefixLength) + " " + std::to_string(one.type) + " " +
+             std::to_string(one.table) + " " + std::to_string(one.link) + " " + std::to_string(one.metric) + " " +
+             std::to_string(one.mtu) + " " + text(one.source) + "\n";
+  }
+  return string(env, lines);
+}
+
+/// changeAddress(add, link, address, prefixLength); throws an Error.
+napi_value changeAddress(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "changeAddress");
+  const bool add = arguments.boolean(0, "add");
+  const std::string link = arguments.string(1, "link", 15);
+  const Address address = arguments.address(2, "address");
+  const std::uint8_t length = arguments.u8(3, "prefixLength", address.family == 4 ? 32 : 128);
+  if (!arguments.ok()) return nullptr;
+  return outcome(env, add ? netlink::addAddress(link, address, length) : netlink::deleteAddress(link, address, length));
+}
+
+/// changeRoute(add, destination, prefixLength, type, link, table, metric, mtu, sourceOrEmpty); throws an Error.
+/// `link` is an index, 0 for none. Adding replaces a route with the same destination and metric.
+napi_value changeRoute(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "changeRoute");
+  const bool add = arguments.boolean(0, "add");
+  netlink::Route one;
+  one.destination = arguments.address(1, "destination");
+  one.prefixLength = arguments.u8(2, "prefixLength", one.destination.family == 4 ? 32 : 128);
+  one.type = arguments.u8(3, "type");
+  one.link = static_cast<int>(arguments.number(4, "link", 2147483647.0));
+  one.table = arguments.u32(5, "table");
+  one.metric = arguments.u32(6, "metric");
+  one.mtu = arguments.u32(7, "mtu");
+  one.source = arguments.address(8, "source", true);
+  if (!arguments.ok()) return nullptr;
+  return outcome(env, add ? netlink::addRoute(one, true) : netlink::deleteRoute(one));
+}
+
+napi_value init(napi_env env, napi_value exports) {
+  const struct {
+    const char* name;
+    napi_callback function;
+  } functions[] = {
+      {"open", open},
+      {"close", close},
+      {"send", send},
+      {"addSa", addSa},
+      {"setPath", setPath},
+      {"dropSa", dropSa},
+      {"route", route},
+      {"alias", alias},
+      {"ping", ping},
+      {"drain", drain},
+      {"associations", associations},
+      {"counters", counters},
+      {"addresses", addresses},
+      {"source", source},
+      {"underlayAddresses", underlayAddresses},
+      {"deleteTun", deleteTunDevice},
+      {"setLink", setLink},
+      {"listLinks", listLinks},
+      {"listAddresses", listAddresses},
+      {"listRoutes", listRoutes},
+      {"changeAddress", changeAddress},
+      {"changeRoute", changeRoute},
+  };
+  for (const auto& one : functions) {
+    napi_value value = nullptr;
+    napi_create_function(env, one.name, NAPI_AUTO_LENGTH, one.function, nullptr, &value);
+    napi_set_named_property(env, exports, one.name, value);
+  }
+  return exports;
+}
+
+}  // namespace
+}  // namespace hipd
+
+NAPI_MODULE_INIT() { return hipd::init(env, exports); }

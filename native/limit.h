@@ -1,0 +1,44 @@
+// Rates and sizes that the data plane never exceeds. Each queue names its limit here or beside its class.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace hipd {
+
+/// Events a second at most, with a burst, from any number of threads: the generic cell rate algorithm, which needs one atomic
+/// number ("the moment at which the bucket would be full again") and no lock.
+class RateLimit {
+ public:
+  /// `perSecond` > 0; `burst` >= 1 events at once.
+  RateLimit(std::uint64_t perSecond, std::uint64_t burst)
+      : interval_(1'000'000'000ull / perSecond), slack_(interval_ * (burst - 1)) {}
+
+  /// True when one more event may happen at `now` (monotonic nanoseconds).
+  bool take(std::uint64_t now) {
+    std::uint64_t full = full_.load(std::memory_order_relaxed);
+    for (;;) {
+      const std::uint64_t start = full > now ? full : now;
+      if (start - now > slack_) return false;
+      if (full_.compare_exchange_weak(full, start + interval_, std::memory_order_relaxed)) return true;
+    }
+  }
+
+ private:
+  const std::uint64_t interval_;
+  const std::uint64_t slack_;
+  std::atomic<std::uint64_t> full_{0};
+};
+
+/// ICMP errors to local applications: one for each distinct failure is enough, a flood helps nobody.
+inline constexpr std::uint64_t kIcmpPerSecond = 1000;
+inline constexpr std::uint64_t kIcmpBurst = 200;
+/// `miss` events of one peer.
+inline constexpr std::uint64_t kMissPerSecond = 1;
+/// `moved` events of one SA.
+inline constexpr std::uint64_t kMovedPerSecond = 1;
+/// `unknown-spi` events of the whole host: they are unauthenticated.
+inline constexpr std::uint64_t kUnknownSpiPerSecond = 20;
+inline constexpr std::uint64_t kUnknownSpiBurst = 20;
+
+}  // namespace hipd

@@ -1,0 +1,435 @@
+#include "netlink.h"
+
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+namespace hipd::netlink {
+
+namespace {
+
+// --- reading ---
+
+/// Walks attributes from `offset`; hostile lengths end the walk.
+template <class Visit>
+void eachAttribute(View message, std::size_t offset, Visit&& visit) {
+  while (offset + sizeof(rtattr) <= message.size()) {
+    rtattr attribute;
+    std::memcpy(&attribute, message.data() + offset, sizeof attribute);
+    if (attribute.rta_len < sizeof attribute || offset + attribute.rta_len > message.size()) return;
+    visit(static_cast<unsigned>(attribute.rta_type & NLA_TYPE_MASK),
+          message.subspan(offset + sizeof attribute, attribute.rta_len - sizeof attribute));
+    offset += RTA_ALIGN(attribute.rta_len);
+  }
+}
+
+/// The fixed part behind the netlink header. False when the message is shorter or of another type.
+template <class Fixed>
+bool fixedPart(View message, unsigned type, Fixed& fixed) {
+  nlmsghdr header;
+  if (message.size() < NLMSG_HDRLEN + sizeof fixed) return false;
+  std::memcpy(&header, message.data(), sizeof header);
+  if (header.nlmsg_type != type) return false;
+  std::memcpy(&fixed, message.data() + NLMSG_HDRLEN, sizeof fixed);
+  return true;
+}
+
+template <class Fixed>
+constexpr std::size_t attributesAt() {
+  return NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(Fixed));
+}
+
+std::uint32_t number(View value) {
+  std::uint32_t result = 0;
+  if (value.size() >= sizeof result) std::memcpy(&result, value.data(), sizeof result);
+  return result;
+}
+
+Address addressOf(View value, unsigned family) {
+  Address address;
+  const std::size_t size = family == AF_INET ? 4 : 16;
+  if ((family != AF_INET && family != AF_INET6) || value.size() < size) return address;
+  address.family = family == AF_INET ? 4 : 6;
+  std::memcpy(address.bytes.data(), value.data(), size);
+  return address;
+}
+
+}  // namespace
+
+bool eachMessage(View datagram, const std::function<void(View)>& visit) {
+  while (datagram.size() >= NLMSG_HDRLEN) {
+    nlmsghdr header;
+    std::memcpy(&header, datagram.data(), sizeof header);
+    if (header.nlmsg_len < NLMSG_HDRLEN || header.nlmsg_len > datagram.size()) return false;
+    visit(datagram.first(header.nlmsg_len));
+    datagram = datagram.subspan(std::min<std::size_t>(NLMSG_ALIGN(header.nlmsg_len), datagram.size()));
+  }
+  return datagram.empty();
+}
+
+bool parseLink(View message, Link& link) {
+  ifinfomsg info;
+  if (!fixedPart(message, RTM_NEWLINK, info)) return false;
+  link = {};
+  link.index = info.ifi_index;
+  link.flags = info.ifi_flags;
+  eachAttribute(message, attributesAt<ifinfomsg>(), [&](unsigned type, View value) {
+    if (type == IFLA_IFNAME) {
+      const auto* begin = reinterpret_cast<const char*>(value.data());
+      link.name.assign(begin, strnlen(begin, value.size()));
+    } else if (type == IFLA_MTU) {
+      link.mtu = number(value);
+    }
+  });
+  return true;
+}
+
+bool parseAddress(View message, LinkAddress& address) {
+  ifaddrmsg info;
+  if (!fixedPart(message, RTM_NEWADDR, info)) return false;
+  address = {};
+  address.link = static_cast<int>(info.ifa_index);
+  address.prefixLength = info.ifa_prefixlen;
+  address.scope = info.ifa_scope;
+  address.flags = info.ifa_flags;
+  bool haveLocal = false;
+  eachAttribute(message, attributesAt<ifaddrmsg>(), [&](unsigned type, View value) {
+    // On point-to-point links IFA_ADDRESS is the other end; IFA_LOCAL is always ours.
+    if (type == IFA_LOCAL) {
+      address.address = addressOf(value, info.ifa_family);
+      haveLocal = true;
+    } else if (type == IFA_ADDRESS && !haveLocal) {
+      address.address = addressOf(value, info.ifa_family);
+    } else if (type == IFA_FLAGS) {
+      address.flags = number(value);
+    }
+  });
+  return address.address.family != 0;
+}
+
+bool parseRoute(View message, Route& route) {
+  rtmsg info;
+  if (!fixedPart(message, RTM_NEWROUTE, info)) return false;
+  if (info.rtm_family != AF_INET && info.rtm_family != AF_INET6) return false;
+  if ((info.rtm_flags & RTM_F_CLONED) != 0) return false;
+  route = {};
+  route.destination.family = info.rtm_family == AF_INET ? 4 : 6;
+  route.prefixLength = info.rtm_dst_len;
+  route.type = info.rtm_type;
+  route.protocol = info.rtm_protocol;
+  route.table = info.rtm_table;
+  eachAttribute(message, attributesAt<rtmsg>(), [&](unsigned type, View value) {
+    if (type == RTA_DST) {
+      const Address destination = addressOf(value, info.rtm_family);
+      if (destination.family != 0) route.destination = destination;
+    } else if (type == RTA_TABLE) {
+      route.table = number(value);
+    } else if (type == RTA_OIF) {
+      route.link = static_cast<int>(number(value));
+    } else if (type == RTA_PRIORITY) {
+      route.metric = number(value);
+    } else if (type == RTA_PREFSRC) {
+      route.source = addressOf(value, info.rtm_family);
+    } else if (type == RTA_METRICS) {
+      eachAttribute(value, 0, [&](unsigned metric, View metricValue) {
+        if (metric == RTAX_MTU) route.mtu = number(metricValue);
+      });
+    } else if (type == RTA_MULTIPATH && route.link == 0 && value.size() >= sizeof(rtnexthop)) {
+      rtnexthop hop;
+      std::memcpy(&hop, value.data(), sizeof hop);
+      route.link = hop.rtnh_ifindex;  // the first of several
+    }
+  });
+  return true;
+}
+
+namespace {
+
+// --- asking ---
+
+/// A request under construction. Small: none of ours exceeds 256 bytes.
+class Request {
+ public:
+  template <class Fixed>
+  Request(unsigned type, unsigned flags, const Fixed& fixed) {
+    nlmsghdr header{};
+    header.nlmsg_type = static_cast<std::uint16_t>(type);
+    header.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+    append(&header, sizeof header);
+    append(&fixed, sizeof fixed);
+  }
+
+  void attribute(unsigned type, const void* value, std::size_t size) {
+    rtattr header{};
+    header.rta_type = static_cast<std::uint16_t>(type);
+    header.rta_len = static_cast<std::uint16_t>(RTA_LENGTH(size));
+    append(&header, sizeof header);
+    append(value, size);
+  }
+  void number(unsigned type, std::uint32_t value) { attribute(type, &value, sizeof value); }
+  void address(unsigned type, const Address& value) {
+    attribute(type, value.bytes.data(), value.family == 4 ? 4 : 16);
+  }
+  std::size_t open(unsigned type) {
+    const std::size_t at = length_;
+    attribute(type, nullptr, 0);
+    return at;
+  }
+  void close(std::size_t at) {
+    const auto size = static_cast<std::uint16_t>(length_ - at);
+    std::memcpy(bytes_.data() + at + offsetof(rtattr, rta_len), &size, sizeof size);
+  }
+
+  View finish() {
+    const auto size = static_cast<std::uint32_t>(length_);
+    std::memcpy(bytes_.data() + offsetof(nlmsghdr, nlmsg_len), &size, sizeof size);
+    const std::uint32_t sequence = 1;
+    std::memcpy(bytes_.data() + offsetof(nlmsghdr, nlmsg_seq), &sequence, sizeof sequence);
+    return {bytes_.data(), length_};
+  }
+
+ private:
+  void append(const void* value, std::size_t size) {
+    if (length_ + NLMSG_ALIGN(size) > bytes_.size()) return;  // never: see the class comment
+    if (size > 0) std::memcpy(bytes_.data() + length_, value, size);
+    length_ += NLMSG_ALIGN(size);
+  }
+
+  std::array<std::uint8_t, 512> bytes_{};
+  std::size_t length_ = 0;
+};
+
+/// Sends a request and shows each message of the reply. 0, or errno's value.
+int converse(Request& request, const std::function<void(View)>& visit) {
+  const Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!fd.valid()) return errno;
+  const View bytes = request.finish();
+  if (send(fd.get(), bytes.data(), bytes.size(), 0) < 0) return errno;
+  const auto buffer = std::make_unique<std::array<std::uint8_t, kMaxMessage>>();
+  for (;;) {
+    const ssize_t got = recv(fd.get(), buffer->data(), buffer->size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return got < 0 ? errno : EIO;
+    int error = 0;
+    bool done = false;
+    const bool whole = eachMessage({buffer->data(), static_cast<std::size_t>(got)}, [&](View message) {
+      nlmsghdr header;
+      std::memcpy(&header, message.data(), sizeof header);
+      if (header.nlmsg_type == NLMSG_DONE) {
+        done = true;
+      } else if (header.nlmsg_type == NLMSG_ERROR) {
+        nlmsgerr reply;
+        if (message.size() >= NLMSG_HDRLEN + sizeof reply) {
+          std::memcpy(&reply, message.data() + NLMSG_HDRLEN, sizeof reply);
+          error = -reply.error;
+        } else {
+          error = EIO;
+        }
+        done = true;
+      } else if (visit) {
+        visit(message);
+      }
+    });
+    if (!whole) return EIO;
+    if (done) return error;
+  }
+}
+
+std::string outcome(const std::string& what, int error) {
+  if (error == 0) return "";
+  std::string result = what + ": " + errorText(error);
+  if (error == EPERM || error == EACCES) result += "; hipd needs CAP_NET_ADMIN";
+  return result;
+}
+
+template <class T, class Parse>
+Listing<T> dump(Request request, const char* what, Parse parse) {
+  Listing<T> result;
+  const int error = converse(request, [&](View message) {
+    T entry;
+    if (result.entries.size() < kMaxEntries && parse(message, entry)) result.entries.push_back(entry);
+  });
+  result.error = outcome(std::string("cannot list ") + what, error);
+  return result;
+}
+
+std::string prefixText(const Address& address, unsigned length) {
+  return text(address) + "/" + std::to_string(length);
+}
+
+}  // namespace
+
+Listing<Link> listLinks() {
+  return dump<Link>(Request(RTM_GETLINK, NLM_F_DUMP, ifinfomsg{}), "links", parseLink);
+}
+
+Listing<LinkAddress> listAddresses() {
+  return dump<LinkAddress>(Request(RTM_GETADDR, NLM_F_DUMP, ifaddrmsg{}), "addresses", parseAddress);
+}
+
+Listing<Route> listRoutes() {
+  Listing<Route> all;
+  for (const int family : {AF_INET, AF_INET6}) {
+    rtmsg info{};
+    info.rtm_family = static_cast<unsigned char>(family);
+    Listing<Route> part = dump<Route>(Request(RTM_GETROUTE, NLM_F_DUMP, info), "routes", parseRoute);
+    all.entries.insert(all.entries.end(), part.entries.begin(), part.entries.end());
+    if (!part.error.empty()) all.error = part.error;
+  }
+  return all;
+}
+
+std::string setLink(const std::string& name, const LinkChange& change) {
+  const unsigned index = if_nametoindex(name.c_str());
+  if (index == 0) return "there is no interface " + name;
+  ifinfomsg info{};
+  info.ifi_index = static_cast<int>(index);
+  if (change.withoutLinkLocal) {
+    Request request(RTM_SETLINK, NLM_F_ACK, info);
+    const std::size_t families = request.open(IFLA_AF_SPEC);
+    const std::size_t inet6 = request.open(AF_INET6);
+    const std::uint8_t mode = IN6_ADDR_GEN_MODE_NONE;
+    request.attribute(IFLA_INET6_ADDR_GEN_MODE, &mode, sizeof mode);
+    request.close(inet6);
+    request.close(families);
+    const int error = converse(request, {});
+    // A host without IPv6 has no link-local addresses either.
+    if (error != 0 && error != EAFNOSUPPORT && error != EOPNOTSUPP) {
+      return outcome("cannot turn link-local addresses of " + name + " off", error);
+    }
+  }
+  if (change.up) {
+    info.ifi_flags = IFF_UP;
+    info.ifi_change = IFF_UP;
+  }
+  Request request(RTM_SETLINK, NLM_F_ACK, info);
+  if (change.mtu != 0) request.number(IFLA_MTU, change.mtu);
+  return outcome("cannot configure " + name, converse(request, {}));
+}
+
+namespace {
+
+std::string changeAddress(unsigned type, unsigned flags, const std::string& name, const Address& address,
+                          std::uint8_t prefixLength, int tolerated) {
+  const char* verb = type == RTM_NEWADDR ? "cannot add address " : "cannot remove address ";
+  const unsigned index = if_nametoindex(name.c_str());
+  if (index == 0) return "there is no interface " + name;
+  ifaddrmsg info{};
+  info.ifa_family = address.family == 4 ? AF_INET : AF_INET6;
+  info.ifa_prefixlen = prefixLength;
+  info.ifa_index = index;
+  info.ifa_scope = RT_SCOPE_UNIVERSE;
+  info.ifa_flags = address.family == 6 ? IFA_F_NODAD : 0;
+  Request request(type, NLM_F_ACK | flags, info);
+  request.address(IFA_LOCAL, address);
+  request.address(IFA_ADDRESS, address);
+  const int error = converse(request, {});
+  return outcome(verb + prefixText(address, prefixLength) + " on " + name, error == tolerated ? 0 : error);
+}
+
+std::string changeRoute(unsigned type, unsigned flags, const Route& route, int tolerated) {
+  const char* verb = type == RTM_NEWROUTE ? "cannot add route " : "cannot remove route ";
+  rtmsg info{};
+  info.rtm_family = route.destination.family == 4 ? AF_INET : AF_INET6;
+  info.rtm_dst_len = route.prefixLength;
+  info.rtm_type = route.type;
+  info.rtm_protocol = route.protocol != 0 ? route.protocol : static_cast<unsigned char>(RTPROT_STATIC);
+  info.rtm_scope = route.type == RTN_UNICAST && route.destination.family == 4
+                       ? static_cast<unsigned char>(RT_SCOPE_LINK)
+                       : static_cast<unsigned char>(RT_SCOPE_UNIVERSE);
+  if (type == RTM_DELROUTE) {
+    info.rtm_protocol = route.protocol;
+    info.rtm_scope = RT_SCOPE_NOWHERE;
+  }
+  const std::uint32_t table = route.table != 0 ? route.table : static_cast<std::uint32_t>(RT_TABLE_MAIN);
+  info.rtm_table = static_cast<unsigned char>(table < 256 ? table : static_cast<std::uint32_t>(RT_TABLE_UNSPEC));
+  Request request(type, NLM_F_ACK | flags, info);
+  request.address(RTA_DST, route.destination);
+  request.number(RTA_TABLE, table);
+  if (route.link != 0) request.number(RTA_OIF, static_cast<std::uint32_t>(route.link));
+  if (route.metric != 0) request.number(RTA_PRIORITY, route.metric);
+  if (route.source.family != 0) request.address(RTA_PREFSRC, route.source);
+  if (route.mtu != 0) {
+    const std::size_t metrics = request.open(RTA_METRICS);
+    request.number(RTAX_MTU, route.mtu);
+    request.close(metrics);
+  }
+  const int error = converse(request, {});
+  return outcome(verb + prefixText(route.destination, route.prefixLength), error == tolerated ? 0 : error);
+}
+
+}  // namespace
+
+std::string addAddress(const std::string& link, const Address& address, std::uint8_t prefixLength) {
+  return changeAddress(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, link, address, prefixLength, EEXIST);
+}
+
+std::string deleteAddress(const std::string& link, const Address& address, std::uint8_t prefixLength) {
+  return changeAddress(RTM_DELADDR, 0, link, address, prefixLength, EADDRNOTAVAIL);
+}
+
+std::string addRoute(const Route& route, bool replace) {
+  const unsigned flags = NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL);
+  return changeRoute(RTM_NEWROUTE, flags, route, EEXIST);
+}
+
+std::string deleteRoute(const Route& route) { return changeRoute(RTM_DELROUTE, 0, route, ESRCH); }
+
+std::vector<Address> underlayAddresses(const std::string& overlayLink) {
+  const Listing<Link> links = listLinks();
+  const Listing<LinkAddress> addresses = listAddresses();
+  std::vector<Address> result;
+  for (const LinkAddress& entry : addresses.entries) {
+    if (entry.scope != RT_SCOPE_UNIVERSE) continue;
+    if ((entry.flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED)) != 0) continue;
+    const auto link = std::find_if(links.entries.begin(), links.entries.end(),
+                                   [&](const Link& one) { return one.index == entry.link; });
+    if (link == links.entries.end() || link->name == overlayLink) continue;
+    if ((link->flags & IFF_LOOPBACK) != 0) continue;
+    if ((link->flags & (IFF_UP | IFF_RUNNING)) != (IFF_UP | IFF_RUNNING)) continue;
+    if (result.size() < kMaxEntries) result.push_back(entry.address);
+  }
+  std::sort(result.begin(), result.end(), [](const Address& a, const Address& b) {
+    return a.family != b.family ? a.family < b.family : a.bytes < b.bytes;
+  });
+  result.erase(std::unique(result.begin(), result.end()), result.end());
+  return result;
+}
+
+Fd openMonitor(std::string& error) {
+  Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  address.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+  if (!fd.valid() || bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) {
+    error = outcome("cannot watch addresses", errno);
+    fd.reset();
+  }
+  return fd;
+}
+
+bool readMonitor(int fd) {
+  std::array<std::uint8_t, 8192> buffer;
+  bool changed = false;
+  for (;;) {
+    const ssize_t got = recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got > 0) {
+      changed = true;
+    } else if (got < 0 && errno == ENOBUFS) {
+      changed = true;  // messages were lost: the list is read anew
+    } else if (got == 0 || errno != EINTR) {
+      return changed;
+    }
+  }
+}
+
+}  // namespace hipd::netlink

@@ -1,0 +1,87 @@
+// Links, addresses and routes of the host by rtnetlink: what `ip` would do, without a process.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "endpoint.h"
+#include "types.h"
+
+namespace hipd::netlink {
+
+/// Replies longer than this are refused: a dump comes in messages of at most 32 KiB.
+inline constexpr std::size_t kMaxMessage = 64 * 1024;
+/// Entries of one dump that are kept.
+inline constexpr std::size_t kMaxEntries = 65536;
+
+struct Link {
+  int index = 0;
+  std::string name;
+  unsigned flags = 0;  // IFF_*
+  std::uint32_t mtu = 0;
+};
+
+struct LinkAddress {
+  int link = 0;
+  Address address;
+  std::uint8_t prefixLength = 0;
+  std::uint8_t scope = 0;   // RT_SCOPE_*
+  std::uint32_t flags = 0;  // IFA_F_*
+};
+
+struct Route {
+  Address destination;  // the network; the family's zero address for a default route
+  std::uint8_t prefixLength = 0;
+  std::uint8_t type = 0;  // RTN_*
+  std::uint8_t protocol = 0;
+  std::uint32_t table = 0;
+  int link = 0;  // 0: none
+  std::uint32_t metric = 0;
+  std::uint32_t mtu = 0;
+  Address source;  // preferred source; family 0: none
+};
+
+/// One message of a reply: reads `bytes` (header included) into the list of its kind. False for another kind or a malformed one.
+bool parseLink(View message, Link& link);
+bool parseAddress(View message, LinkAddress& address);
+bool parseRoute(View message, Route& route);
+
+/// Calls `visit(View message)` for each netlink message in a datagram. False when a length lies.
+bool eachMessage(View datagram, const std::function<void(View)>& visit);
+
+/// A list, or what went wrong.
+template <class T>
+struct Listing {
+  std::vector<T> entries;
+  std::string error;
+};
+Listing<Link> listLinks();
+Listing<LinkAddress> listAddresses();
+/// Routes of both families and all tables, without cached ones.
+Listing<Route> listRoutes();
+
+/// Every change returns "" or what went wrong. Changes that are already so are no error.
+struct LinkChange {
+  bool up = true;
+  std::uint32_t mtu = 0;               // 0: as it is
+  bool withoutLinkLocal = false;       // IPv6 addr_gen_mode none
+};
+std::string setLink(const std::string& name, const LinkChange& change);
+std::string addAddress(const std::string& link, const Address& address, std::uint8_t prefixLength);
+std::string deleteAddress(const std::string& link, const Address& address, std::uint8_t prefixLength);
+/// `replace`: an existing route with the same destination and metric becomes this one.
+std::string addRoute(const Route& route, bool replace);
+std::string deleteRoute(const Route& route);
+
+/// The host's own underlay addresses: global scope, usable, on links that are up, without loopback and `overlayLink`.
+/// Sorted, so that two lists compare.
+std::vector<Address> underlayAddresses(const std::string& overlayLink);
+
+/// A socket that becomes readable when links or addresses change. `error` says why there is none.
+Fd openMonitor(std::string& error);
+/// Empties the monitor. True when anything that matters may have changed (also after an overrun).
+bool readMonitor(int fd);
+
+}  // namespace hipd::netlink

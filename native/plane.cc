@@ -1,0 +1,221 @@
+#include "plane.h"
+
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "netlink.h"
+#include "rawip.h"
+#include "tun.h"
+
+namespace hipd {
+
+Plane::Plane(const PlaneOptions& options)
+    : options_(options),
+      shared_(options.ownLsi, options.lsiPrefix, options.notify, options.context),
+      house_(shared_, options.interface) {}
+
+Plane::~Plane() {
+  house_.stop();
+  for (const auto& worker : workers_) worker->stop();
+}
+
+std::unique_ptr<Plane> Plane::open(const PlaneOptions& options, std::string& error, std::vector<std::string>& notes) {
+  if (options.workers < 1 || options.workers > kMaxQueues) {
+    error = "the data plane runs 1 to " + std::to_string(kMaxQueues) + " workers";
+    return nullptr;
+  }
+  // Keys live in this process: no core dump, no other process of this user that looks in.
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  std::unique_ptr<Plane> plane(new Plane(options));
+  error = plane->openSockets(notes);
+  if (error.empty()) error = plane->house_.start();
+  if (!error.empty()) return nullptr;
+  return plane;
+}
+
+std::string Plane::openSockets(std::vector<std::string>& notes) {
+  const std::size_t count = options_.workers;
+  const bool shared = count > 1;
+  std::vector<Sockets> sockets(count);
+  for (const int family : {4, 6}) {
+    if (shared) {
+      // SO_REUSEPORT would also share the port with another program of the same user.
+      const Socket probe = openUdp(family, options_.port, false);
+      if (!probe.error.empty() && !probe.unsupported) return probe.error;
+    }
+    for (Sockets& set : sockets) {
+      Socket udp = openUdp(family, options_.port, shared);
+      if (udp.unsupported) {
+        notes.push_back("IPv" + std::to_string(family) + " underlay is not available: " + udp.error);
+        break;
+      }
+      if (!udp.error.empty()) return udp.error;
+      (family == 4 ? set.udp4 : set.udp6) = std::move(udp.fd);
+    }
+    if (!options_.raw) continue;
+    for (const int protocol : {int{proto::kEsp}, int{proto::kHip}}) {
+      Socket raw = openRaw(family, protocol);
+      if (raw.unsupported) continue;
+      if (!raw.error.empty()) return raw.error;
+      Sockets& set = sockets[0];
+      if (protocol == proto::kEsp) {
+        (family == 4 ? set.esp4 : set.esp6) = std::move(raw.fd);
+      } else {
+        (family == 4 ? set.hip4 : set.hip6) = std::move(raw.fd);
+      }
+    }
+  }
+  if (!sockets[0].udp4.valid() && !sockets[0].udp6.valid()) return "the host has neither IPv4 nor IPv6";
+
+  // The device comes last: a second hipd is refused before it touches what the first one uses.
+  TunQueues tun = openTun(options_.interface, count);
+  if (!tun.error.empty()) return tun.error;
+  netlink::LinkChange change;
+  change.up = false;
+  change.mtu = options_.mtu;
+  change.withoutLinkLocal = true;
+  const std::string refused = netlink::setLink(options_.interface, change);
+  if (!refused.empty()) return refused;
+
+  for (std::size_t i = 0; i < count; i++) {
+    workers_.push_back(
+        std::make_unique<Worker>(shared_, i, std::move(tun.fds[i]), std::move(sockets[i]), options_.port));
+  }
+  const Sockets& first = workers_[0]->sockets();
+  for (const auto& worker : workers_) {
+    const Sockets& own = worker->sockets();
+    const std::string failed =
+        worker->start({own.udp4.get(), own.udp6.get(), first.esp4.get(), first.esp6.get()});
+    if (!failed.empty()) return failed;
+  }
+  return "";
+}
+
+void Plane::send(const Path& path, View packet) {
+  const Destination destination(path);
+  const bool v6 = path.remote.address.family == 6;
+  const Sockets& sockets = workers_[0]->sockets();
+  const bool udp = path.carrier == Carrier::Udp;
+  const int fd = udp ? (v6 ? sockets.udp6.get() : sockets.udp4.get()) : (v6 ? sockets.hip6.get() : sockets.hip4.get());
+  std::array<std::uint8_t, 4> marker{};
+  std::array<iovec, 2> parts{{{marker.data(), marker.size()},
+                              {const_cast<std::uint8_t*>(packet.data()), packet.size()}}};
+  msghdr message{};
+  message.msg_name = const_cast<sockaddr*>(&destination.remote.any);
+  message.msg_namelen = destination.remote.length;
+  message.msg_iov = udp ? parts.data() : &parts[1];
+  message.msg_iovlen = udp ? 2 : 1;
+  message.msg_control = destination.source.length == 0 ? nullptr : const_cast<std::uint8_t*>(destination.source.bytes.data());
+  message.msg_controllen = destination.source.length;
+  ssize_t sent = sendmsg(fd, &message, MSG_DONTWAIT);
+  if (sent < 0 && errno == EMSGSIZE) {
+    // ESP of the same moment may leave without DF: harmless.
+    const auto discover = [&](int v4Mode, int v6Mode) {
+      const int mode = v6 ? v6Mode : v4Mode;
+      setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, &mode, sizeof mode);
+    };
+    discover(IP_PMTUDISC_DONT, IPV6_PMTUDISC_DONT);
+    sent = sendmsg(fd, &message, MSG_DONTWAIT);
+    discover(IP_PMTUDISC_DO, IPV6_PMTUDISC_DO);
+  }
+  if (sent >= 0) {
+    stats_.count(Tally::ControlSent);
+  } else {
+    const bool noRoute = errno == ENETUNREACH || errno == EHOSTUNREACH || errno == ENETDOWN || errno == EBADF;
+    stats_.count(noRoute ? Verdict::NoRoute : Verdict::SendFailed);
+  }
+}
+
+Routes::Added Plane::addOutbound(const SaParameters& parameters, const Path& path) {
+  const Routes::Added added = shared_.routes.addOutbound(parameters, path, monotonicNow());
+  if (added == Routes::Added::Done) house_.watchIdle(0);
+  return added;
+}
+
+Routes::Added Plane::addInbound(const SaParameters& parameters, const Path& path, std::uint64_t idleAfter) {
+  const Routes::Added added = shared_.routes.addInbound(parameters, path, idleAfter, monotonicNow());
+  if (added == Routes::Added::Done) house_.watchIdle(idleAfter);
+  return added;
+}
+
+bool Plane::setPath(Spi spi, const Hit* peer, const Path& path) {
+  return shared_.routes.setPath(spi, peer, path, monotonicNow());
+}
+
+void Plane::swept() {
+  shared_.sweeps.fetch_add(1, std::memory_order_release);
+  for (const auto& worker : workers_) worker->wake();
+}
+
+void Plane::dropSa(Spi spi, bool inbound, const Hit& peer) {
+  if (inbound ? shared_.routes.dropInbound(spi, peer) : shared_.routes.dropOutbound(spi, peer)) swept();
+}
+
+void Plane::route(const Hit& hit, Mode mode, Spi spi) {
+  Peer* peer = shared_.routes.setMode(hit, mode, spi);
+  if (peer == nullptr) return;
+  if (peer->via.load() != nullptr) {
+    if (peer->hold.waiting.load() == 0) return;
+    shared_.hold.markReady(peer->hold);
+    workers_[0]->wake();
+  } else if (peer->mode.load() != Mode::Demand) {
+    rejectHeld(*peer);
+    if (mode == Mode::Unknown) shared_.routes.forgetIfUnused(hit);
+  }
+}
+
+void Plane::rejectHeld(Peer& peer) {
+  std::array<std::uint8_t, kMaxDatagram> packet;
+  std::array<std::uint8_t, kMaxIcmpError> message;
+  while (const std::size_t length = shared_.hold.pop(peer.hold, packet)) {
+    stats_.count(Verdict::Rejected);
+    if (!shared_.icmp.take(monotonicNow())) {
+      stats_.count(Verdict::RateLimited);
+      continue;
+    }
+    const std::size_t size = buildIcmpError(IcmpError::HostUnreachable, {packet.data(), length}, 0, message);
+    if (size == 0) continue;
+    const bool written = write(workers_[0]->tun(), message.data(), size) == static_cast<ssize_t>(size);
+    stats_.count(written ? Verdict::Answered : Verdict::TunWriteFailed);
+  }
+}
+
+void Plane::alias(const Lsi& lsi, const Hit* peer) { shared_.routes.setAlias(lsi, peer); }
+
+void Plane::ping(const Hit& local, const Hit& peer, std::uint32_t sequence, std::size_t bytes) {
+  if (shared_.pings.ask(local, peer, sequence, bytes, monotonicNow())) {
+    workers_[0]->wake();
+  } else {
+    stats_.count(Verdict::RateLimited);
+  }
+}
+
+const char* Plane::cipher() const { return opensslBackend().name().data(); }
+
+std::vector<Counter> Plane::counters() const {
+  std::vector<Counter> list;
+  const auto sum = [&](auto what) {
+    std::uint64_t total = stats_.get(what);
+    for (const auto& worker : workers_) total += worker->stats().get(what);
+    return total;
+  };
+  for (std::size_t i = 0; i < static_cast<std::size_t>(Tally::Count); i++) {
+    const auto tally = static_cast<Tally>(i);
+    list.push_back({std::string(tallyName(tally)) + "_total", sum(tally)});
+  }
+  for (std::size_t i = 1; i < kVerdicts; i++) {
+    const auto verdict = static_cast<Verdict>(i);
+    list.push_back({std::string(verdictName(verdict)) + "_total", sum(verdict)});
+  }
+  list.push_back({"peers", shared_.routes.peerCount()});
+  list.push_back({"inbound_spis", shared_.routes.spiCount()});
+  list.push_back({"held_bytes", shared_.hold.used()});
+  list.push_back({"event_queue_depth", shared_.events.size()});
+  return list;
+}
+
+}  // namespace hipd

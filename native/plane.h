@@ -1,0 +1,71 @@
+// The data plane as the control plane sees it: opens devices and sockets, runs the threads, changes the tables.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "house.h"
+#include "worker.h"
+
+namespace hipd {
+
+struct PlaneOptions {
+  std::string interface;
+  std::uint32_t mtu = 0;
+  std::uint16_t port = 10500;
+  /// Also carry HIP and ESP as IP protocols 139 and 50.
+  bool raw = false;
+  std::size_t workers = 1;
+  Lsi ownLsi;
+  Prefix lsiPrefix;
+  /// Called from any thread when events wait.
+  void (*notify)(void*) = nullptr;
+  void* context = nullptr;
+};
+
+struct Counter {
+  std::string name;
+  std::uint64_t value;
+};
+
+/// All calls from one thread. Every call returns at once.
+class Plane {
+ public:
+  /// nullptr and the reason in `error`, or a running plane. `notes` gets what an administrator should know.
+  static std::unique_ptr<Plane> open(const PlaneOptions& options, std::string& error, std::vector<std::string>& notes);
+  ~Plane();
+  Plane(const Plane&) = delete;
+  Plane& operator=(const Plane&) = delete;
+
+  /// Sends a HIP packet; over UDP behind the zero SPI marker. Larger ones than the path are fragmented (RFC 7401 5.1.3).
+  void send(const Path& path, View packet);
+  Routes::Added addOutbound(const SaParameters& parameters, const Path& path);
+  Routes::Added addInbound(const SaParameters& parameters, const Path& path, std::uint64_t idleAfter);
+  bool setPath(Spi spi, const Hit* peer, const Path& path);
+  void dropSa(Spi spi, bool inbound, const Hit& peer);
+  void route(const Hit& peer, Mode mode, Spi spi);
+  void alias(const Lsi& lsi, const Hit* peer);
+  void ping(const Hit& local, const Hit& peer, std::uint32_t sequence, std::size_t bytes);
+  std::size_t drain(Bytes out, std::size_t max) { return shared_.events.drain(out, max); }
+  std::vector<AssociationStats> associations() const { return shared_.routes.associations(); }
+  std::vector<Address> addresses() const { return house_.addresses(); }
+  std::vector<Counter> counters() const;
+  const char* cipher() const;
+
+ private:
+  explicit Plane(const PlaneOptions& options);
+  std::string openSockets(std::vector<std::string>& notes);
+  void rejectHeld(Peer& peer);
+  void swept();
+
+  const PlaneOptions options_;
+  Shared shared_;
+  Housekeeper house_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  /// What the control thread itself counts.
+  Stats stats_;
+};
+
+}  // namespace hipd

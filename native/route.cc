@@ -1,0 +1,328 @@
+#include "route.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace hipd {
+
+namespace {
+
+/// Smallest MTUs that IPv4 and IPv6 allow (RFC 791 3.1: 68, but every host takes 576; RFC 8200 5: 1280).
+std::uint32_t smallestMtu(const Path& path) { return path.remote.address.family == 6 ? 1280 : 576; }
+
+bool sameKeys(const Keys& keys, const SaParameters& parameters) {
+  View encryption = parameters.encryptionKey;
+  const View stored = keys.encryptionKey();
+  if (keys.suite() != parameters.suite || encryption.size() < stored.size()) return false;
+  const View integrity = keys.integrityKey();
+  if (integrity.size() != parameters.integrityKey.size()) return false;
+  const View salt = encryption.subspan(stored.size());
+  // Both sides are ours: the time this takes tells nobody anything.
+  return std::memcmp(encryption.data(), stored.data(), stored.size()) == 0 &&
+         std::equal(integrity.begin(), integrity.end(), parameters.integrityKey.begin()) &&
+         std::equal(salt.begin(), salt.end(), keys.salt().begin());
+}
+
+}  // namespace
+
+OutboundRoute::~OutboundRoute() {
+  delete destination.load();
+  delete pair.load();
+}
+
+InboundRoute::~InboundRoute() {
+  delete expected.load();
+  delete pair.load();
+}
+
+bool Prefix::contains(const std::uint8_t* address) const {
+  const std::size_t whole = length / 8;
+  if (std::memcmp(network.bytes.data(), address, whole) != 0) return false;
+  const unsigned rest = length % 8;
+  if (rest == 0) return true;
+  const unsigned mask = 0xffu << (8 - rest);
+  return ((network.bytes[whole] ^ address[whole]) & mask & 0xffu) == 0;
+}
+
+std::uint32_t refreshMtu(OutboundRoute& route, std::uint64_t now) {
+  const Destination& destination = *route.destination.load();
+  route.mtuAsked.store(now, std::memory_order_relaxed);
+  const std::uint32_t answer = askKernel(destination.path.local.address, destination.path.remote).mtu;
+  if (answer == 0) return 0;
+  const std::uint32_t largest = static_cast<std::uint32_t>(kMaxDatagram);
+  const std::uint32_t mtu = std::max(std::min(answer, largest), smallestMtu(destination.path));
+  route.sa->pathMtu.store(mtu, std::memory_order_relaxed);
+  return mtu;
+}
+
+Routes::Routes(Epochs& epochs, Hold& hold, const Lsi& ownLsi)
+    : epochs_(epochs), hold_(hold), ownLsi_(ownLsi), peers_(epochs), aliases_(epochs), spis_(epochs) {}
+
+Routes::~Routes() {
+  // No reader is left.
+  aliases_.each([](Alias& alias) { delete &alias; });
+  peers_.each([this](Peer& peer) {
+    for (const OutboundRoute* route : peer.outboundSas) delete route;
+    for (const InboundRoute* route : peer.inboundSas) delete route;
+    hold_.clear(peer.hold);
+    delete &peer;
+  });
+}
+
+Peer* Routes::getOrMake(const Hit& hit) {
+  Peer* peer = peers_.find(hit);
+  if (peer != nullptr) return peer;
+  if (peers_.size() >= kMaxPeers) return nullptr;
+  peer = new Peer(hit);
+  peers_.insert(peer);
+  return peer;
+}
+
+void Routes::forgetIfUnused(const Hit& hit) {
+  Peer* peer = peers_.find(hit);
+  if (peer == nullptr || peer->mode.load() != Mode::Unknown || peer->hasLsi || !peer->outboundSas.empty() ||
+      !peer->inboundSas.empty()) {
+    return;
+  }
+  forget(peer);
+}
+
+void Routes::forget(Peer* peer) {
+  peers_.erase(peer->hit);
+  // A worker that still holds the peer may put one more packet into its queue: the queue is emptied when the peer is freed.
+  struct Doomed {
+    Peer* peer;
+    Hold* hold;
+  };
+  epochs_.retire(new Doomed{peer, &hold_}, [](void* object) {
+    auto* doomed = static_cast<Doomed*>(object);
+    doomed->hold->clear(doomed->peer->hold);
+    delete doomed->peer;
+    delete doomed;
+  });
+}
+
+const InnerPair* Routes::pairFor(const Peer& peer, const Hit& localHit) const {
+  return peer.hasLsi ? new InnerPair(InnerPair::make(localHit, peer.hit, ownLsi_, peer.lsi))
+                     : new InnerPair(InnerPair::make(localHit, peer.hit));
+}
+
+void Routes::refreshPairs(Peer* peer) {
+  for (OutboundRoute* route : peer->outboundSas) {
+    const InnerPair* old = route->pair.exchange(pairFor(*peer, route->sa->localHit()));
+    epochs_.retire(old);
+  }
+  for (InboundRoute* route : peer->inboundSas) {
+    const InnerPair* old = route->pair.exchange(pairFor(*peer, route->sa->localHit()));
+    epochs_.retire(old);
+  }
+}
+
+Routes::Added Routes::addOutbound(const SaParameters& parameters, const Path& path, std::uint64_t now) {
+  Peer* peer = getOrMake(parameters.peerHit);
+  if (peer == nullptr) return Added::Full;
+  auto& list = peer->outboundSas;
+  const auto same = std::find_if(list.begin(), list.end(),
+                                 [&](const OutboundRoute* one) { return one->sa->spi() == parameters.spi; });
+  if (same != list.end() && sameKeys(*(*same)->sa->keys(), parameters)) return Added::Repeated;
+  if (same == list.end() && list.size() >= kMaxSasOfPeer) return Added::Full;
+  std::shared_ptr<OutboundSa> sa = OutboundSa::make(parameters);
+  if (sa == nullptr) {
+    forgetIfUnused(parameters.peerHit);
+    return Added::BadKeys;
+  }
+  if (list.empty() && peer->inboundSas.empty()) {
+    peer->txPackets = peer->txBytes = peer->rxPackets = peer->rxBytes = 0;
+  }
+  auto* route = new OutboundRoute(std::move(sa), peer);
+  route->destination.store(new Destination(path));
+  route->pair.store(pairFor(*peer, parameters.localHit));
+  refreshMtu(*route, now);
+  OutboundRoute* old = same == list.end() ? nullptr : *same;
+  list.push_back(route);
+  outbound_.emplace(parameters.spi, route);
+  if (old != nullptr) {
+    if (peer->via.load() == old) peer->via.store(route);
+    removeOutbound(old);
+  }
+  return Added::Done;
+}
+
+Routes::Added Routes::addInbound(const SaParameters& parameters, const Path& path, std::uint64_t idleAfter,
+                                 std::uint64_t now) {
+  InboundRoute* same = bySpi(parameters.spi);
+  if (same != nullptr && same->sa->peerHit() == parameters.peerHit && sameKeys(*same->sa->keys(), parameters)) {
+    // Forgetting the replay window would let recorded packets in.
+    return Added::Repeated;
+  }
+  Peer* peer = getOrMake(parameters.peerHit);
+  if (peer == nullptr || spis_.size() + 2 > kMaxSas) return Added::Full;
+  if (peer->inboundSas.size() >= kMaxSasOfPeer) return Added::Full;
+  std::shared_ptr<InboundSa> sa = InboundSa::make(parameters);
+  if (sa == nullptr) {
+    forgetIfUnused(parameters.peerHit);
+    return Added::BadKeys;
+  }
+  for (const Spi spi : {parameters.spi, parameters.lsiSpi}) {
+    InboundRoute* other = spi == 0 ? nullptr : bySpi(spi);
+    if (other != nullptr) removeInbound(other);
+  }
+  if (peer->inboundSas.empty() && peer->outboundSas.empty()) {
+    peer->txPackets = peer->txBytes = peer->rxPackets = peer->rxBytes = 0;
+  }
+  auto* route = new InboundRoute(std::move(sa), peer);
+  route->expected.store(new Path(path));
+  route->pair.store(pairFor(*peer, parameters.localHit));
+  route->idleAfter = idleAfter;
+  route->added = now / 1'000'000;
+  route->entries[0] = {parameters.spi, route};
+  route->entries[1] = {parameters.lsiSpi, route};
+  peer->inboundSas.push_back(route);
+  peer->inbound.store(route);
+  spis_.insert(&route->entries[0]);
+  if (parameters.lsiSpi != 0 && parameters.lsiSpi != parameters.spi) spis_.insert(&route->entries[1]);
+  return Added::Done;
+}
+
+bool Routes::setPath(Spi spi, const Hit* peerHit, const Path& path, std::uint64_t now) {
+  OutboundRoute* found = nullptr;
+  const auto [begin, end] = outbound_.equal_range(spi);
+  for (auto one = begin; one != end; ++one) {
+    if (peerHit != nullptr && !(one->second->peer->hit == *peerHit)) continue;
+    // Each peer chooses its SPIs itself: one could choose another's, to divert its traffic.
+    if (found != nullptr) return false;
+    found = one->second;
+  }
+  if (found == nullptr) return false;
+  epochs_.retire(found->destination.exchange(new Destination(path)));
+  refreshMtu(*found, now);
+  // Packets of the same association are expected from where ours go.
+  for (InboundRoute* inbound : found->peer->inboundSas) {
+    epochs_.retire(inbound->expected.exchange(new Path(path)));
+  }
+  return true;
+}
+
+void Routes::removeOutbound(OutboundRoute* route) {
+  Peer* peer = route->peer;
+  std::erase(peer->outboundSas, route);
+  const auto [begin, end] = outbound_.equal_range(route->sa->spi());
+  outbound_.erase(std::find_if(begin, end, [route](const auto& one) { return one.second == route; }));
+  if (peer->via.load() == route) {
+    // The control plane has not said what comes next: packets wait, and it hears about them.
+    peer->mode.store(Mode::Demand);
+    peer->via.store(nullptr);
+  }
+  peer->txPackets += route->sa->counters.packets.load(std::memory_order_relaxed);
+  peer->txBytes += route->sa->counters.bytes.load(std::memory_order_relaxed);
+  route->sa->keys()->retire();
+  epochs_.retire(route);
+}
+
+bool Routes::dropOutbound(Spi spi, const Hit& hit) {
+  const auto [begin, end] = outbound_.equal_range(spi);
+  const auto found = std::find_if(begin, end, [&](const auto& one) { return one.second->peer->hit == hit; });
+  if (found == end) return false;
+  removeOutbound(found->second);
+  forgetIfUnused(hit);
+  return true;
+}
+
+void Routes::removeInbound(InboundRoute* route) {
+  Peer* peer = route->peer;
+  for (const InboundRoute::Entry& entry : route->entries) {
+    if (entry.spi != 0 && bySpi(entry.spi) == route) spis_.erase(entry.spi);
+  }
+  std::erase(peer->inboundSas, route);
+  if (peer->inbound.load() == route) {
+    peer->inbound.store(peer->inboundSas.empty() ? nullptr : peer->inboundSas.back());
+  }
+  peer->rxPackets += route->sa->counters.packets.load(std::memory_order_relaxed);
+  peer->rxBytes += route->sa->counters.bytes.load(std::memory_order_relaxed);
+  route->sa->keys()->retire();
+  epochs_.retire(route);
+}
+
+bool Routes::dropInbound(Spi spi, const Hit& hit) {
+  InboundRoute* route = bySpi(spi);
+  if (route == nullptr || !(route->peer->hit == hit) || route->sa->spi() != spi) return false;
+  removeInbound(route);
+  forgetIfUnused(hit);
+  return true;
+}
+
+Peer* Routes::setMode(const Hit& hit, Mode mode, Spi spi) {
+  Peer* peer = mode == Mode::Unknown ? peers_.find(hit) : getOrMake(hit);
+  if (peer == nullptr) return nullptr;
+  OutboundRoute* via = nullptr;
+  if (mode == Mode::Send) {
+    for (OutboundRoute* route : peer->outboundSas) {
+      if (route->sa->spi() == spi) via = route;
+    }
+    if (via == nullptr) mode = Mode::Reject;
+  }
+  // Readers look at `via` first, then at `mode`: "Send without an SA" is the only mixture that they may see, for a moment.
+  if (mode == Mode::Send) peer->via.store(via);
+  peer->mode.store(mode);
+  if (mode != Mode::Send) peer->via.store(nullptr);
+  return peer;
+}
+
+void Routes::removeAlias(Peer* peer) {
+  Alias* old = aliases_.erase(peer->lsi);
+  peer->hasLsi = false;
+  if (old != nullptr) epochs_.retire(old);
+}
+
+bool Routes::setAlias(const Lsi& lsi, const Hit* hit) {
+  const Alias* old = aliases_.find(lsi);
+  if (old != nullptr) {
+    Peer* before = old->peer;
+    if (hit != nullptr && before->hit == *hit) return true;
+    removeAlias(before);
+    refreshPairs(before);
+    forgetIfUnused(before->hit);
+  }
+  if (hit == nullptr) return true;
+  Peer* peer = getOrMake(*hit);
+  if (peer == nullptr) return false;
+  if (peer->hasLsi) removeAlias(peer);
+  peer->hasLsi = true;
+  peer->lsi = lsi;
+  aliases_.insert(new Alias{lsi, peer});
+  refreshPairs(peer);
+  return true;
+}
+
+std::vector<AssociationStats> Routes::associations() const {
+  std::vector<AssociationStats> list;
+  list.reserve(peers_.size());
+  peers_.each([&](const Peer& peer) {
+    if (peer.outboundSas.empty() && peer.inboundSas.empty()) return;
+    AssociationStats stats;
+    stats.peer = peer.hit;
+    stats.txPackets = peer.txPackets;
+    stats.txBytes = peer.txBytes;
+    stats.rxPackets = peer.rxPackets;
+    stats.rxBytes = peer.rxBytes;
+    const OutboundRoute* via = peer.via.load();
+    if (via == nullptr && !peer.outboundSas.empty()) via = peer.outboundSas.back();
+    if (via != nullptr) {
+      stats.outSpi = via->sa->spi();
+      stats.pathMtu = via->sa->pathMtu.load(std::memory_order_relaxed);
+    }
+    if (!peer.inboundSas.empty()) stats.inSpi = peer.inboundSas.back()->sa->spi();
+    for (const OutboundRoute* route : peer.outboundSas) {
+      stats.txPackets += route->sa->counters.packets.load(std::memory_order_relaxed);
+      stats.txBytes += route->sa->counters.bytes.load(std::memory_order_relaxed);
+    }
+    for (const InboundRoute* route : peer.inboundSas) {
+      stats.rxPackets += route->sa->counters.packets.load(std::memory_order_relaxed);
+      stats.rxBytes += route->sa->counters.bytes.load(std::memory_order_relaxed);
+    }
+    list.push_back(stats);
+  });
+  return list;
+}
+
+}  // namespace hipd

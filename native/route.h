@@ -1,0 +1,205 @@
+// Who is reached how: peers by HIT and by LSI, inbound SAs by SPI.
+//
+// The control thread is the only writer. Workers read between two quiescent points (snapshot.h), and may keep no pointer across.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "beet.h"
+#include "hold.h"
+#include "limit.h"
+#include "sa.h"
+#include "snapshot.h"
+#include "udp.h"
+
+namespace hipd {
+
+/// Peers and inbound SAs at most.
+inline constexpr std::size_t kMaxPeers = 200'000;
+inline constexpr std::size_t kMaxSas = 400'000;
+/// SAs of one peer and direction: two during a rekeying, more when the control plane forgets to drop them.
+inline constexpr std::size_t kMaxSasOfPeer = 8;
+
+/// What happens to local packets for a peer without an SA.
+enum class Mode : std::uint8_t { Unknown, Demand, Reject, Send };
+
+struct Peer;
+
+/// An outbound SA and where it sends.
+struct OutboundRoute {
+  OutboundRoute(std::shared_ptr<OutboundSa> what, Peer* who) : sa(std::move(what)), peer(who) {}
+  ~OutboundRoute();
+
+  const std::shared_ptr<OutboundSa> sa;
+  Peer* const peer;
+  /// Never null while the SA is published.
+  std::atomic<Destination*> destination{nullptr};
+  std::atomic<const InnerPair*> pair{nullptr};
+  /// When the kernel was asked for the path MTU last. Nanoseconds.
+  std::atomic<std::uint64_t> mtuAsked{0};
+  /// A `soft-expiry` that found no room in the event queue and is still to be raised.
+  std::atomic<bool> softPending{false};
+};
+
+/// An inbound SA and where its packets are expected from.
+struct InboundRoute {
+  InboundRoute(std::shared_ptr<InboundSa> what, Peer* who) : sa(std::move(what)), peer(who) {}
+  ~InboundRoute();
+
+  /// The table's entries: one for each SPI of the SA.
+  struct Entry {
+    Spi spi = 0;
+    InboundRoute* route = nullptr;
+  };
+  std::array<Entry, 2> entries;
+  const std::shared_ptr<InboundSa> sa;
+  Peer* const peer;
+  std::atomic<const Path*> expected{nullptr};
+  std::atomic<const InnerPair*> pair{nullptr};
+  RateLimit moved{kMovedPerSecond, 1};
+  /// Milliseconds without a packet after which `idle` is raised; 0: never.
+  std::uint64_t idleAfter = 0;
+  /// Milliseconds: when `idle` was raised last. House-keeping thread only.
+  std::uint64_t idleRaised = 0;
+  /// Milliseconds.
+  std::uint64_t added = 0;
+};
+
+struct Peer {
+  explicit Peer(const Hit& who) : hit(who) {}
+
+  const Hit hit;
+  std::atomic<Mode> mode{Mode::Unknown};
+  /// The SA to seal with; null unless `mode` is Send.
+  std::atomic<OutboundRoute*> via{nullptr};
+  HoldQueue hold{this};
+  RateLimit miss{kMissPerSecond, 1};
+  /// Milliseconds of the last packet in either direction.
+  std::atomic<std::uint64_t> lastUsed{0};
+  /// The newest inbound SA: the one that `idle` names.
+  std::atomic<InboundRoute*> inbound{nullptr};
+
+  // The control thread's own.
+  std::vector<OutboundRoute*> outboundSas;
+  std::vector<InboundRoute*> inboundSas;
+  bool hasLsi = false;
+  Lsi lsi;
+  /// Sums of SAs that are gone.
+  std::uint64_t txPackets = 0;
+  std::uint64_t txBytes = 0;
+  std::uint64_t rxPackets = 0;
+  std::uint64_t rxBytes = 0;
+};
+
+/// What a peer's LSI names. Immutable.
+struct Alias {
+  Lsi lsi;
+  Peer* peer;
+};
+
+struct PeerTraits {
+  using Key = Hit;
+  static const Hit& key(const Peer& peer) { return peer.hit; }
+  static std::uint64_t hash(const Hit& hit) {
+    return keyedHash(load64(hit.bytes.data()), load64(hit.bytes.data() + 8));
+  }
+};
+struct AliasTraits {
+  using Key = Lsi;
+  static const Lsi& key(const Alias& alias) { return alias.lsi; }
+  static std::uint64_t hash(const Lsi& lsi) { return keyedHash(load32(lsi.bytes.data()), 4); }
+};
+struct SpiTraits {
+  using Key = Spi;
+  static const Spi& key(const InboundRoute::Entry& entry) { return entry.spi; }
+  static std::uint64_t hash(const Spi& spi) { return keyedHash(spi, 50); }
+};
+
+/// An IP prefix.
+struct Prefix {
+  Address network;
+  std::uint8_t length = 0;
+  bool contains(const std::uint8_t* address) const;
+};
+
+/// What an SA looks like for people.
+struct AssociationStats {
+  Hit peer;
+  Spi outSpi = 0;  // 0: none
+  Spi inSpi = 0;
+  std::uint64_t txPackets = 0;
+  std::uint64_t txBytes = 0;
+  std::uint64_t rxPackets = 0;
+  std::uint64_t rxBytes = 0;
+  std::uint32_t pathMtu = 0;
+};
+
+/// The tables and every change to them. Changes: control thread only.
+class Routes {
+ public:
+  Routes(Epochs& epochs, Hold& hold, const Lsi& ownLsi);
+  ~Routes();
+
+  // Readers, online in `epochs`.
+  Peer* byHit(const Hit& hit) const { return peers_.find(hit); }
+  Peer* byLsi(const Lsi& lsi) const {
+    const Alias* alias = aliases_.find(lsi);
+    return alias == nullptr ? nullptr : alias->peer;
+  }
+  InboundRoute* bySpi(Spi spi) const {
+    const InboundRoute::Entry* entry = spis_.find(spi);
+    return entry == nullptr ? nullptr : entry->route;
+  }
+  template <class Visit>
+  void eachInbound(Visit&& visit) const {
+    spis_.each([&](InboundRoute::Entry& entry) {
+      if (&entry == &entry.route->entries[0]) visit(*entry.route);
+    });
+  }
+
+  enum class Added : std::uint8_t { Done, Repeated, BadKeys, Full };
+  /// `Repeated`: the same SA with the same key is there already; it stays as it is, since starting its sequence numbers again would
+  /// repeat nonces. An SA with the same SPI and another key is replaced.
+  Added addOutbound(const SaParameters& parameters, const Path& path, std::uint64_t now);
+  Added addInbound(const SaParameters& parameters, const Path& path, std::uint64_t idleAfter, std::uint64_t now);
+  /// False when no outbound SA was changed: there is none, or, without `peer`, several peers chose this SPI.
+  bool setPath(Spi spi, const Hit* peer, const Path& path, std::uint64_t now);
+  bool dropOutbound(Spi spi, const Hit& peer);
+  bool dropInbound(Spi spi, const Hit& peer);
+  /// The peer, whose held packets the caller now deals with; nullptr when there is nothing to do. With Mode::Send an SPI that is
+  /// not there gives Reject.
+  Peer* setMode(const Hit& peer, Mode mode, Spi spi);
+  /// After setMode(Unknown): frees the peer if nothing else needs it.
+  void forgetIfUnused(const Hit& peer);
+  bool setAlias(const Lsi& lsi, const Hit* peer);
+
+  std::vector<AssociationStats> associations() const;
+  std::size_t peerCount() const { return peers_.size(); }
+  std::size_t spiCount() const { return spis_.size(); }
+
+ private:
+  Peer* getOrMake(const Hit& hit);
+  void forget(Peer* peer);
+  void removeAlias(Peer* peer);
+  void refreshPairs(Peer* peer);
+  const InnerPair* pairFor(const Peer& peer, const Hit& localHit) const;
+  void removeOutbound(OutboundRoute* route);
+  void removeInbound(InboundRoute* route);
+
+  Epochs& epochs_;
+  Hold& hold_;
+  const Lsi ownLsi_;
+  Table<Peer, PeerTraits> peers_;
+  Table<Alias, AliasTraits> aliases_;
+  Table<InboundRoute::Entry, SpiTraits> spis_;
+  /// Outbound SPIs are the peers' choice: two may be equal. Control thread only.
+  std::unordered_multimap<Spi, OutboundRoute*> outbound_;
+};
+
+/// Asks the kernel for the path MTU of an SA (RFC 1191 and 8201 inside) and stores it. Returns it; 0 without a route.
+std::uint32_t refreshMtu(OutboundRoute& route, std::uint64_t now);
+
+}  // namespace hipd

@@ -1,0 +1,33 @@
+#include "stats.h"
+
+namespace hipd {
+
+std::string_view tallyName(Tally tally) {
+  switch (tally) {
+    case Tally::TxPackets:
+      return "esp_tx_packets";
+    case Tally::TxBytes:
+      return "esp_tx_bytes";
+    case Tally::RxPackets:
+      return "esp_rx_packets";
+    case Tally::RxBytes:
+      return "esp_rx_bytes";
+    case Tally::ControlSent:
+      return "control_sent";
+    case Tally::ControlReceived:
+      return "control_received";
+    case Tally::SendCalls:
+      return "send_calls";
+    case Tally::ReceiveCalls:
+      return "receive_calls";
+    case Tally::TunReads:
+      return "tun_reads";
+    case Tally::TunWrites:
+      return "tun_writes";
+    case Tally::Count:
+      break;
+  }
+  return "unknown";
+}
+
+}  // namespace hipd

@@ -1,0 +1,97 @@
+#include "tun.h"
+
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace hipd {
+
+namespace {
+
+ifreq request(const std::string& name, int flags) {
+  ifreq interface{};
+  std::memcpy(interface.ifr_name, name.data(), std::min<std::size_t>(name.size(), IFNAMSIZ - 1));
+  interface.ifr_flags = static_cast<short>(flags);
+  return interface;
+}
+
+std::string hint(int error, const std::string& name) {
+  switch (error) {
+    case EPERM:
+    case EACCES:
+      return "; hipd needs CAP_NET_ADMIN";
+    case ENOENT:
+    case ENODEV:
+      return "; load the kernel module \"tun\"";
+    case EBUSY:
+      return "; is another hipd using " + name + "?";
+    default:
+      return "";
+  }
+}
+
+/// One queue; an invalid descriptor and errno's value in `error` when refused.
+Fd attach(const std::string& name, int flags, int& error) {
+  Fd fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (!fd.valid()) {
+    error = errno;
+    return fd;
+  }
+  ifreq interface = request(name, flags);
+  if (ioctl(fd.get(), TUNSETIFF, &interface) < 0 || ioctl(fd.get(), TUNSETPERSIST, 1) < 0) {
+    error = errno;
+    fd.reset();
+  }
+  return fd;
+}
+
+}  // namespace
+
+TunQueues openTun(const std::string& name, std::size_t queues) {
+  TunQueues result;
+  if (name.empty() || name.size() >= IFNAMSIZ || name.find('/') != std::string::npos) {
+    result.error = "\"" + name + "\" is not an interface name";
+    return result;
+  }
+  if (queues < 1 || queues > kMaxQueues) {
+    result.error = "a TUN device has 1 to " + std::to_string(kMaxQueues) + " queues";
+    return result;
+  }
+  const int flags = IFF_TUN | IFF_NO_PI | (queues > 1 ? IFF_MULTI_QUEUE : 0);
+  for (std::size_t i = 0; i < queues; i++) {
+    int error = 0;
+    Fd fd = attach(name, flags, error);
+    // A device that an earlier run left with the other kind of queues cannot be taken over: it is made anew.
+    if (!fd.valid() && error == EINVAL && i == 0 && deleteTun(name).empty()) fd = attach(name, flags, error);
+    if (!fd.valid()) {
+      result.fds.clear();
+      result.error = "cannot open TUN device " + name + " (/dev/net/tun): " + errorText(error) + hint(error, name);
+      return result;
+    }
+    result.fds.push_back(std::move(fd));
+  }
+  result.index = static_cast<int>(if_nametoindex(name.c_str()));
+  return result;
+}
+
+std::string deleteTun(const std::string& name) {
+  if (if_nametoindex(name.c_str()) == 0) return "";
+  int error = 0;
+  for (const int queueFlag : {0, IFF_MULTI_QUEUE}) {
+    Fd fd(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
+    if (!fd.valid()) return "cannot open /dev/net/tun: " + errorText(errno) + hint(errno, name);
+    ifreq interface = request(name, IFF_TUN | IFF_NO_PI | queueFlag);
+    if (ioctl(fd.get(), TUNSETIFF, &interface) == 0) {
+      if (ioctl(fd.get(), TUNSETPERSIST, 0) == 0) return "";
+    }
+    error = errno;
+    if (error != EINVAL) break;
+  }
+  return "cannot remove " + name + ": " + errorText(error) + hint(error, name);
+}
+
+}  // namespace hipd

@@ -1,0 +1,168 @@
+// From the wire to the TUN device.
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "esp.h"
+#include "rawip.h"
+#include "worker.h"
+
+namespace hipd {
+
+namespace {
+/// RFC 3948 2.3.
+constexpr std::uint8_t kKeepalive = 0xff;
+/// The "non-ESP marker" of RFC 9028 5.1.
+constexpr std::size_t kMarker = 4;
+/// ICMPv6 echo reply (RFC 4443 4.2).
+constexpr std::uint8_t kEchoReply = 129;
+}  // namespace
+
+void Worker::fromSocket(Inlet inlet) {
+  for (std::size_t round = 0; round < kBatchesInARow; round++) {
+    const std::size_t count = received_.receive(fdOf(inlet));
+    stats_.count(Tally::ReceiveCalls);
+    for (std::size_t i = 0; i < count; i++) stats_.count(datagram(i, inlet));
+    if (count < kBatch) return;
+  }
+}
+
+Path Worker::pathOf(std::size_t i, Carrier carrier) const {
+  Path path;
+  path.carrier = carrier;
+  path.local.address = received_.to(i);
+  path.remote = received_.from(i);
+  if (carrier == Carrier::Udp) {
+    path.local.port = port_;
+  } else {
+    path.remote.port = 0;
+  }
+  return path;
+}
+
+Verdict Worker::datagram(std::size_t i, Inlet inlet) {
+  Frame frame = received_.frame(i);
+  if (received_.truncated(i)) return Verdict::OuterTruncated;
+  switch (inlet) {
+    case Inlet::Udp4:
+    case Inlet::Udp6: {
+      if (frame.length == 1 && frame.data()[0] == kKeepalive) return Verdict::Keepalive;
+      if (frame.length < kMarker) return Verdict::OuterTruncated;
+      if (esp::spiOf(frame.view()) != 0) return espPacket(frame, i, Carrier::Udp);
+      frame.start += kMarker;
+      frame.length -= kMarker;
+      return control(frame, i, Carrier::Udp);
+    }
+    case Inlet::Esp4:
+      if (!stripIpv4(frame)) return Verdict::OuterTruncated;
+      return espPacket(frame, i, Carrier::None);
+    case Inlet::Esp6:
+      return espPacket(frame, i, Carrier::None);
+    case Inlet::Hip4:
+      if (!stripIpv4(frame)) return Verdict::OuterTruncated;
+      return control(frame, i, Carrier::None);
+    case Inlet::Hip6:
+      return control(frame, i, Carrier::None);
+    case Inlet::Mailbox:
+    case Inlet::Tun:
+      break;
+  }
+  return Verdict::OuterTruncated;
+}
+
+Verdict Worker::control(const Frame& frame, std::size_t i, Carrier carrier) {
+  if (frame.length == 0 || frame.length > kMaxControl) return Verdict::OuterTruncated;
+  const bool told = shared_.events.push(EventType::Control, [&](Event& event) {
+    event.path = pathOf(i, carrier);
+    event.length = static_cast<std::uint32_t>(frame.length);
+    std::memcpy(event.bytes.data(), frame.data(), frame.length);
+  });
+  if (!told) return Verdict::RingFull;
+  stats_.count(Tally::ControlReceived);
+  return Verdict::Control;
+}
+
+Verdict Worker::unknownSpi(Spi spi, std::size_t i, Carrier carrier) {
+  if (shared_.unknownSpi.take(monotonicNow())) {
+    shared_.events.push(EventType::UnknownSpi, [&](Event& event) {
+      event.spi = spi;
+      event.path = pathOf(i, carrier);
+    });
+  }
+  return Verdict::UnknownSpi;
+}
+
+Verdict Worker::espPacket(Frame frame, std::size_t i, Carrier carrier) {
+  if (frame.length < esp::kHeaderLength) return Verdict::EspTruncated;
+  const Spi spi = esp::spiOf(frame.view());
+  InboundRoute* route = shared_.routes.bySpi(spi);
+  if (route == nullptr) return unknownSpi(spi, i, carrier);
+  InboundSa& sa = *route->sa;
+  const std::size_t length = frame.length;
+  esp::Opened opened;
+  const Verdict verdict = esp::open(ciphers_, sa, frame, opened);
+  if (verdict != Verdict::Ok && verdict != Verdict::Dummy) return verdict;
+  stats_.count(Tally::RxPackets);
+  stats_.count(Tally::RxBytes, length);
+  heard(*route, opened.firstInbound, i, carrier);
+  if (verdict == Verdict::Dummy) return verdict;
+  if (isOwnEcho(*route, opened.nextHeader, frame.view())) return Verdict::Ok;
+
+  InnerView view;
+  const Verdict parsed = parsePayload(opened.nextHeader, frame.view(), view);
+  if (parsed != Verdict::Ok) return parsed;
+  InnerFamily family = opened.lsi ? InnerFamily::Lsi : InnerFamily::Hit;
+  if (sa.lsiSpi() == 0) {
+    family = shared_.flows.decide(route->peer->hit, view, frame.view(), sa.inboundFamily(),
+                                  static_cast<std::uint32_t>(nowMs_ / 1000));
+  }
+  const Verdict shown = beet::inbound(frame, opened.nextHeader, view, *route->pair.load(), {family});
+  if (shown != Verdict::Ok) return shown;
+  return toTun(frame.view());
+}
+
+/// What an authenticated packet tells beside its content.
+void Worker::heard(InboundRoute& route, bool first, std::size_t i, Carrier carrier) {
+  route.peer->lastUsed.store(nowMs_, std::memory_order_relaxed);
+  const auto fill = [&](Event& event) {
+    event.spi = route.sa->spi();
+    event.peer = route.peer->hit;
+    event.path = pathOf(i, carrier);
+  };
+  if (first && !shared_.events.push(EventType::FirstInbound, fill)) {
+    // The control plane must hear of it: the next packet tries again.
+    route.sa->untouched.store(true);
+    stats_.count(Verdict::RingFull);
+  }
+  const Path& expected = *route.expected.load();
+  Endpoint from = received_.from(i);
+  if (carrier == Carrier::None) from.port = 0;
+  if (expected.carrier == carrier && expected.remote == from) return;
+  if (!route.moved.take(monotonicNow())) return;
+  if (!shared_.events.push(EventType::Moved, fill)) stats_.count(Verdict::RingFull);
+}
+
+bool Worker::isOwnEcho(const InboundRoute& route, std::uint8_t nextHeader, View payload) {
+  if (nextHeader != proto::kIcmp6 || payload.size() < 8 || payload[0] != kEchoReply) return false;
+  EchoReply reply;
+  const Hit& peer = route.sa->peerHit();
+  if (load16(payload.data() + 4) != shared_.pings.identifier()) return false;
+  if (!parseEchoReply(nextHeader, payload, route.sa->localHit(), peer, reply)) return false;
+  const auto answer = shared_.pings.match(peer, reply.data, monotonicNow());
+  if (!answer) return false;
+  const bool told = shared_.events.push(EventType::EchoReply, [&](Event& event) {
+    event.peer = peer;
+    event.sequence = answer->sequence;
+    event.rttMicros = static_cast<std::uint32_t>(std::min<std::uint64_t>(answer->nanoseconds / 1000, UINT32_MAX));
+  });
+  if (!told) stats_.count(Verdict::RingFull);
+  return true;
+}
+
+Verdict Worker::toTun(View packet) {
+  stats_.count(Tally::TunWrites);
+  const ssize_t written = write(tun_.get(), packet.data(), packet.size());
+  return written == static_cast<ssize_t>(packet.size()) ? Verdict::Ok : Verdict::TunWriteFailed;
+}
+
+}  // namespace hipd

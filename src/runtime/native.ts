@@ -1,0 +1,390 @@
+/** The only door to the C++ data plane in native/: loads the addon and gives it the shape of the `DataPlane` port. */
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { formatIp, hitBytes, hitFromBytes, type Prefix, parseIp } from "../core/ip.ts";
+import type { Endpoint, Hit, Lsi, Path, Spi } from "../core/types.ts";
+import type { AssociationStats, DataPlane, DataPlaneEvent, Route } from "../driver/ports.ts";
+import type { SaSpec } from "../hip/sa.ts";
+
+/** The plane inside the addon. */
+interface Handle {
+  readonly native: unique symbol;
+}
+
+/** native/addon.cc. Addresses are 4 or 16 bytes; "text" results are described there. */
+export interface Addon {
+  open(
+    name: string,
+    mtu: number,
+    port: number,
+    raw: boolean,
+    workers: number,
+    ownLsi: Uint8Array,
+    lsiNetwork: Uint8Array,
+    lsiPrefixLength: number,
+    notify: () => void,
+  ): [Handle, ...string[]];
+  close(plane: Handle): void;
+  send(plane: Handle, path: Uint8Array, bytes: Uint8Array): void;
+  addSa(
+    plane: Handle,
+    inbound: boolean,
+    spi: number,
+    lsiSpi: number,
+    suite: number,
+    encryptionKey: Uint8Array,
+    integrityKey: Uint8Array,
+    localHit: Uint8Array,
+    peerHit: Uint8Array,
+    path: Uint8Array,
+    lsiFamily: boolean,
+    softPackets: number,
+    idleAfter: number,
+  ): number;
+  setPath(plane: Handle, spi: number, peer: Uint8Array, path: Uint8Array): boolean;
+  dropSa(plane: Handle, spi: number, inbound: boolean, peer: Uint8Array): void;
+  route(plane: Handle, peer: Uint8Array, mode: number, spi: number): void;
+  alias(plane: Handle, lsi: Uint8Array, peer: Uint8Array): void;
+  ping(plane: Handle, local: Uint8Array, peer: Uint8Array, sequence: number, bytes: number): void;
+  drain(plane: Handle, buffer: Uint8Array, max: number): number;
+  associations(plane: Handle): Uint8Array;
+  counters(plane: Handle): Record<string, number>;
+  addresses(plane: Handle): string;
+  source(remote: Uint8Array): Uint8Array;
+  underlayAddresses(overlayLink: string): string;
+  deleteTun(name: string): void;
+  setLink(name: string, up: boolean, mtu: number): void;
+  listLinks(): string;
+  listAddresses(): string;
+  listRoutes(): string;
+  changeAddress(add: boolean, link: string, address: Uint8Array, prefixLength: number): void;
+  changeRoute(
+    add: boolean,
+    destination: Uint8Array,
+    prefixLength: number,
+    type: number,
+    link: number,
+    table: number,
+    metric: number,
+    mtu: number,
+    source: Uint8Array,
+  ): void;
+}
+
+let loaded: Addon | undefined;
+
+/** Loads native/build/hipd_native.node of this installation. Throws with what to do when it is not built. */
+export function addon(): Addon {
+  if (loaded !== undefined) return loaded;
+  const file = findAddon();
+  loaded = createRequire(import.meta.url)(file) as Addon;
+  return loaded;
+}
+
+function findAddon(): string {
+  const name = join("native", "build", "hipd_native.node");
+  // From src/runtime as well as from dist/src/runtime.
+  let folder = dirname(fileURLToPath(import.meta.url));
+  for (let i = 0; i < 4; i++) {
+    folder = dirname(folder);
+    if (existsSync(join(folder, name))) return join(folder, name);
+  }
+  throw new Error(`the native data plane is not built (${name} is missing): run "make native"`);
+}
+
+/** One line about something that an administrator should know. */
+export type NativeLog = (level: "info" | "warn", message: string) => void;
+
+export interface NativePlaneOptions {
+  readonly interface: string;
+  /** Of the overlay interface; the packets of each peer are also held to their path's. */
+  readonly mtu: number;
+  readonly port: number;
+  /** Also carry HIP and ESP as IP protocols 139 and 50. */
+  readonly raw: boolean;
+  /** Data threads, 1 by default. */
+  readonly workers?: number;
+  readonly ownLsi: Lsi;
+  readonly lsiPrefix: Prefix;
+  readonly log?: NativeLog;
+}
+
+// The record formats of native/event.h and of associations() in native/addon.cc.
+const EVENT_HEADER = 80;
+const PATH_LENGTH = 40;
+const ASSOCIATION_LENGTH = 64;
+const BUFFER_LENGTH = 256 * 1024;
+const MODE = { unknown: 0, demand: 1, reject: 2, send: 3 } as const;
+const NOTHING = new Uint8Array(0);
+
+/**
+ * The data plane of a running daemon. Needs CAP_NET_ADMIN and, for raw carriers, CAP_NET_RAW. One for each overlay interface.
+ * After `close` every call does nothing.
+ */
+export class NativePlane implements DataPlane {
+  readonly #native: Addon;
+  readonly #log: NativeLog;
+  readonly #buffer = new Uint8Array(BUFFER_LENGTH);
+  #handle: Handle | undefined;
+  #onReady: (() => void) | undefined;
+  /** Events came before anybody listened. */
+  #missed = false;
+  /** SAs that did not fit: keys of a wrong length, a reserved SPI, or more than the tables take. */
+  #refusedSas = 0;
+
+  private constructor(options: NativePlaneOptions) {
+    this.#native = addon();
+    this.#log = options.log ?? (() => {});
+    const [handle, ...notes] = this.#native.open(
+      options.interface,
+      options.mtu,
+      options.port,
+      options.raw,
+      options.workers ?? 1,
+      bytesOf(options.ownLsi),
+      options.lsiPrefix.bytes,
+      options.lsiPrefix.length,
+      () => {
+        if (this.#handle === undefined) return;
+        if (this.#onReady === undefined) this.#missed = true;
+        else this.#onReady();
+      },
+    );
+    this.#handle = handle;
+    for (const note of notes) this.#log("warn", note);
+  }
+
+  /**
+   * Opens or takes over the TUN device, opens the sockets and starts the threads. The interface is not up yet: see network.ts.
+   * @throws Error in words for an administrator.
+   */
+  static open(options: NativePlaneOptions): NativePlane {
+    return new NativePlane(options);
+  }
+
+  get onReady(): () => void {
+    return this.#onReady ?? (() => {});
+  }
+
+  set onReady(listener: () => void) {
+    this.#onReady = listener;
+    if (this.#missed) queueMicrotask(() => this.#onReady?.());
+    this.#missed = false;
+  }
+
+  source(remote: string): string | undefined {
+    const bytes = parseIp(remote);
+    if (bytes === undefined) return undefined;
+    const local = this.#native.source(bytes);
+    return local.length === 0 ? undefined : formatIp(local);
+  }
+
+  send(path: Path, bytes: Uint8Array): void {
+    const record = encodePath(path);
+    if (this.#handle !== undefined && record !== undefined) this.#native.send(this.#handle, record, bytes);
+  }
+
+  addSa(sa: SaSpec): void {
+    const record = encodePath(sa.path);
+    if (this.#handle === undefined) return;
+    const result =
+      record === undefined
+        ? 2
+        : this.#native.addSa(
+            this.#handle,
+            sa.direction === "in",
+            sa.spi,
+            sa.lsiSpi ?? 0,
+            sa.suite,
+            sa.encryptionKey,
+            sa.integrityKey,
+            hitBytes(sa.localHit),
+            hitBytes(sa.peerHit),
+            record,
+            sa.inboundFamily === "lsi",
+            sa.softPackets,
+            sa.idleAfter,
+          );
+    if (result >= 2) {
+      this.#refusedSas++;
+      const why = result === 2 ? "its keys or its SPI do not fit its suite" : "too many SAs";
+      this.#log("warn", `${sa.direction}bound SA ${sa.spi} was not installed: ${why}`);
+    }
+  }
+
+  /** `peer` tells apart outbound SAs of different peers with the same SPI; without it such a change is refused. */
+  setPath(outbound: Spi, path: Path, peer?: Hit): void {
+    const record = encodePath(path);
+    if (this.#handle === undefined || record === undefined) return;
+    this.#native.setPath(this.#handle, outbound, peer === undefined ? NOTHING : hitBytes(peer), record);
+  }
+
+  dropSa(spi: Spi, direction: "in" | "out", peer: Hit): void {
+    if (this.#handle !== undefined)
+      this.#native.dropSa(this.#handle, spi, direction === "in", hitBytes(peer));
+  }
+
+  route(peer: Hit, via: Route): void {
+    if (this.#handle === undefined) return;
+    const bytes = hitBytes(peer);
+    if (typeof via === "number") this.#native.route(this.#handle, bytes, MODE.send, via);
+    else this.#native.route(this.#handle, bytes, MODE[via], 0);
+  }
+
+  alias(lsi: Lsi, peer: Hit | undefined): void {
+    if (this.#handle === undefined) return;
+    this.#native.alias(this.#handle, bytesOf(lsi), peer === undefined ? NOTHING : hitBytes(peer));
+  }
+
+  ping(localHit: Hit, peer: Hit, sequence: number, bytes: number): void {
+    if (this.#handle === undefined) return;
+    this.#native.ping(this.#handle, hitBytes(localHit), hitBytes(peer), sequence, bytes);
+  }
+
+  drain(max: number): readonly DataPlaneEvent[] {
+    if (this.#handle === undefined) return [];
+    const length = this.#native.drain(this.#handle, this.#buffer, max);
+    return decodeEvents(this.#buffer.subarray(0, length));
+  }
+
+  associations(): readonly AssociationStats[] {
+    return this.#handle === undefined ? [] : decodeAssociations(this.#native.associations(this.#handle));
+  }
+
+  counters(): Readonly<Record<string, number>> {
+    if (this.#handle === undefined) return {};
+    const counters = this.#native.counters(this.#handle);
+    counters["sa_refused_total"] = this.#refusedSas;
+    return counters;
+  }
+
+  /** The host's own underlay addresses, as the latest `addresses` event has told or will tell. */
+  addresses(): readonly string[] {
+    return this.#handle === undefined ? [] : splitAddresses(this.#native.addresses(this.#handle));
+  }
+
+  close(): void {
+    if (this.#handle === undefined) return;
+    this.#native.close(this.#handle);
+    this.#handle = undefined;
+  }
+}
+
+function bytesOf(address: string): Uint8Array {
+  const bytes = parseIp(address);
+  if (bytes === undefined) throw new TypeError(`"${address}" is not an IP address`);
+  return bytes;
+}
+
+function splitAddresses(text: string): readonly string[] {
+  if (text === "") return [];
+  return text.split(" ").map((one) => formatIp(bytesOf(one)));
+}
+
+/** Undefined when an address is no address: nothing can be sent there. */
+function encodePath(path: Path): Uint8Array | undefined {
+  const record = new Uint8Array(PATH_LENGTH);
+  const view = new DataView(record.buffer);
+  const local = path.local.address === "" ? NOTHING : parseIp(path.local.address);
+  const remote = parseIp(path.remote.address);
+  if (local === undefined || remote === undefined) return undefined;
+  if (local.length !== 0 && local.length !== remote.length) return undefined;
+  record[0] = path.carrier === "udp" ? 0 : 1;
+  record[1] = family(local);
+  record[2] = family(remote);
+  view.setUint16(4, path.local.port, true);
+  view.setUint16(6, path.remote.port, true);
+  record.set(local, 8);
+  record.set(remote, 24);
+  return record;
+}
+
+function family(address: Uint8Array): number {
+  return address.length === 0 ? 0 : address.length === 4 ? 4 : 6;
+}
+
+function decodePath(view: DataView, at: number): Path {
+  const endpoint = (familyAt: number, addressAt: number, portAt: number): Endpoint => {
+    const length = { 0: 0, 4: 4, 6: 16 }[view.getUint8(at + familyAt)] ?? 0;
+    const bytes = new Uint8Array(view.buffer, view.byteOffset + at + addressAt, length);
+    return { address: length === 0 ? "" : formatIp(bytes), port: view.getUint16(at + portAt, true) };
+  };
+  return {
+    carrier: view.getUint8(at) === 0 ? "udp" : "none",
+    local: endpoint(1, 8, 4),
+    remote: endpoint(2, 24, 6),
+  };
+}
+
+function decodeEvents(records: Uint8Array): readonly DataPlaneEvent[] {
+  const view = new DataView(records.buffer, records.byteOffset, records.length);
+  const events: DataPlaneEvent[] = [];
+  let at = 0;
+  while (at < records.length) {
+    const event = decodeEvent(records, view, at);
+    if (event !== undefined) events.push(event);
+    at += view.getUint32(at, true);
+  }
+  return events;
+}
+
+function decodeEvent(records: Uint8Array, view: DataView, at: number): DataPlaneEvent | undefined {
+  const spi = view.getUint32(at + 8, true) as Spi;
+  const payload = () => {
+    const start = at + EVENT_HEADER;
+    return records.slice(start, start + view.getUint32(at + 20, true));
+  };
+  const peer = () => hitFromBytes(records.subarray(at + 24, at + 40));
+  const path = () => decodePath(view, at + 40);
+  switch (view.getUint8(at + 4)) {
+    case 1:
+      return { type: "control", path: path(), bytes: payload() };
+    case 2:
+      return { type: "miss", peer: peer() };
+    case 3:
+      return { type: "esp", spi, event: "first-inbound" };
+    case 4:
+      return { type: "esp", spi, event: "soft-expiry" };
+    case 5:
+      return { type: "esp", spi, event: "idle" };
+    case 6:
+      return { type: "moved", spi, path: path() };
+    case 7:
+      return { type: "unknown-spi", spi, path: path() };
+    case 8:
+      return {
+        type: "echo-reply",
+        peer: peer(),
+        sequence: view.getUint32(at + 12, true),
+        rttMicros: view.getUint32(at + 16, true),
+      };
+    case 9:
+      return { type: "addresses", local: splitAddresses(Buffer.from(payload()).toString("latin1")) };
+    default:
+      return undefined;
+  }
+}
+
+function decodeAssociations(records: Uint8Array): readonly AssociationStats[] {
+  const view = new DataView(records.buffer, records.byteOffset, records.length);
+  const list: AssociationStats[] = [];
+  for (let at = 0; at < records.length; at += ASSOCIATION_LENGTH) {
+    const spiAt = (offset: number) => {
+      const spi = view.getUint32(at + offset, true);
+      return spi === 0 ? undefined : (spi as Spi);
+    };
+    list.push({
+      peer: hitFromBytes(records.subarray(at, at + 16)),
+      outSpi: spiAt(16),
+      inSpi: spiAt(20),
+      pathMtu: view.getUint32(at + 24, true),
+      txPackets: view.getFloat64(at + 32, true),
+      txBytes: view.getFloat64(at + 40, true),
+      rxPackets: view.getFloat64(at + 48, true),
+      rxBytes: view.getFloat64(at + 56, true),
+    });
+  }
+  return list;
+}
