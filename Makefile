@@ -38,8 +38,9 @@ bench: ## throughput and handshakes against TLS 1.3 and the bare path (needs roo
 	@$(MAKE) compile
 	@node benchmarks/main.ts
 
-fuzz: ## fuzzes the native parsers [FUZZ_SECONDS=60 for each target]
+fuzz: ## fuzzes packet parsing, ESP and inner headers [FUZZ_SECONDS=60 for each target]
 	@tools/bootstrap fuzz
+	@node test/fuzz/parse.ts $(or $(FUZZ_SECONDS),60)
 	@$(NATIVE) native-fuzz FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60)
 
 native: ## the C++ data plane
