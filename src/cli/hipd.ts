@@ -4,7 +4,6 @@ import type { DaemonConfig } from "../runtime/config-file.ts";
 import { loadConfig, problemText } from "../runtime/config-file.ts";
 import type { Daemon } from "../runtime/daemon.ts";
 import { createLog, type Log, StdoutSink } from "../runtime/log.ts";
-import type { NativeLog } from "../runtime/native.ts";
 import type { NetworkSystem } from "../runtime/network-port.ts";
 import { serviceManager } from "../runtime/systemd.ts";
 import { packageVersion } from "../runtime/version.ts";
@@ -62,8 +61,8 @@ function readArguments(argv: readonly string[]): Arguments | string {
   }
 }
 
-/** Opens the way to the network, with somewhere to say what an administrator should know. */
-export type LoadNetwork = (log: NativeLog) => Promise<NetworkSystem>;
+/** Loads what opens the network: not needed for everything that hipd can do. */
+export type LoadNetwork = () => Promise<NetworkSystem>;
 
 /** Runs until told to stop; gives the exit status. `network` is loaded only when it is needed. */
 export async function main(argv: readonly string[], network: LoadNetwork): Promise<ExitStatus> {
@@ -81,7 +80,7 @@ export async function main(argv: readonly string[], network: LoadNetwork): Promi
     case "guard":
     case "teardown": {
       const { interface: name, lsiPrefix } = config.value.network;
-      const done = (await network((_level, message) => complain(EXIT.ok, [message])))[args.mode]({
+      const done = (await network())[args.mode]({
         interface: name,
         lsiPrefix,
       });
@@ -115,8 +114,7 @@ async function run(config: DaemonConfig, network: LoadNetwork): Promise<ExitStat
   const version = packageVersion();
   const service = serviceManager(process.env, undefined);
   const { Daemon } = await import("../runtime/daemon.ts");
-  const system = await network((level, message) => log[level]("network", message));
-  const started = await Daemon.start({ config, network: system, log, service, version });
+  const started = await Daemon.start({ config, network: await network(), log, service, version });
   if (!started.ok) {
     for (const message of started.error.messages) log.error("start-failed", message);
     return complain(ERROR_KINDS[started.error.kind], started.error.messages);

@@ -1,7 +1,7 @@
 /** The composition root: puts configuration, keys, interface, driver and servers together, and takes them apart again. */
 import { basename } from "node:path";
 import { formatHit } from "../core/ip.ts";
-import { err, NULL_HIT, ok, type Result } from "../core/types.ts";
+import { err, type Hit, NULL_HIT, ok, type Result } from "../core/types.ts";
 import { writeHipRecord } from "../crypto/keyfile.ts";
 import { Driver } from "../driver/driver.ts";
 import type { Shell } from "../driver/ports.ts";
@@ -122,6 +122,7 @@ export class Daemon implements ControlBackend {
       hits: prepared.value.overlay.identities.map((identity) => identity.hit),
       preferred: prepared.value.overlay.defaultIdentity,
       plainIp: config.network.carrier === "none" || config.peers.some((peer) => peer.carrier === "none"),
+      log: (level, message) => log[level]("network", message),
     });
     if (!network.ok) {
       return failed(network.error.kind === "permission" ? "permission" : "failed", network.error.message);
@@ -162,12 +163,21 @@ export class Daemon implements ControlBackend {
       persistPeer: (peer, done) => done(keepPeer(this.#active.config.peersDirectory, peer)),
       unpersistPeer: (peer, done) => done(dropPeer(peer)),
       event: (event) => events.add(event, clock.now()),
-      identities: (all, preferred) => this.#network.setIdentities(all, preferred),
+      identities: (all, preferred) => this.#setIdentities(all, preferred),
       defer: (task) => void setImmediate(task),
     };
     this.#driver = new Driver({ overlay, plane: network.plane, jobs: this.#jobs, clock, alarm, shell });
     alarm.onFire = () => this.#driver.alarmFired();
     this.#driver.start();
+  }
+
+  #setIdentities(all: readonly Hit[], preferred: Hit): void {
+    try {
+      this.#network.setIdentities(all, preferred);
+    } catch (error) {
+      const reason = (error as Error).message;
+      this.#log.error("addresses-not-set", "the addresses of the interface could not be changed", { reason });
+    }
   }
 
   async #serve(group: number | undefined): Promise<Result<undefined, string>> {

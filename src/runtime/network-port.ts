@@ -18,6 +18,8 @@ export interface NetworkOptions {
   readonly preferred: Hit;
   /** Whether sockets for IP protocols 139 and 50 are needed from the start. */
   readonly plainIp: boolean;
+  /** Takes one line about something that an administrator should know. */
+  readonly log: (level: "info" | "warn", message: string) => void;
 }
 
 export interface NetworkError {
