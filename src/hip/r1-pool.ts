@@ -20,7 +20,7 @@ const PUZZLES_PER_R1 = 64;
 const MAX_R1S = 2_048;
 /** Exchanges that may complete on one R1; beyond that it is withdrawn. Bounds the list of used solutions. */
 const MAX_USES = 4_096;
-/** An R1 that was used is replaced after this long at the earliest: RFC 7401 6.7.1 allows reuse in a storm. */
+/** An R1 that was used is replaced after this long at the earliest: RFC 7401 6.7.1 allows reuse in a storm. A failed one too. */
 const MIN_OFFERED_MILLIS = 1_000;
 /** An I1 like the last one from there within this time is dropped (RFC 7401 5.3.1). */
 const DUPLICATE_I1_MILLIS = 20;
@@ -49,15 +49,18 @@ interface Slot {
   readonly carrier: Carrier;
   offered: R1Entry | undefined;
   making: boolean;
+  /** When its job failed last: the next one waits a little. */
+  failedAt: Instant | undefined;
 }
 
 /** An R1 that an I2 answers. */
 export interface R1Match {
-  readonly opaque: number;
   readonly dh: DhPair;
   readonly hostId: Uint8Array;
   /** To be handed to `used` when the I2 was accepted. */
   readonly solution: string;
+  /** The solutions of this R1 that made an association; outlives the pool, which new settings replace. */
+  readonly usedSolutions: Set<string>;
 }
 
 export class R1Pool {
@@ -90,7 +93,15 @@ export class R1Pool {
       for (const { hit } of identities) {
         for (const carrier of carriers) {
           const key = slotKey(hit, group, carrier);
-          const slot: Slot = { key, localHit: hit, group, carrier, offered: undefined, making: false };
+          const slot: Slot = {
+            key,
+            localHit: hit,
+            group,
+            carrier,
+            offered: undefined,
+            making: false,
+            failedAt: undefined,
+          };
           this.#slots.set(key, slot);
           this.#want(slot);
         }
@@ -170,12 +181,17 @@ export class R1Pool {
     ) {
       return { drop: "puzzle_unsolved" };
     }
-    return { opaque: entry.opaque, dh: entry.dh, hostId: entry.hostId, solution: used };
+    return { dh: entry.dh, hostId: entry.hostId, solution: used, usedSolutions: entry.used };
   }
 
-  /** An I2 was accepted: the same solution never counts again, and the R1 is replaced soon (6.7.1). */
-  used(match: R1Match): void {
-    this.#entries.get(match.opaque)?.used.add(match.solution);
+  /**
+   * An I2 was accepted: the same solution never counts again, and the R1 is replaced soon (6.7.1). False when the
+   * solution was accepted while this I2 was being processed: its keys are in use.
+   */
+  used({ solution, usedSolutions }: R1Match): boolean {
+    if (usedSolutions.has(solution)) return false;
+    usedSolutions.add(solution);
+    return true;
   }
 
   /** R1s that should be made now. */
@@ -187,6 +203,7 @@ export class R1Pool {
     const slot = this.#slots.get(slotKeyText);
     if (slot === undefined) return;
     slot.making = false;
+    slot.failedAt = result === undefined ? now : undefined;
     if (result === undefined) return;
     const parsed = parse(result.r1);
     const rhash = rhashOfHit(slot.localHit);
@@ -207,16 +224,20 @@ export class R1Pool {
       used: new Set(),
     };
     slot.offered = entry;
-    this.#entries.set(opaque, entry);
     this.#forgetStale(now);
+    if (this.#entries.size >= this.#entries.limit) this.#forgetOldestRetired();
+    this.#entries.set(opaque, entry);
   }
 
   /** When the oldest offered R1 should be replaced without anybody asking. */
   deadline(): Deadline | undefined {
     let first: Instant | undefined;
-    for (const { offered } of this.#slots.values()) {
-      if (offered === undefined) continue;
-      const at = after(offered.madeAt, this.#config.timers.r1Offered);
+    for (const { offered, making, failedAt } of this.#slots.values()) {
+      // One that is being replaced already waits for its job: a deadline in the past would come again and again.
+      if (offered === undefined || making) continue;
+      const ends = after(offered.madeAt, this.#config.timers.r1Offered);
+      const retry = failedAt === undefined ? ends : after(failedAt, MIN_OFFERED_MILLIS);
+      const at = Math.max(ends, retry) as Instant;
       if (first === undefined || at < first) first = at;
     }
     return first === undefined ? undefined : { at: first, why: "r1 rotation" };
@@ -234,11 +255,12 @@ export class R1Pool {
       entry === undefined ||
       age >= this.#config.timers.r1Offered ||
       (age >= MIN_OFFERED_MILLIS && (entry.used.size > 0 || entry.k !== this.#difficulty.at(now)));
-    if (worn) this.#want(slot);
+    if (worn) this.#want(slot, now);
   }
 
-  #want(slot: Slot): void {
+  #want(slot: Slot, now?: Instant): void {
     if (slot.making) return;
+    if (now !== undefined && slot.failedAt !== undefined && now < slot.failedAt + MIN_OFFERED_MILLIS) return;
     slot.making = true;
     const config = this.#config;
     const k = this.#difficulty.k;
@@ -290,6 +312,15 @@ export class R1Pool {
     do this.#nextOpaque = (this.#nextOpaque + 1) & 0xffff;
     while (this.#entries.has(this.#nextOpaque));
     return this.#nextOpaque;
+  }
+
+  /** One that is still offered must stay, however long it is there. */
+  #forgetOldestRetired(): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.retiredAt === undefined) continue;
+      this.#entries.delete(entry.opaque);
+      return;
+    }
   }
 
   #forgetStale(now: Instant): void {

@@ -1,11 +1,11 @@
-/** Two hosts on virtual time, joined by a wire that the test may cut, delay and read. Jobs run at once. */
-import { fromHex } from "../../src/core/bytes.ts";
-import type { Endpoint, Hit, Instant, Path } from "../../src/core/types.ts";
+/** Two hosts on virtual time, joined by a wire that the test may cut, delay, change and read. Jobs run at once, or when told. */
+import { fromHex, toHex } from "../../src/core/bytes.ts";
+import type { Carrier, Endpoint, Hit, Instant, Path } from "../../src/core/types.ts";
 import { Identity, type KeyKind } from "../../src/crypto/identity.ts";
 import { DEFAULT_CONFIG, type HostConfig } from "../../src/hip/config.ts";
 import { Host } from "../../src/hip/host.ts";
-import type { HostInput, HostOutput, PeerBook, PeerPolicy } from "../../src/hip/io.ts";
-import type { Job, JobResult } from "../../src/hip/job.ts";
+import type { HostInput, HostOutput, PeerBook, PeerPolicy, StateName } from "../../src/hip/io.ts";
+import type { Agreement, Job, JobResult } from "../../src/hip/job.ts";
 import { runJob } from "../../src/hip/run-job.ts";
 import type { SaSpec } from "../../src/hip/sa.ts";
 import { parse } from "../../src/wire/packet.ts";
@@ -17,6 +17,7 @@ export interface Flight {
   readonly to: Node;
   readonly name: string;
   readonly bytes: Uint8Array;
+  readonly path: Path;
   readonly at: Instant;
 }
 
@@ -32,31 +33,49 @@ export function identity(kind: KeyKind, number = 0): Identity {
   return fresh;
 }
 
+/** Two identities, the one with the greater HIT first (RFC 7401 6.5). */
+export function greaterFirst(): readonly [Identity, Identity] {
+  const [one, other] = [identity("ecdsa-p256", 0), identity("ecdsa-p256", 1)];
+  return one.hit > other.hit ? [one, other] : [other, one];
+}
+
 export class Node implements PeerBook {
   readonly name: string;
-  readonly address: string;
-  readonly identities: readonly Identity[];
+  /** The first is where it sends from. */
+  addresses: readonly string[];
+  identities: readonly Identity[];
   config: HostConfig;
   host: Host;
   readonly random: SeededRandom;
   readonly peers = new Map<Hit, PeerPolicy>();
   readonly outputs: HostOutput[] = [];
   readonly sas = new Map<string, SaSpec>();
-  /** Every (key, first packet) pair that was ever installed for sending. */
+  /** Keys of each SA that was ever installed for sending, also before a reboot. */
   readonly outboundKeys: string[] = [];
+  /** SAs that were added twice or dropped without being there. */
+  readonly faults: string[] = [];
   readonly routes = new Map<Hit, string>();
   /** Jobs wait here when the test holds them back. */
   readonly heldJobs: { id: number; job: Job }[] = [];
-  holdJobs = false;
+  /** True holds back all jobs; a list, only those kinds. */
+  holdJobs: boolean | readonly Job["kind"][] = false;
+  /** May change a job before it runs, or its result. */
+  runner: (job: Job, run: (job: Job) => JobResult) => JobResult = (job, run) => run(job);
+  /** What the last job agreed upon with the peer. */
+  agreement: Agreement | undefined;
   acceptDiscovered = false;
 
   constructor(name: string, address: string, keys: readonly Identity[], config: HostConfig, seed: number) {
     this.name = name;
-    this.address = address;
+    this.addresses = [address];
     this.identities = keys;
     this.config = config;
     this.random = new SeededRandom(seed);
     this.host = this.#newHost();
+  }
+
+  get address(): string {
+    return this.addresses[0] as string;
   }
 
   get hit(): Hit {
@@ -65,6 +84,7 @@ export class Node implements PeerBook {
 
   /** State is lost; identity and peers stay. */
   reboot(): void {
+    this.config = { ...this.config, r1CounterStart: this.config.r1CounterStart + 1_000n };
     this.host = this.#newHost();
     this.sas.clear();
     this.routes.clear();
@@ -72,11 +92,12 @@ export class Node implements PeerBook {
   }
 
   knows(other: Node, policy: Partial<PeerPolicy> = {}): void {
+    const carrier = policy.carrier ?? "udp";
     this.peers.set(other.hit, {
       hit: other.hit,
       localHit: this.hit,
-      carrier: "udp",
-      locators: [{ address: other.address, port: 10500 }],
+      carrier,
+      locators: [{ address: other.address, port: portOf(carrier) }],
       inboundFamily: "hit",
       ...policy,
     });
@@ -86,17 +107,24 @@ export class Node implements PeerBook {
     return this.peers.get(peer);
   }
 
-  discovered(peer: Hit, localHit: Hit, carrier: "udp" | "none", at: Endpoint): boolean {
+  discovered(peer: Hit, localHit: Hit, carrier: Carrier, at: Endpoint): boolean {
     if (!this.acceptDiscovered) return false;
     this.peers.set(peer, { hit: peer, localHit, carrier, locators: [at], inboundFamily: "hit" });
     return true;
   }
 
-  runJob(job: Job): JobResult {
-    return runJob(job, new Map(this.identities.map((one) => [one.hit, one])));
+  holds(kind: Job["kind"]): boolean {
+    return typeof this.holdJobs === "boolean" ? this.holdJobs : this.holdJobs.includes(kind);
   }
 
-  state(peer: Node): string {
+  runJob(job: Job): JobResult {
+    const keys = new Map(this.identities.map((one) => [one.hit, one]));
+    const result = this.runner(job, (one) => runJob(one, keys));
+    if ("agreement" in result) this.agreement = result.agreement;
+    return result;
+  }
+
+  state(peer: Node): StateName {
     return this.host.association(peer.hit)?.state ?? "UNASSOCIATED";
   }
 
@@ -109,42 +137,64 @@ export class Node implements PeerBook {
     return this.outputs.filter((o) => o.type === "event").filter((o) => o.name === name);
   }
 
+  /** The SA of a direction that was added last. */
+  sa(direction: "in" | "out"): SaSpec | undefined {
+    return [...this.sas.values()].findLast((sa) => sa.direction === direction);
+  }
+
   #newHost(): Host {
     const local = this.identities.map(({ hit, suite }) => ({ hit, suite }));
     return new Host(this.config, local, this, this.random);
   }
 }
 
+export interface PairOptions {
+  a?: readonly Identity[];
+  b?: readonly Identity[];
+  config?: Partial<HostConfig>;
+  configA?: Partial<HostConfig>;
+  configB?: Partial<HostConfig>;
+  carrier?: Carrier;
+  seed?: number;
+}
+
 export class Pair {
   now = 1_000 as Instant;
   readonly a: Node;
   readonly b: Node;
+  /** The two, and whoever the test adds. */
+  readonly nodes: Node[] = [];
   latency = 10;
-  /** Return false to lose the packet. */
-  filter: (flight: Flight) => boolean = () => true;
+  /** False loses the packet; bytes replace it. */
+  filter: (flight: Flight) => boolean | Uint8Array = () => true;
   readonly flights: Flight[] = [];
   readonly #inFlight: Flight[] = [];
 
-  constructor(
-    options: {
-      a?: readonly Identity[];
-      b?: readonly Identity[];
-      config?: Partial<HostConfig>;
-      seed?: number;
-    } = {},
-  ) {
+  constructor(options: PairOptions = {}) {
     const config = { ...DEFAULT_CONFIG, ...options.config };
     const seed = options.seed ?? 1;
-    this.a = new Node("a", "192.0.2.1", options.a ?? [identity("ecdsa-p256", 0)], config, seed);
-    this.b = new Node("b", "198.51.100.7", options.b ?? [identity("ecdsa-p256", 1)], config, seed + 1);
-    this.a.knows(this.b);
-    this.b.knows(this.a);
+    const a = options.a ?? [identity("ecdsa-p256", 0)];
+    const b = options.b ?? [identity("ecdsa-p256", 1)];
+    this.a = new Node("a", "192.0.2.1", a, { ...config, ...options.configA }, seed);
+    this.b = new Node("b", "198.51.100.7", b, { ...config, ...options.configB }, seed + 1);
+    this.nodes.push(this.a, this.b);
+    const policy = { carrier: options.carrier ?? "udp" };
+    this.a.knows(this.b, policy);
+    this.b.knows(this.a, policy);
     this.start();
   }
 
-  /** Lets both make their first R1s. */
+  /** Lets all make their first R1s. */
   start(): void {
-    for (const node of [this.a, this.b]) this.input(node, { type: "timeout" });
+    for (const node of this.nodes) this.input(node, { type: "timeout" });
+  }
+
+  /** A third host. */
+  add(name: string, address: string, keys: readonly Identity[], config: Partial<HostConfig> = {}): Node {
+    const node = new Node(name, address, keys, { ...DEFAULT_CONFIG, ...config }, this.nodes.length + 1);
+    this.nodes.push(node);
+    this.input(node, { type: "timeout" });
+    return node;
   }
 
   other(node: Node): Node {
@@ -152,11 +202,15 @@ export class Pair {
   }
 
   input(node: Node, input: HostInput): void {
-    this.#take(node, node.host.handle(input, this.now));
+    this.take(node, node.host.handle(input, this.now));
   }
 
   connect(from: Node): void {
     this.input(from, { type: "connect", peer: this.other(from).hit });
+  }
+
+  close(from: Node): void {
+    this.input(from, { type: "close", peer: this.other(from).hit });
   }
 
   deliver(to: Node, bytes: Uint8Array, path?: Path): void {
@@ -169,8 +223,28 @@ export class Pair {
     return this.flights.findLast((flight) => flight.from === from && flight.name === name)?.bytes;
   }
 
-  releaseJobs(node: Node): void {
-    for (const { id, job } of node.heldJobs.splice(0)) this.#finish(node, id, node.runJob(job));
+  /** How many packets of a kind were sent, by whom. */
+  count(name: string, from?: Node): number {
+    return this.flights.filter((one) => one.name === name && (from === undefined || one.from === from))
+      .length;
+  }
+
+  /** Runs held jobs: of one kind, or all. */
+  releaseJobs(node: Node, kind?: Job["kind"]): void {
+    const due = node.heldJobs.filter(({ job }) => kind === undefined || job.kind === kind);
+    for (const one of due) node.heldJobs.splice(node.heldJobs.indexOf(one), 1);
+    for (const { id, job } of due) this.finish(node, id, node.runJob(job));
+  }
+
+  finish(node: Node, id: number, result: JobResult): void {
+    this.input(node, { type: "job-done", id: id as never, result });
+  }
+
+  /** Runs the exchange from `from` until it can send. */
+  establish(from: Node = this.a): this {
+    this.connect(from);
+    this.run(() => from.state(this.other(from)) === "ESTABLISHED");
+    return this;
   }
 
   /** Jumps from event to event until `done`, or throws after `limit` virtual milliseconds. */
@@ -194,48 +268,49 @@ export class Pair {
   step(end: number): boolean {
     const next = Math.min(
       ...this.#inFlight.map(({ at }) => at + this.latency),
-      ...[this.a, this.b].map((node) => node.host.deadline()?.at ?? Number.POSITIVE_INFINITY),
+      ...this.nodes.map((node) => node.host.deadline()?.at ?? Number.POSITIVE_INFINITY),
     );
     if (next > end) return false;
     this.now = Math.max(this.now, next) as Instant;
     const arrived = this.#inFlight.findIndex(({ at }) => at + this.latency <= this.now);
     if (arrived >= 0) {
       const [flight] = this.#inFlight.splice(arrived, 1);
-      if (flight !== undefined) this.deliver(flight.to, flight.bytes);
+      if (flight !== undefined) this.arrive(flight);
       return true;
     }
-    for (const node of [this.a, this.b]) {
+    for (const node of this.nodes) {
       const due = node.host.deadline();
       if (due !== undefined && due.at <= this.now) this.input(node, { type: "timeout" });
     }
     return true;
   }
 
-  #take(node: Node, outputs: readonly HostOutput[]): void {
+  /** A packet comes in, now. */
+  arrive({ from, to, bytes, path }: Flight): void {
+    const remote = { address: from.address, port: portOf(path.carrier) };
+    this.deliver(to, bytes, { carrier: path.carrier, local: path.remote, remote });
+  }
+
+  /** What a host wants done is done. */
+  take(node: Node, outputs: readonly HostOutput[]): void {
     for (const output of outputs) {
       node.outputs.push(output);
       switch (output.type) {
-        case "send": {
-          const parsed = parse(output.bytes);
-          const name = parsed.ok ? parsed.value.name : "?";
-          const flight = { from: node, to: this.other(node), name, bytes: output.bytes, at: this.now };
-          this.flights.push(flight);
-          if (output.path.remote.address === flight.to.address && this.filter(flight))
-            this.#inFlight.push(flight);
+        case "send":
+          this.#send(node, output.path, output.bytes);
           break;
-        }
         case "job":
-          if (node.holdJobs) node.heldJobs.push({ id: output.id, job: output.job });
-          else this.#finish(node, output.id, node.runJob(output.job));
+          if (node.holds(output.job.kind)) node.heldJobs.push({ id: output.id, job: output.job });
+          else this.finish(node, output.id, node.runJob(output.job));
           break;
         case "sa-add":
-          node.sas.set(`${output.sa.direction}/${output.sa.spi}`, output.sa);
-          if (output.sa.direction === "out")
-            node.outboundKeys.push(Buffer.from(output.sa.encryptionKey).toString("hex"));
+          this.#addSa(node, output.sa);
           break;
-        case "sa-drop":
-          node.sas.delete(`${output.direction}/${output.spi}`);
+        case "sa-drop": {
+          const key = `${output.direction}/${output.spi}`;
+          if (!node.sas.delete(key)) node.faults.push(`${key} dropped but not there`);
           break;
+        }
         case "route":
           node.routes.set(output.peer, String(output.via));
           break;
@@ -245,16 +320,47 @@ export class Pair {
     }
   }
 
-  #finish(node: Node, id: number, result: JobResult): void {
-    this.input(node, { type: "job-done", id: id as never, result });
+  #send(from: Node, path: Path, bytes: Uint8Array): void {
+    const parsed = parse(bytes);
+    const name = parsed.ok ? parsed.value.name : "?";
+    const reached = this.nodes.find((node) => node.addresses.includes(path.remote.address));
+    const flight = { from, to: reached ?? this.other(from), name, bytes, path, at: this.now };
+    this.flights.push(flight);
+    if (reached === undefined) return;
+    const verdict = this.filter(flight);
+    if (verdict !== false) this.#inFlight.push(verdict === true ? flight : { ...flight, bytes: verdict });
+  }
+
+  #addSa(node: Node, sa: SaSpec): void {
+    const key = `${sa.direction}/${sa.spi}`;
+    if (node.sas.has(key)) node.faults.push(`${key} added twice`);
+    node.sas.set(key, sa);
+    if (sa.direction === "out") node.outboundKeys.push(toHex(sa.encryptionKey) + toHex(sa.integrityKey));
   }
 }
 
-export function pathBetween(local: Node, remote: Node): Path {
+/** What must hold after whatever a test did: no key sent under twice, no SA lost or left over. */
+export function problemsOf(pair: Pair): readonly string[] {
+  return pair.nodes.flatMap((node) => {
+    const repeated = node.outboundKeys.length - new Set(node.outboundKeys).size;
+    const problems = [...node.faults, ...(repeated > 0 ? [`${repeated} keys used again`] : [])];
+    const open = node.host
+      .associations()
+      .some(({ state }) => ["I2-SENT", "R2-SENT", "ESTABLISHED", "CLOSING"].includes(state));
+    if (!open && node.sas.size > 0) problems.push(`${node.sas.size} SAs left over`);
+    return problems.map((text) => `${node.name}: ${text}`);
+  });
+}
+
+export function portOf(carrier: Carrier): number {
+  return carrier === "udp" ? 10500 : 0;
+}
+
+export function pathBetween(local: Node, remote: Node, carrier: Carrier = "udp"): Path {
   return {
-    carrier: "udp",
-    local: { address: local.address, port: 10500 },
-    remote: { address: remote.address, port: 10500 },
+    carrier,
+    local: { address: local.address, port: portOf(carrier) },
+    remote: { address: remote.address, port: portOf(carrier) },
   };
 }
 

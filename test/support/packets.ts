@@ -1,0 +1,99 @@
+/** Packets as tests need them: read, changed, made by hand with a peer's keys. */
+import type { Hit } from "../../src/core/types.ts";
+import { i1 } from "../../src/hip/messages.ts";
+import {
+  build,
+  covered,
+  type Packet,
+  type PacketDraft,
+  type PacketName,
+  parse,
+} from "../../src/wire/packet.ts";
+import type { DraftParameter } from "../../src/wire/parameter.ts";
+import { HIP_MAC } from "../../src/wire/rfc7401.ts";
+import { type Node, type Pair, pathBetween } from "./pair.ts";
+
+export function read(bytes: Uint8Array | undefined): Packet {
+  const parsed = bytes === undefined ? undefined : parse(bytes);
+  if (parsed?.ok !== true) throw new Error(`not a packet: ${parsed?.error.detail ?? "nothing"}`);
+  return parsed.value;
+}
+
+/** Names of the packets that `node` sends while `act` runs. */
+export function sentBy(pair: Pair, node: Node, act: () => void): readonly string[] {
+  const before = pair.flights.length;
+  act();
+  return pair.flights
+    .slice(before)
+    .filter(({ from }) => from === node)
+    .map(({ name }) => name);
+}
+
+/** The R1 that `of` gives to an I1 of `to` without anybody else noticing: it neither arrives nor counts as sent. */
+export function r1Of(
+  pair: Pair,
+  of: Node,
+  to: Node,
+  groups: readonly number[] = to.config.dhGroups,
+): Uint8Array {
+  const outputs = of.host.handle(
+    { type: "datagram", bytes: i1(to.hit, of.hit, groups), path: pathBetween(of, to) },
+    pair.now,
+  );
+  for (const output of outputs) if (output.type === "send") return output.bytes;
+  throw new Error(
+    `no R1: ${JSON.stringify(outputs.map((one) => ("reason" in one ? one.reason : one.type)))}`,
+  );
+}
+
+/** A packet of `from` within its association: with HIP_MAC and HIP_SIGNATURE, unless told otherwise. */
+export function sealed(
+  from: Node,
+  to: Hit,
+  name: PacketName,
+  parameters: readonly DraftParameter[],
+  options: { readonly mac?: boolean } = {},
+): Uint8Array {
+  const { agreement } = from;
+  const result = from.runJob({
+    kind: "seal",
+    localHit: from.hit,
+    draft: { name, sender: from.hit, receiver: to, parameters },
+    rhash: agreement?.rhash ?? "sha384",
+    macKey: options.mac === false ? undefined : agreement?.macOut,
+  });
+  if (result.kind !== "seal") throw new Error("not sealed");
+  return result.bytes;
+}
+
+/** The same packet with other parameters: authenticators are as they were. */
+export function changed(
+  bytes: Uint8Array,
+  change: (parameters: readonly DraftParameter[]) => readonly DraftParameter[],
+): Uint8Array {
+  const { name, controls, sender, receiver, parameters } = read(bytes);
+  const draft: PacketDraft = { name, controls, sender, receiver, parameters: change(parameters) };
+  return build(draft);
+}
+
+/** Flips one bit of the contents of a parameter. */
+export function damaged(bytes: Uint8Array, type: number, at = 0): Uint8Array {
+  const copy = bytes.slice();
+  const found = read(copy).parameters.find((one) => one.type === type);
+  if (found === undefined) throw new Error(`no parameter ${type}`);
+  found.contents[at] = (found.contents[at] as number) ^ 1;
+  return copy;
+}
+
+/** A packet with a HIP_MAC that is right and a HIP_SIGNATURE that is not. */
+export function badlySigned(
+  from: Node,
+  to: Hit,
+  name: PacketName,
+  parameters: readonly DraftParameter[],
+): Uint8Array {
+  const good = sealed(from, to, name, parameters);
+  const bytes = damaged(good, 61697, 10);
+  if (covered(bytes, HIP_MAC.type).length !== covered(good, HIP_MAC.type).length) throw new Error("changed");
+  return bytes;
+}
