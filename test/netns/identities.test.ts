@@ -10,7 +10,7 @@ interface IdentityView {
 suite("several identities", () => {
   it("a peer is shown the identity that was chosen for it", async () => {
     await withPair({ strangers: true }, async ({ a, b }) => {
-      const made = await a.daemon.ctl("identity", "new", "work", "--type", "ed25519");
+      const made = await a.daemon.ctl("identity", "new", "work", "--kind", "ed25519");
       expect(made.status, made.stderr).toBe(0);
       const { identities } = await a.daemon.json<{ identities: IdentityView[] }>("identity", "list");
       const work = identities.find((identity) => identity.hit !== a.daemon.hit)?.hit as string;
