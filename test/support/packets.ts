@@ -1,5 +1,6 @@
 /** Packets as tests need them: read, changed, made by hand with a peer's keys. */
-import type { Hit } from "../../src/core/types.ts";
+import type { Hit, Spi } from "../../src/core/types.ts";
+import type { AnswerR1 } from "../../src/hip/job.ts";
 import { i1 } from "../../src/hip/messages.ts";
 import {
   build,
@@ -40,10 +41,33 @@ export function r1Of(
     { type: "datagram", bytes: i1(to.hit, of.hit, groups), path: pathBetween(of, to) },
     pair.now,
   );
+  pair.take(
+    of,
+    outputs.filter(({ type }) => type !== "send"),
+  );
   for (const output of outputs) if (output.type === "send") return output.bytes;
   throw new Error(
     `no R1: ${JSON.stringify(outputs.map((one) => ("reason" in one ? one.reason : one.type)))}`,
   );
+}
+
+/** The I2 of `from` to `to` in answer to an R1, made without the host of `from`; `change` alters the job. */
+export function i2Of(from: Node, r1: Uint8Array, change: Partial<AnswerR1> = {}): Uint8Array {
+  const result = from.runJob({
+    kind: "answer-r1",
+    localHit: from.hit,
+    r1,
+    ...from.config,
+    solveK: 24,
+    j: from.random.bytes(48),
+    iv: from.random.bytes(16),
+    spi: (0x1000 + (from.random.u32() >>> 16)) as Spi,
+    lsiSpi: undefined,
+    natTraversalModes: [1],
+    ...change,
+  });
+  if (result.kind !== "answer-r1") throw new Error(`no I2: ${JSON.stringify(result)}`);
+  return result.i2;
 }
 
 /** A packet of `from` within its association: with HIP_MAC and HIP_SIGNATURE, unless told otherwise. */

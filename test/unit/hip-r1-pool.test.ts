@@ -5,7 +5,7 @@ import { i1 } from "../../src/hip/messages.ts";
 import { R1Pool } from "../../src/hip/r1-pool.ts";
 import { get, type Packet, raw } from "../../src/wire/packet.ts";
 import { DIFFIE_HELLMAN, PUZZLE, R1_COUNTER } from "../../src/wire/rfc7401.ts";
-import { changed, r1Of, read } from "../support/packets.ts";
+import { changed, i2Of, r1Of, read } from "../support/packets.ts";
 import { greaterFirst, identity, Pair, pathBetween } from "../support/pair.ts";
 
 const GROUPS = { dhGroups: [7] };
@@ -27,25 +27,6 @@ function counter(packet: Packet): bigint {
 
 function opaque(packet: Packet): number {
   return get(packet, PUZZLE)?.opaque ?? -1;
-}
-
-/** a's I2 in answer to `answered`, without a's host. */
-function i2For(pair: Pair, answered: Packet, spi = 0x1234): Uint8Array {
-  const { a } = pair;
-  const result = a.runJob({
-    kind: "answer-r1",
-    localHit: a.hit,
-    r1: answered.bytes,
-    ...a.config,
-    solveK: 24,
-    j: a.random.bytes(48),
-    iv: a.random.bytes(16),
-    spi: spi as never,
-    lsiSpi: undefined,
-    natTraversalModes: [1],
-  });
-  if (result.kind !== "answer-r1") throw new Error(JSON.stringify(result));
-  return result.i2;
 }
 
 describe("R1 pool (RFC 7401 4.1.1, 6.7.1)", () => {
@@ -129,7 +110,7 @@ describe("R1 pool (RFC 7401 4.1.1, 6.7.1)", () => {
     ["after Delta S", r1Remembered + 1_000, "", "r1_stale"],
   ])("an I2 for an R1 that is not offered any more %s", (_name, late, answer, reason) => {
     const pair = quiet();
-    const i2 = i2For(pair, r1(pair));
+    const i2 = i2Of(pair.a, r1(pair).bytes);
     pair.pass(r1Offered);
     expect(counter(r1(pair))).toBeGreaterThan(1n);
     pair.now = (pair.now + late) as never;
@@ -141,7 +122,7 @@ describe("R1 pool (RFC 7401 4.1.1, 6.7.1)", () => {
   test("is replaced once an I2 has used it, but not more often than once a second", () => {
     const pair = quiet();
     const first = r1(pair);
-    pair.deliver(pair.b, i2For(pair, first));
+    pair.deliver(pair.b, i2Of(pair.a, first.bytes));
     expect(pair.b.state(pair.a)).toBe("R2-SENT");
     expect(opaque(r1(pair))).toBe(opaque(first));
     pair.now = (pair.now + 1_000) as never;
@@ -214,7 +195,7 @@ describe("R1 pool (RFC 7401 4.1.1, 6.7.1)", () => {
     const answer = pool.answer(one.hit, asked, path, now);
     if (!(answer instanceof Uint8Array)) throw new Error(answer.drop);
     pair.a.identities = [other];
-    const i2 = read(i2For(pair, read(answer)));
+    const i2 = read(i2Of(pair.a, answer));
     expect(pool.match(one.hit, i2, path, now)).not.toHaveProperty("drop");
   });
 });
