@@ -232,7 +232,7 @@ export function tlv(parameter: DraftParameter): Uint8Array {
  * or a greater one, with Header Length to match and a zero checksum. A copy.
  */
 export function covered(bytes: Uint8Array, type: number): Uint8Array {
-  return withHeaderLength(withoutChecksum(bytes.slice(0, endOfLower(bytes, type))));
+  return withHeaderLength(withoutChecksum(copyOf(bytes.subarray(0, endOfLower(bytes, type)))));
 }
 
 /** What HIP_MAC_2 covers (RFC 7401 6.4.1): also the HOST_ID of the R1, exactly as it was, counted in Header Length. */
@@ -269,7 +269,7 @@ export function checksum(bytes: Uint8Array, source: string, destination: string)
 
 /** A copy of the packet with its checksum, for HIP without UDP. */
 export function withChecksum(bytes: Uint8Array, source: string, destination: string): Uint8Array {
-  const copy = bytes.slice();
+  const copy = copyOf(bytes);
   const value = checksum(bytes, source, destination);
   copy[CHECKSUM_AT] = value >> 8;
   copy[CHECKSUM_AT + 1] = value & 0xff;
@@ -325,6 +325,11 @@ function endOfLower(bytes: Uint8Array, type: number): number {
     offset = parameter.end;
   }
   return Math.min(offset, bytes.length);
+}
+
+/** `slice` would not do: that of a Buffer, which is a Uint8Array too, shares its memory. */
+function copyOf(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes);
 }
 
 /** Changes `bytes` in place. A length beyond the field is written as its greatest value. */
