@@ -258,7 +258,7 @@ export class PlainIdentity {
   }
 
   /** 5.2.9, with an FQDN in the form of RFC 1035 3.1. */
-  hostId(domain = Buffer.alloc(0), diType = domain.length === 0 ? 0 : 1): Buffer {
+  hostId(domain: Buffer = Buffer.alloc(0), diType = domain.length === 0 ? 0 : 1): Buffer {
     const { hostIdentity } = this;
     return tlv(
       P.hostId,
