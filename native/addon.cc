@@ -170,7 +170,7 @@ napi_value send(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info, "send");
   Plane* plane = planeOf(env, arguments);
   const Path where = path(arguments, 1);
-  const View bytes = arguments.bytes(2, "bytes", 1, kMaxControl);
+  const View bytes = arguments.bytes(2, "bytes", 0, 65535);
   if (arguments.ok()) plane->send(where, bytes);
   return undefined(env);
 }

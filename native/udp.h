@@ -100,7 +100,7 @@ class SendBatch {
   /// Adds what was written into the last `room()`. `destination` must live until `flush`.
   void add(const Frame& frame, const Destination& destination, std::uint32_t tag);
 
-  /// Sends all. Calls `refused(tag, errno)` for each that could not leave. Returns how many system calls it took.
+  /// Sends all. Calls `refused(tag, length, errno)` for each that could not leave. Returns how many system calls it took.
   template <class Refused>
   std::size_t flush(Refused&& refused) {
     std::size_t at = 0;
@@ -111,7 +111,7 @@ class SendBatch {
       if (sent > 0) {
         at += static_cast<std::size_t>(sent);
       } else {
-        refused(tags_[at], -sent);
+        refused(tags_[at], vectors_[at].iov_len, -sent);
         at++;
       }
     }

@@ -94,9 +94,27 @@ void Worker::wake() {
   (void)!write(mailbox_.get(), &one, sizeof one);
 }
 
+/// The crypto library loads and looks up its algorithms at the first use: not at a user's first packet.
+void Worker::warmUp() {
+  static constexpr std::array<std::uint8_t, 64> kZeros{};
+  for (const unsigned id : {7u, 8u, 9u, 12u, 13u}) {
+    const SuiteShape* shape = suiteShape(id);
+    if (shape == nullptr) continue;
+    for (const Direction direction : {Direction::In, Direction::Out}) {
+      const std::shared_ptr<Keys> keys = Keys::make(shape->suite, direction, View(kZeros).first(shape->encryptionKeyLengths[0]),
+                                                    View(kZeros).first(shape->integrityKeyLength));
+      if (keys == nullptr) continue;
+      ciphers_.find(keys);
+      keys->retire();
+    }
+  }
+  ciphers_.sweep();
+}
+
 void Worker::run() {
   const std::string name = "hipd-data-" + std::to_string(index_);
   pthread_setname_np(pthread_self(), name.c_str());
+  warmUp();
   std::array<epoll_event, 8> events;
   while (!stopping_.load()) {
     shared_.epochs.offline(reader_);

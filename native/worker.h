@@ -91,6 +91,7 @@ class Worker {
   static constexpr std::size_t kStride = kHeadroom + kMaxDatagram + kTailroom;
 
   void run();
+  void warmUp();
   bool watch(int fd, Inlet inlet);
   void serve(Inlet inlet);
   int fdOf(Inlet inlet) const;
@@ -107,7 +108,7 @@ class Worker {
   Verdict hold(Peer& peer, Frame frame);
   void settle(Peer& peer);
   void flush();
-  void refused(SendBatch& batch, std::size_t at, int error);
+  void refused(std::size_t at, std::size_t espLength, int error);
   SendBatch& batchFor(const Path& path);
   void answer(IcmpError error, View offending, std::size_t mtu);
 

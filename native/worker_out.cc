@@ -212,27 +212,26 @@ Verdict Worker::sealInto(SendBatch& batch, std::size_t at, OutboundRoute& via, c
 void Worker::flush() {
   for (SendBatch& batch : sends_) {
     if (batch.empty()) continue;
-    stats_.count(Tally::SendCalls,
-                 batch.flush([&](std::uint32_t at, int error) { refused(batch, at, error); }));
+    const auto failed = [this](std::uint32_t at, std::size_t length, int error) { refused(at, length, error); };
+    stats_.count(Tally::SendCalls, batch.flush(failed));
   }
 }
 
-void Worker::refused(SendBatch& batch, std::size_t at, int error) {
-  (void)batch;
+void Worker::refused(std::size_t at, std::size_t espLength, int error) {
   const Slot& packet = slots_[at];
   if (error == EMSGSIZE) {
     // The kernel has learnt of a smaller path MTU, by ICMP or by a change of route (RFC 1191, RFC 8201).
     OutboundSa& sa = *packet.via->sa;
     const Path& path = packet.via->destination.load()->path;
-    const std::uint32_t before = sa.pathMtu.load(std::memory_order_relaxed);
-    std::uint32_t after = refreshMtu(*packet.via, monotonicNow());
-    if (after == 0 || after >= before) {
+    std::uint32_t mtu = refreshMtu(*packet.via, monotonicNow());
+    const std::size_t outer = espLength + outerHeaders(outerShape(path));
+    if (mtu == 0 || outer <= mtu) {
       // It does not say how small: step down, so that no size is refused for ever.
-      after = before > 1280 ? 1280 : 576;
-      sa.pathMtu.store(after, std::memory_order_relaxed);
+      mtu = outer > 1280 ? 1280 : 576;
+      sa.pathMtu.store(mtu, std::memory_order_relaxed);
     }
     stats_.count(Verdict::TooBig);
-    std::size_t limit = innerMtu(after, outerShape(path), sa.shape(), packet.family);
+    std::size_t limit = innerMtu(mtu, outerShape(path), sa.shape(), packet.family);
     if (packet.family == InnerFamily::Hit) limit = std::max(limit, beet::kIpv6MinMtu);
     answer(IcmpError::TooBig, packet.original.view(), limit);
     return;
