@@ -91,7 +91,7 @@ function keyName(path: readonly (string | number)[], document: unknown): string 
 
 const EXPECTED: Readonly<Record<string, string>> = {
   string: "text in quotes",
-  number: "a number",
+  number: "a whole number",
   int: "a whole number",
   boolean: "true or false",
   array: "a list like [ ... ]",

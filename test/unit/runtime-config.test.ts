@@ -1,0 +1,432 @@
+/** The configuration: what each mistake is told as, and what a good file means. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { formatPrefix } from "../../src/core/ip.ts";
+import type { Hit } from "../../src/core/types.ts";
+import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
+import { loadConfig, type NamedIdentity, overlayConfig, problemText } from "../../src/runtime/config-file.ts";
+import { temporaryFolder, write } from "../support/runtime.ts";
+
+const HIT = "2001:22:1:2:3:4:5:6";
+
+/** Messages of a file, without its folder. */
+function problems(text: string, more: Readonly<Record<string, string>> = {}): readonly string[] {
+  const folder = temporaryFolder();
+  for (const [name, content] of Object.entries(more)) {
+    mkdirSync(join(folder, "peers.d"), { recursive: true });
+    write(folder, name, content);
+  }
+  const loaded = loadConfig(write(folder, "hipd.toml", text));
+  return loaded.ok ? [] : loaded.error.map((problem) => problemText(problem).replaceAll(`${folder}/`, ""));
+}
+
+const peer = (rest: string): string => `[[peer]]\nname = "a"\nhit = "${HIT}"\n${rest}\n`;
+
+describe("one mistake, one message with its place and the remedy", () => {
+  const table: readonly (readonly [name: string, text: string, message: string])[] = [
+    ["syntax", "[network\n", "hipd.toml:1:9: not valid TOML: "],
+    ["duplicate key", "[network]\nport = 1\nport = 2\n", "hipd.toml:3:1: not valid TOML: "],
+    [
+      "unknown table",
+      "[netwrok]\nport = 1\n",
+      'hipd.toml:1:2: unknown key "netwrok" in the top level (before the first table); did you mean "network"?',
+    ],
+    [
+      "unknown key",
+      peer('locater = "192.0.2.1"'),
+      'hipd.toml:4:1: unknown key "locater" in [[peer]]; did you mean "locators"?',
+    ],
+    [
+      "key of another table",
+      "[network]\nsocket = 'x'\n",
+      'hipd.toml:2:1: unknown key "socket" in [network]; it belongs in [control]',
+    ],
+    [
+      "key far from all",
+      "[log]\nxyzzyq = 1\n",
+      'hipd.toml:2:1: unknown key "xyzzyq" in [log]; known: level, format',
+    ],
+    [
+      "key of a sub-table",
+      "[protocol.timers]\nretransmitt = '1s'\n",
+      'hipd.toml:2:1: unknown key "retransmitt" in [protocol.timers]; did you mean "retransmit"?',
+    ],
+    [
+      "dotted key",
+      "protocol.timers.failed_hlod = '1s'\n",
+      'hipd.toml:1:17: unknown key "failed_hlod" in [protocol.timers]; did you mean "failed_hold"?',
+    ],
+    [
+      "inline table",
+      "protocol = { puzzle = { idle = 1 } }\n",
+      'hipd.toml:1:25: unknown key "idle" in [protocol.puzzle]; did you mean "idle_k"?',
+    ],
+    [
+      "wrong type",
+      '[network]\nport = "ten"\n',
+      'hipd.toml:2:8: [network] port: expected a whole number, found the text "ten"',
+    ],
+    [
+      "fraction",
+      "[network]\nport = 1.5\n",
+      "hipd.toml:2:8: [network] port: expected a whole number, found the number 1.5",
+    ],
+    [
+      "table for a value",
+      "[network.port]\n",
+      "hipd.toml:1:2: [network] port: expected a whole number, found a table",
+    ],
+    ["value for a table", "network = 3\n", "hipd.toml:1:11: [network]: expected a table, found the number 3"],
+    [
+      "too large",
+      "[network]\nport = 65536\n",
+      "hipd.toml:2:8: [network] port: 65536 is too large; at most 65535 is allowed",
+    ],
+    [
+      "too small",
+      "[network]\nport = 0\n",
+      "hipd.toml:2:8: [network] port: 0 is too small; at least 1 is needed",
+    ],
+    [
+      "mtu",
+      "[network]\nmtu = 500\n",
+      "hipd.toml:2:7: [network] mtu: must be 1280 to 65535, or 0 for automatic",
+    ],
+    [
+      "choice",
+      '[network]\nencapsulation = "upd"\n',
+      'hipd.toml:2:17: [network] encapsulation: "upd" is not allowed; did you mean "udp"?',
+    ],
+    [
+      "choice far from all",
+      '[log]\nlevel = "noisiest"\n',
+      'hipd.toml:2:9: [log] level: "noisiest" is not allowed; write "debug", "info", "warn" or "error"',
+    ],
+    [
+      "interface",
+      '[network]\ninterface = "much-too-long-name"\n',
+      'hipd.toml:2:13: [network] interface: "much-too-long-name" is not an interface name',
+    ],
+    [
+      "prefix with host bits",
+      '[network]\nlsi_prefix = "198.18.0.1/15"\n',
+      'hipd.toml:2:14: [network] lsi_prefix: "198.18.0.1/15" has host bits set; write 198.18.0.0/15',
+    ],
+    [
+      "IPv6 LSI prefix",
+      '[network]\nlsi_prefix = "2001:db8::/32"\n',
+      "LSIs are IPv4 addresses; write a prefix like 198.18.0.0/15",
+    ],
+    ["tiny LSI prefix", '[network]\nlsi_prefix = "198.18.0.0/30"\n', "the prefix length must be 4 to 28"],
+    [
+      "loopback LSI prefix",
+      '[network]\nlsi_prefix = "127.0.0.0/16"\n',
+      '"127.0.0.0/16" lies in 127.0.0.0/8, which hosts do not route',
+    ],
+    [
+      "listen",
+      '[metrics]\nlisten = "localhost"\n',
+      'hipd.toml:2:10: [metrics] listen: "localhost" is not an address with a port; write 127.0.0.1:9510 or [::1]:9510, or "" for none',
+    ],
+    [
+      "duration without unit",
+      "[protocol.timers]\nretransmit = '500'\n",
+      'hipd.toml:2:14: [protocol.timers] retransmit: "500" is not a duration; write a number with ms, s, m or h',
+    ],
+    [
+      "number as duration",
+      "[protocol.timers]\nretransmit = 500\n",
+      "hipd.toml:2:14: [protocol.timers] retransmit: expected text in quotes, found the number 500",
+    ],
+    [
+      "timers in the wrong order",
+      "[protocol.timers]\nretransmit = '9s'\n",
+      "hipd.toml:2:14: [protocol.timers] retransmit is longer than retransmit_max",
+    ],
+    [
+      "puzzle in the wrong order",
+      "[protocol.puzzle]\nidle_k = 22\n",
+      "hipd.toml:2:10: [protocol.puzzle] idle_k (22) is above loaded_k (20)",
+    ],
+    [
+      "unknown suite",
+      '[protocol]\nesp_suites = ["AES-GCM-16", "AES-GMC-8"]\n',
+      'hipd.toml:2:29: [protocol] esp_suites: "AES-GMC-8" is not a known ESP suite; did you mean "AES-GCM-8"?',
+    ],
+    [
+      "unknown group number",
+      "[protocol]\ndh_groups = [10]\n",
+      "hipd.toml:2:14: [protocol] dh_groups: 10 is not a known Diffie-Hellman group; known: 7 (P-256)",
+    ],
+    [
+      "suite twice",
+      '[protocol]\nesp_suites = [13, "AES-GCM-16"]\n',
+      "hipd.toml:2:14: [protocol] esp_suites: each ESP suite may stand only once",
+    ],
+    [
+      "empty list",
+      "[protocol]\nesp_suites = []\n",
+      "hipd.toml:2:14: [protocol] esp_suites: must not be empty",
+    ],
+    [
+      "domain",
+      '[protocol]\ndomain = "a b"\n',
+      'hipd.toml:2:10: [protocol] domain: "a b" is neither an FQDN (host.example) nor a NAI (user@example)',
+    ],
+    [
+      "long socket path",
+      `[control]\nsocket = "/${"x".repeat(107)}"\n`,
+      "hipd.toml:2:10: [control] socket: a Unix socket's path has at most 107 characters",
+    ],
+    ["peer without name", `[[peer]]\nhit = "${HIT}"\n`, "hipd.toml:1:3: [[peer]] name: is missing"],
+    [
+      "peer with a bad name",
+      `[[peer]]\nname = "Db_1"\nhit = "${HIT}"\n`,
+      'hipd.toml:2:8: [[peer]] name: "Db_1" is not a name; use lower-case letters, digits, hyphens and dots',
+    ],
+    ["peer with capitals", `[[peer]]\nname = "DB1"\nhit = "${HIT}"\n`, '"DB1" is not a name; write "db1"'],
+    [
+      "no HIT",
+      '[[peer]]\nname = "a"\nlocators = ["192.0.2.1"]\n',
+      'hipd.toml:1:3: [[peer]] "a" has no hit; give it one, or allow [protocol] opportunistic = true',
+    ],
+    [
+      "not an address",
+      '[[peer]]\nname = "a"\nhit = "2001:22::zz"\n',
+      'hipd.toml:3:7: [[peer]] "a" hit: "2001:22::zz" is not an IPv6 address',
+    ],
+    [
+      "not a HIT",
+      '[[peer]]\nname = "a"\nhit = "2001:db8::1"\n',
+      'hipd.toml:3:7: [[peer]] "a" hit: "2001:db8::1" is not a HIT: HITs begin with 2001:20::/28 (RFC 7343)',
+    ],
+    [
+      "bad locator",
+      peer('locators = ["192.0.2.10", "host.example"]'),
+      'hipd.toml:4:27: [[peer]] "a" locators: "host.example" is not a locator; write 192.0.2.10, 192.0.2.10:10500, 2001:db8::10 or [2001:db8::10]:10500',
+    ],
+    [
+      "IPv6 locator with a port and no brackets",
+      peer('locators = ["[2001:db8::10"]'),
+      '"[2001:db8::10" is not a locator',
+    ],
+    ["bad port", peer('locators = ["192.0.2.10:0"]'), '"192.0.2.10:0": the port must be 1 to 65535'],
+    ["HIT as locator", peer(`locators = ["${HIT}"]`), "is a HIT, not a locator"],
+    [
+      "LSI as locator",
+      peer('locators = ["198.18.0.7"]'),
+      'hipd.toml:4:13: [[peer]] "a": locator 198.18.0.7 lies in the overlay itself',
+    ],
+    ["multicast locator", peer('locators = ["224.0.0.1"]'), '"224.0.0.1" is not a unicast address'],
+    [
+      "port without UDP",
+      peer('encapsulation = "none"\nlocators = ["192.0.2.10:10500"]'),
+      'hipd.toml:5:13: [[peer]] "a": locator 192.0.2.10:10500 has a port, but encapsulation "none" has no ports; write 192.0.2.10',
+    ],
+    [
+      "same name twice",
+      `${peer("")}[[peer]]\nname = "a"\nhit = "2001:22::1"\n`,
+      'hipd.toml:5:3: [[peer]] "a": the name "a" is already used at hipd.toml:1:3',
+    ],
+    [
+      "same HIT twice",
+      `${peer("")}[[peer]]\nname = "b"\nhit = "2001:0022:1:2:3:4:5:6"\n`,
+      `hipd.toml:5:3: [[peer]] "b": the HIT ${HIT} is already used at hipd.toml:1:3`,
+    ],
+  ];
+  test.each(table)("%s", (_name, text, message) => {
+    const found = problems(text);
+    expect(found).toHaveLength(1);
+    expect(found[0]).toContain(message);
+  });
+});
+
+test("all mistakes of all files are told at once, in their order", () => {
+  const found = problems('[network]\nport = 0\nmtu = true\n[log]\nlevle = "info"\n', {
+    "peers.d/b.toml": '[[peer]]\nname = "b"\nhit = "x"\n',
+    "peers.d/a.toml": "[network]\nport = 1\n",
+    "peers.d/notes.txt": "not read",
+  });
+  expect(found.map((line) => line.split(": ")[0])).toEqual([
+    "hipd.toml:2:8",
+    "hipd.toml:3:7",
+    "hipd.toml:5:1",
+    "peers.d/a.toml:1:2",
+    "peers.d/b.toml:3:7",
+  ]);
+});
+
+test("a missing file and a file that is no text are told in words", () => {
+  const folder = temporaryFolder();
+  const missing = loadConfig(join(folder, "none.toml"));
+  expect(missing.ok ? [] : missing.error.map(problemText)).toEqual([
+    `${folder}/none.toml: cannot be read: no such file or directory`,
+  ]);
+  const binary = loadConfig(write(folder, "bad.toml", Buffer.from([0xff, 0xfe]).toString("latin1")));
+  expect(binary.ok).toBe(false);
+});
+
+test("an empty file means all defaults", () => {
+  const folder = temporaryFolder();
+  const loaded = loadConfig(write(folder, "hipd.toml", ""));
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.error));
+  const { network, identity, control, host, peersDirectory } = loaded.value;
+  expect(network).toMatchObject({ interface: "hip0", port: 10500, mtu: 0, carrier: "udp", workers: 0 });
+  expect(formatPrefix(network.lsiPrefix)).toBe("198.18.0.0/15");
+  expect(identity).toMatchObject({
+    key: "/var/lib/hipd/identity.pem",
+    directory: "/var/lib/hipd/identities",
+    extra: [],
+  });
+  expect(control).toEqual({ socket: "/run/hipd/hipd.sock", group: undefined });
+  expect(peersDirectory).toBe(join(folder, "peers.d"));
+  expect(host).toEqual(DEFAULT_CONFIG);
+});
+
+test("a full file means what it says", () => {
+  const folder = temporaryFolder();
+  const text = `
+peers_dir = "others"
+[identity]
+key = "keys/main.pem"
+extra = ["/etc/hipd/old.pem"]
+default = "main"
+[network]
+interface = "hip7"
+port = 10501
+encapsulation = "none"
+[state]
+directory = "/srv/state"
+[metrics]
+listen = "[::1]:9510"
+[protocol]
+dh_groups = ["p-384", 7]
+esp_suites = ["AES-256-CBC/HMAC-SHA-256"]
+hip_ciphers = [4]
+domain = "admin@example.org"
+opportunistic = true
+[protocol.timers]
+retransmit = "0.25s"
+rekey_after = "2h"
+[[peer]]
+name = "db1"
+hit = "2001:0022:0001:0002:0003:0004:0005:0006"
+locators = ["192.0.2.10", "2001:DB8::10"]
+[[peer]]
+name = "web.prod"
+hit = "2001:22::2"
+encapsulation = "udp"
+locators = ["192.0.2.11", "[2001:db8::11]:10999"]
+identity = "old"
+inbound_family = "lsi"
+[[peer]]
+name = "guest"
+locators = ["192.0.2.12"]
+`;
+  const loaded = loadConfig(write(folder, "hipd.toml", text));
+  if (!loaded.ok) throw new Error(loaded.error.map(problemText).join("\n"));
+  const { value } = loaded;
+  expect(value.identity).toMatchObject({
+    key: join(folder, "keys/main.pem"),
+    extra: ["/etc/hipd/old.pem"],
+    directory: "/srv/state/identities",
+  });
+  expect(value.metrics.listen).toEqual({ host: "::1", port: 9510 });
+  expect(value.host).toMatchObject({
+    dhGroups: [8, 7],
+    espSuites: [9],
+    hipCiphers: [4],
+    opportunistic: true,
+    udpPort: 10501,
+  });
+  expect(value.host.domainIdentifier.type).toBe(2);
+  expect(value.host.timers).toMatchObject({ retransmit: 250, rekeyAfter: 7_200_000 });
+  expect(
+    value.peers.map(({ name, hit, carrier, locators, inboundFamily }) => ({
+      name,
+      hit,
+      carrier,
+      locators,
+      inboundFamily,
+    })),
+  ).toEqual([
+    {
+      name: "db1",
+      hit: "20010022000100020003000400050006",
+      carrier: "none",
+      locators: [
+        { address: "192.0.2.10", port: 0 },
+        { address: "2001:db8::10", port: 0 },
+      ],
+      inboundFamily: "hit",
+    },
+    {
+      name: "web.prod",
+      hit: "20010022000000000000000000000002",
+      carrier: "udp",
+      locators: [
+        { address: "192.0.2.11", port: 10500 },
+        { address: "2001:db8::11", port: 10999 },
+      ],
+      inboundFamily: "lsi",
+    },
+    {
+      name: "guest",
+      hit: undefined,
+      carrier: "none",
+      locators: [{ address: "192.0.2.12", port: 0 }],
+      inboundFamily: "hit",
+    },
+  ]);
+});
+
+describe("joined with the identities that exist", () => {
+  const own: readonly NamedIdentity[] = [
+    {
+      name: "identity",
+      hit: "20010022000000000000000000000001" as Hit,
+      suite: 2,
+      algorithm: "",
+      file: "/k/identity.pem",
+    },
+    {
+      name: "second",
+      hit: "20010022000000000000000000000002" as Hit,
+      suite: 2,
+      algorithm: "",
+      file: "/k/second.pem",
+    },
+  ];
+  const join_ = (text: string, chosen?: Hit) => {
+    const folder = temporaryFolder();
+    const loaded = loadConfig(write(folder, "hipd.toml", text));
+    if (!loaded.ok) throw new Error(loaded.error.map(problemText).join("\n"));
+    const joined = overlayConfig(loaded.value, own, chosen);
+    return joined.ok
+      ? { default: joined.value.defaultIdentity, peers: joined.value.peers, problems: [] }
+      : { problems: joined.error.map((problem) => problemText(problem).replaceAll(`${folder}/`, "")) };
+  };
+
+  test("the default is the file's, else the chosen one, else the first", () => {
+    expect(join_("").default).toBe(own[0]?.hit);
+    expect(join_("", own[1]?.hit).default).toBe(own[1]?.hit);
+    expect(join_('[identity]\ndefault = "identity"', own[1]?.hit).default).toBe(own[0]?.hit);
+    expect(join_('[identity]\ndefault = "2001:22::2"').default).toBe(own[1]?.hit);
+  });
+
+  test("references to identities that do not exist are told with their place", () => {
+    expect(join_('[identity]\ndefault = "secund"').problems).toEqual([
+      'hipd.toml:2:11: [identity] default: there is no identity "secund"; did you mean "second"?',
+    ]);
+    expect(join_(peer('identity = "third"')).problems).toEqual([
+      'hipd.toml:4:12: [[peer]] "a" identity: there is no identity "third"; known: identity, second',
+    ]);
+  });
+
+  test("a peer that is ourselves is refused", () => {
+    expect(join_('[[peer]]\nname = "me"\nhit = "2001:22::2"\n').problems).toEqual([
+      'hipd.toml:1:3: [[peer]] "me": this HIT is our own identity "second"',
+    ]);
+  });
+});
