@@ -1,5 +1,6 @@
 /** One association: a state, the jobs that run for it, and when it wants to be woken. */
-import type { Deadline, Hit, Instant } from "../core/types.ts";
+import type { Deadline, Hit, Instant, Spi } from "../core/types.ts";
+import type { HostConfig } from "./config.ts";
 import type { Context, Pending, Received, Step } from "./context.ts";
 import type { AssociationView, HostOutput, JobId } from "./io.ts";
 import type { JobResult } from "./job.ts";
@@ -40,13 +41,14 @@ export class Association {
     return this.#take(receive(this.#state, received, cx), cx.now);
   }
 
-  happen(what: Happening, cx: Context): readonly HostOutput[] {
-    return this.#take(happen(this.#state, what, cx), cx.now);
+  /** `spi`: our inbound SPI, where the data plane tells. */
+  happen(what: Happening, cx: Context, spi?: Spi): readonly HostOutput[] {
+    return this.#take(happen(this.#state, what, cx, spi), cx.now);
   }
 
   /** May come early: then nothing happens. */
   timeout(cx: Context): readonly HostOutput[] {
-    const due = this.deadline();
+    const due = this.deadline(cx.config);
     if (due === undefined || due.at > cx.now) return [];
     return this.#take(timeout(this.#state, cx), cx.now);
   }
@@ -58,8 +60,8 @@ export class Association {
     return this.#take(conclude(this.#state, pending, result, cx), cx.now);
   }
 
-  deadline(): Deadline | undefined {
-    return deadlineOf(this.#state, [...this.#pending.values()]);
+  deadline(config: HostConfig): Deadline | undefined {
+    return deadlineOf(this.#state, [...this.#pending.values()], config);
   }
 
   busy(kind: Pending["kind"]): boolean {

@@ -10,7 +10,7 @@ import type { HostOutput } from "./io.ts";
 import type { Agreement } from "./job.ts";
 import { closeAckDraft, closeDraft } from "./messages.ts";
 import { sentAgain, sentOnce } from "./retransmit.ts";
-import { dropSasOf } from "./session.ts";
+import { dropOtherSas, dropSasOf } from "./session.ts";
 import { agreementOf, type State, type StateOf, UNASSOCIATED } from "./states.ts";
 
 const ECHO_BYTES = 16;
@@ -25,7 +25,7 @@ export function close(state: StateOf<"R2-SENT"> | StateOf<"ESTABLISHED">, cx: Co
   const lifetime = timers.unusedAssociationLifetime + timers.maximumSegmentLifetime;
   const next: StateOf<"CLOSING"> = {
     name: "CLOSING",
-    session,
+    session: { ...session, rekey: undefined, former: [] },
     echo,
     close: undefined,
     retransmit: sentOnce(timers, cx.now, cx.random),
@@ -37,6 +37,7 @@ export function close(state: StateOf<"R2-SENT"> | StateOf<"ESTABLISHED">, cx: Co
     next,
     { type: "route", peer: cx.peer, via: "demand" },
     { type: "sa-drop", spi: session.outbound, direction: "out", peer: cx.peer },
+    dropOtherSas(cx, session),
     sealing,
     event(cx, "association-closed", { by: "us", reason }),
     stateEvent(cx, state, "CLOSING"),

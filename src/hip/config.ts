@@ -20,6 +20,8 @@ export interface Timers {
   readonly maximumSegmentLifetime: number;
   /** How long E-FAILED rejects local packets before the next attempt is allowed. */
   readonly failedHold: number;
+  /** Age of the ESP keys at which they are replaced (RFC 7402 3.3.2). */
+  readonly rekeyAfter: number;
   /** Delta T of RFC 7401 6.7.1: an R1 is offered this long at most. */
   readonly r1Offered: number;
   /** Delta S of RFC 7401 6.7.1: an R1 no longer offered is remembered this long for a late I2. */
@@ -70,7 +72,13 @@ export interface HostConfig {
   readonly maxAssociations: number;
   /** Crypto jobs that may run at once; beyond it I2s are dropped and the puzzle gets harder. */
   readonly maxJobs: number;
-  /** Packets under one ESP SA before it must be replaced. */
+  /** Whether rekeying brings a new Diffie-Hellman key, too (RFC 7402 6.8). */
+  readonly rekeyWithDh: boolean;
+  /**
+   * Packets under one ESP SA before it must be replaced. AES-GCM keeps an attacker's advantage below 2^-57 for 2^36
+   * blocks under one key ("Usage Limits on AEAD Algorithms", CFRG); 2^28 packets of 1500 bytes stay within 2^-54, and
+   * the data plane stops at twice that.
+   */
   readonly softPackets: number;
   /** Where the R1 generation counter starts; must grow from one start of the daemon to the next (RFC 7401 4.1.4). */
   readonly r1CounterStart: bigint;
@@ -95,6 +103,7 @@ export const DEFAULT_CONFIG: HostConfig = {
     unusedAssociationLifetime: 15 * 60_000,
     maximumSegmentLifetime: 2 * 60_000,
     failedHold: 5_000,
+    rekeyAfter: 60 * 60_000,
     r1Offered: 5 * 60_000,
     r1Remembered: 60_000,
   },
@@ -102,7 +111,8 @@ export const DEFAULT_CONFIG: HostConfig = {
   puzzle: { idleK: 4, easyRate: 250, loadedK: 20, solveK: 24, lifetime: 37 },
   maxAssociations: 100_000,
   maxJobs: 64,
-  softPackets: 2 ** 40,
+  rekeyWithDh: true,
+  softPackets: 2 ** 28,
   r1CounterStart: 0n,
   r1PerAddress: 256,
 };

@@ -4,7 +4,7 @@ import type { Hit, Instant, Path, Spi } from "../core/types.ts";
 import type { Packet } from "../wire/packet.ts";
 import type { HostConfig } from "./config.ts";
 import type { EventName, HostOutput, PeerPolicy } from "./io.ts";
-import type { AcceptI2, AcceptR2, AnswerR1, SealPacket, VerifyPacket } from "./job.ts";
+import type { AcceptI2, AcceptR2, AnswerR1, MakeDh, RekeyJob, SealPacket, VerifyPacket } from "./job.ts";
 import type { R1Match } from "./r1-pool.ts";
 import type { InboundSpis, State } from "./states.ts";
 
@@ -33,6 +33,8 @@ export type Pending =
     }
   | { readonly kind: "accept-r2"; readonly path: Path }
   | { readonly kind: "verify"; readonly received: Received }
+  | { readonly kind: "make-dh" }
+  | { readonly kind: "rekey"; readonly path: Path }
   | { readonly kind: "seal"; readonly sealed: Sealed; readonly path: Path };
 
 /** What a packet that is being signed is for. */
@@ -42,7 +44,7 @@ export type Sealed =
   | { readonly what: "update"; readonly id: number | undefined; readonly answers: number | undefined }
   | { readonly what: "notify"; readonly limit: number };
 
-export type AssociationJob = AnswerR1 | AcceptI2 | AcceptR2 | VerifyPacket | SealPacket;
+export type AssociationJob = AnswerR1 | AcceptI2 | AcceptR2 | VerifyPacket | SealPacket | MakeDh | RekeyJob;
 
 export interface Context {
   readonly now: Instant;
@@ -64,8 +66,8 @@ export interface Context {
   answerI1(received: Received): readonly HostOutput[];
   /** Checks the puzzle of an I2. */
   matchI2(received: Received): R1Match | { readonly drop: string };
-  /** The I2 of this match was accepted. */
-  usedI2(match: R1Match): void;
+  /** The I2 of this match was accepted; false when its solution was accepted before. */
+  usedI2(match: R1Match): boolean;
   /** Tells the peer about an error, within the limits of RFC 7401 5.2.19; `limit` is the size of what it answers. */
   notify(messageType: number, data: Uint8Array, path: Path, limit: number): readonly HostOutput[];
 }

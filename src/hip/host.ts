@@ -227,7 +227,7 @@ export class Host {
       return this.#after(
         key,
         association,
-        association.happen(what, this.#context(key, association, now)),
+        association.happen(what, this.#context(key, association, now), spi),
         now,
       );
     });
@@ -332,7 +332,7 @@ export class Host {
       return [drop("associations_full")];
     }
     this.#byPeer.set(association.peer, key);
-    this.#timers.set(key, association.deadline());
+    this.#timers.set(key, association.deadline(this.#config));
     const session = sessionOf(association.state);
     if (session !== undefined && this.#peers.find(association.peer) === undefined) {
       const { carrier, remote } = session.path;

@@ -63,6 +63,8 @@ export type HostInput =
 export type EventName =
   | "association-state"
   | "association-established"
+  | "association-rekeyed"
+  | "rekey-failed"
   | "association-closed"
   | "association-failed"
   | "exchange-refused"

@@ -8,7 +8,7 @@ import { NOTIFY } from "../wire/notification.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
 import { HOST_ID, type HostId } from "../wire/rfc7401.ts";
 import type { DomainIdentifier } from "./config.ts";
-import type { Agreement, Job, JobRefused } from "./job.ts";
+import type { Agreement, DhPair, Job, JobRefused } from "./job.ts";
 import type { EspSuite } from "./sa.ts";
 
 /** A KEYMAT Index further than this beyond the natural one is refused: it would only cost us hashing. */
@@ -64,6 +64,8 @@ export function refusal(of: Job["kind"]): (reason: string, detail: string, notif
 export interface Derivation {
   readonly rhash: Rhash;
   readonly kij: Uint8Array;
+  readonly dh: DhPair;
+  readonly peerPublic: Uint8Array;
   readonly hitI: Hit;
   readonly hitR: Hit;
   readonly i: Uint8Array;
@@ -114,6 +116,8 @@ export function deriveAgreement(from: Derivation): {
       i: i.slice(),
       j: j.slice(),
       keymatIndex: keymat.index,
+      dh: from.dh,
+      peerPublic: from.peerPublic.slice(),
     },
   };
 }

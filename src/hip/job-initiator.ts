@@ -128,6 +128,8 @@ export function answerR1(job: AnswerR1, identity: Identity): I2Made | JobRefused
   const keys = deriveAgreement({
     rhash,
     kij: kij.value,
+    dh: ours,
+    peerPublic: dh.publicValue,
     ...hits,
     i,
     j,

@@ -112,6 +112,8 @@ export function acceptI2(job: AcceptI2, identity: Identity): I2Accepted | JobRef
   const keys = deriveAgreement({
     rhash,
     kij: kij.value,
+    dh: job.dh,
+    peerPublic: dh.publicValue,
     hitI: i2.sender,
     hitR: i2.receiver,
     i: solution.i,

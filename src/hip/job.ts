@@ -97,7 +97,25 @@ export interface SealPacket {
   readonly macKey: Uint8Array | undefined;
 }
 
-export type Job = MakeR1 | AnswerR1 | AcceptI2 | AcceptR2 | VerifyPacket | SealPacket;
+/** A new Diffie-Hellman key for rekeying (RFC 7402 6.8 step 1). */
+export interface MakeDh {
+  readonly kind: "make-dh";
+  readonly group: number;
+}
+
+/** Draws the keys of new ESP SAs, from the old KEYMAT or from one that new Diffie-Hellman keys give (RFC 7402 6.10). */
+export interface RekeyJob {
+  readonly kind: "rekey";
+  readonly localHit: Hit;
+  readonly peerHit: Hit;
+  readonly agreement: Agreement;
+  /** Our new key; "new": make one; undefined: the old one stays. */
+  readonly dh: DhPair | "new" | undefined;
+  readonly peerPublic: Uint8Array | undefined;
+  readonly keymatIndex: number;
+}
+
+export type Job = MakeR1 | AnswerR1 | AcceptI2 | AcceptR2 | VerifyPacket | SealPacket | MakeDh | RekeyJob;
 
 export interface PeerIdentity {
   readonly algorithm: number;
@@ -129,6 +147,9 @@ export interface Agreement {
   readonly i: Uint8Array;
   readonly j: Uint8Array;
   readonly keymatIndex: number;
+  /** For a rekeying in which only one side has a new Diffie-Hellman key (RFC 7402 6.10 step 1). */
+  readonly dh: DhPair;
+  readonly peerPublic: Uint8Array;
   readonly peer: PeerIdentity;
   readonly peerDomain: string;
   /** The peer's inbound SPI, undefined until it told. */
@@ -163,6 +184,18 @@ export interface PacketSealed {
   readonly bytes: Uint8Array;
 }
 
+export interface DhMade {
+  readonly kind: "make-dh";
+  readonly dh: DhPair;
+}
+export interface Rekeyed {
+  readonly kind: "rekey";
+  /** As before, with new ESP keys, KEYMAT and Diffie-Hellman keys. */
+  readonly agreement: Agreement;
+  /** The key that "new" asked for: the peer needs its public value. */
+  readonly ourNewDh: DhPair | undefined;
+}
+
 /** The job found the packet wanting. `notify` is what the peer may be told (RFC 7401 5.2.19). */
 export interface JobRefused {
   readonly kind: "refused";
@@ -182,4 +215,6 @@ export type JobResult =
   | R2Accepted
   | PacketVerified
   | PacketSealed
+  | DhMade
+  | Rekeyed
   | JobRefused;

@@ -85,7 +85,7 @@ export function acceptedI2<S extends State>(
     return step(state, drop(result.reason), told, answer);
   }
   // Its keys exist now: the same solution must never give them a second time.
-  cx.usedI2(pending.match);
+  if (!cx.usedI2(pending.match)) return step(state, drop("i2_replayed"));
   const outbound = result.agreement.peerSpi;
   if (outbound === undefined) return step(state, drop("esp_info"));
   if (state.name === "I2-SENT" && !localIsGreater(cx)) return step(state, drop("i2_crossing"));

@@ -1,6 +1,8 @@
 /** Runs a job: pure but for the randomness inside key generation and signing. Worker threads and the simulator call it. */
-import type { Hit } from "../core/types.ts";
+import { type Hit, ok } from "../core/types.ts";
+import { agree, generateDh } from "../crypto/dh.ts";
 import { type Identity, PublicIdentity } from "../crypto/identity.ts";
+import { espKeys, Keymat } from "../crypto/keymat.ts";
 import { addMac, signatureValid, signPacket } from "../crypto/signature.ts";
 import { build, parse } from "../wire/packet.ts";
 import type {
@@ -9,6 +11,8 @@ import type {
   JobResult,
   PacketSealed,
   PacketVerified,
+  Rekeyed,
+  RekeyJob,
   SealPacket,
   VerifyPacket,
 } from "./job.ts";
@@ -16,10 +20,15 @@ import { refusal } from "./job-common.ts";
 import { acceptR2, answerR1 } from "./job-initiator.ts";
 import { acceptI2, makeR1 } from "./job-responder.ts";
 
+/** HKDF gives 255 hash lengths (RFC 5869 2.3); this is what the shortest hash gives, less one set of keys. */
+const MAX_KEYMAT_INDEX = 255 * 32 - 256;
+
 /** Never throws for bytes from the network; an identity that is gone gives a refusal. */
 export function runJob(job: Job, identities: ReadonlyMap<Hit, Identity>): JobResult {
   if (job.kind === "accept-r2") return acceptR2(job);
   if (job.kind === "verify") return verifyPacket(job);
+  if (job.kind === "make-dh") return { kind: "make-dh", dh: generateDh(job.group) };
+  if (job.kind === "rekey") return rekey(job);
   const identity = identities.get(job.localHit);
   if (identity === undefined) return refusal(job.kind)("identity_gone", "the local identity was removed");
   switch (job.kind) {
@@ -32,6 +41,40 @@ export function runJob(job: Job, identities: ReadonlyMap<Hit, Identity>): JobRes
     case "seal":
       return sealPacket(job, identity);
   }
+}
+
+/** RFC 7402 6.10 steps 1 to 3, 7: only ESP keys are drawn. */
+function rekey(job: RekeyJob): Rekeyed | JobRefused {
+  const no = refusal("rekey");
+  const { agreement, localHit, peerHit, peerPublic } = job;
+  const ourNewDh = job.dh === "new" ? generateDh(agreement.dhGroup) : undefined;
+  const newDh = ourNewDh ?? (job.dh === "new" ? undefined : job.dh);
+  const dh = newDh ?? agreement.dh;
+  const theirs = peerPublic ?? agreement.peerPublic;
+  const fresh = newDh !== undefined || peerPublic !== undefined;
+  const kij = fresh ? agree(dh, theirs) : ok(agreement.kij);
+  if (!kij.ok) return no("dh_public_value", kij.error);
+  const { rhash, i, j } = agreement;
+  const keymat = new Keymat({ rhash, kij: kij.value, hitI: localHit, hitR: peerHit, i, j });
+  const index = fresh ? 0 : job.keymatIndex;
+  if (index > MAX_KEYMAT_INDEX || (!fresh && index < agreement.keymatIndex)) {
+    return no("keymat_index", `KEYMAT Index ${index}`);
+  }
+  if (index > 0) keymat.draw(index);
+  const esp = espKeys(keymat, agreement.espSuite, localHit, peerHit);
+  return {
+    kind: "rekey",
+    ourNewDh,
+    agreement: {
+      ...agreement,
+      espOut: esp.outbound,
+      espIn: esp.inbound,
+      kij: kij.value,
+      keymatIndex: keymat.index,
+      dh,
+      peerPublic: theirs.slice(),
+    },
+  };
 }
 
 function verifyPacket(job: VerifyPacket): PacketVerified | JobRefused {

@@ -24,7 +24,8 @@ export function inboundSa(cx: Context, agreement: Agreement, inbound: InboundSpi
   return { type: "sa-add", sa };
 }
 
-function outboundSa(
+/** A second one of the same peer is only used once the route says so. */
+export function outboundSa(
   cx: Context,
   agreement: Agreement,
   spi: Spi,
@@ -50,10 +51,19 @@ function outboundSa(
 /** The SAs of a state that is being left, dropped (RFC 7402 6.7). */
 export function dropSasOf(cx: Context, state: State): readonly HostOutput[] {
   const session = sessionOf(state);
-  if (session !== undefined) return dropSas(cx, session.inbound.spi, session.outbound);
+  if (session !== undefined) {
+    return [...dropSas(cx, session.inbound.spi, session.outbound), ...dropOtherSas(cx, session)];
+  }
   if (state.name === "I2-SENT") return dropSas(cx, state.inbound.spi);
   if (state.name === "CLOSING") return dropSas(cx, state.session.inbound.spi);
   return [];
+}
+
+/** SAs of a rekeying under way and those that were replaced. */
+export function dropOtherSas(cx: Pick<Context, "peer">, session: Session): readonly HostOutput[] {
+  const { rekey, former } = session;
+  const begun = rekey?.keyed === undefined ? [] : dropSas(cx, rekey.inbound.spi, rekey.keyed.peerSpi);
+  return [...begun, ...former.flatMap(({ inbound, outbound }) => dropSas(cx, inbound, outbound))];
 }
 
 /** Makes the association usable: outbound SA, route, event. The inbound SA is there already. */
@@ -81,6 +91,9 @@ export function openSession(
     exchangeMillis,
     answered: made.answered,
     updates: NO_UPDATES,
+    keyedAt: cx.now,
+    rekey: undefined,
+    former: [],
   };
   return {
     session,

@@ -1,6 +1,6 @@
 /** The states of RFC 7401 4.4.2, each with exactly the data that it has. */
 import type { Instant, Path, Spi } from "../core/types.ts";
-import type { Agreement } from "./job.ts";
+import type { Agreement, DhPair } from "./job.ts";
 import type { Retransmit } from "./retransmit.ts";
 import type { Updates } from "./update-state.ts";
 
@@ -32,6 +32,35 @@ export interface Session {
   /** Responder: the I2 that made it and our answer, for an Initiator that lost the R2 (RFC 7401 6.9 step 4). */
   readonly answered: { readonly i2: Uint8Array; readonly r2: Uint8Array } | undefined;
   readonly updates: Updates;
+  /** When the ESP keys in use were drawn. */
+  readonly keyedAt: Instant;
+  readonly rekey: Rekey | undefined;
+  /** SAs that were replaced and stay for packets on their way. */
+  readonly former: readonly { readonly inbound: Spi; readonly outbound: Spi; readonly until: Instant }[];
+}
+
+/** What the peer's UPDATE says about its new inbound SA (RFC 7402 5.3). */
+export interface EspOffer {
+  readonly keymatIndex: number;
+  readonly newSpi: Spi;
+  readonly lsiSpi: Spi | undefined;
+  readonly dhPublic: Uint8Array | undefined;
+  readonly updateId: number;
+}
+
+/** A rekeying under way, whoever began it. */
+export interface Rekey {
+  /** Our new inbound SPIs and the KEYMAT Index that we ask for. */
+  readonly inbound: InboundSpis;
+  readonly keymatIndex: number;
+  readonly dh: DhPair | undefined;
+  /** Update ID of our UPDATE; undefined while the keys for an answer are drawn. */
+  readonly updateId: number | undefined;
+  readonly theirs: EspOffer | undefined;
+  /** The agreement with the new keys, once their SAs are installed. */
+  readonly keyed: Agreement | undefined;
+  readonly acknowledged: boolean;
+  readonly until: Instant;
 }
 
 export type State =
@@ -77,6 +106,9 @@ export type State =
   | { readonly name: "E-FAILED"; readonly until: Instant; readonly reason: string };
 
 export type StateOf<N extends State["name"]> = Extract<State, { readonly name: N }>;
+
+/** The states in which UPDATEs are exchanged (RFC 7402 6.9). */
+export type Open = StateOf<"R2-SENT"> | StateOf<"ESTABLISHED">;
 
 export const UNASSOCIATED: State = { name: "UNASSOCIATED" };
 

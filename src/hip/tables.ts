@@ -1,5 +1,5 @@
 /** The state machine of RFC 7401 4.4.3 as tables: what each state does with each packet, event and timeout. */
-import { type Deadline, earliest, type Instant } from "../core/types.ts";
+import { type Deadline, earliest, type Instant, type Spi } from "../core/types.ts";
 import type { PacketName } from "../wire/packet.ts";
 import {
   close,
@@ -12,6 +12,7 @@ import {
   verifiedClose,
   verifiedCloseAck,
 } from "./close.ts";
+import type { HostConfig } from "./config.ts";
 import { type Context, drop, event, type Pending, type Received, type Step, send, step } from "./context.ts";
 import {
   acceptedR2,
@@ -27,20 +28,21 @@ import {
 } from "./initiator.ts";
 import type { JobResult } from "./job.ts";
 import { receiveNotify } from "./notify.ts";
+import { keyTimeout, madeDh, rekeyAge, rekeyed, startRekey, switchOver } from "./rekey.ts";
 import { acceptedI2, receiveCrossingI1, receiveI1, receiveI2 } from "./responder.ts";
 import { dropSasOf } from "./session.ts";
-import { type State, type StateOf, UNASSOCIATED } from "./states.ts";
+import { type Open, type State, type StateOf, UNASSOCIATED } from "./states.ts";
 import {
   established,
   exchangeComplete,
   idle,
   probe,
   receiveUpdate,
-  sealedUpdate,
   updateDue,
   updateTimeout,
   verifiedUpdate,
 } from "./update.ts";
+import { sealedUpdate } from "./update-send.ts";
 
 type StateName = State["name"];
 type Handler<S extends StateName> = (state: StateOf<S>, received: Received, cx: Context) => Step;
@@ -119,15 +121,21 @@ export const CONNECT: { readonly [S in StateName]?: (state: StateOf<S>, cx: Cont
 /** What happens to an association apart from packets. */
 export type Happening = "connect" | "first-inbound" | "idle" | "soft-expiry" | "moved" | "probe" | "close";
 
-export function happen(state: State, what: Happening, cx: Context): Step {
+export function happen(state: State, what: Happening, cx: Context, spi?: Spi): Step {
   if (what === "connect") {
     const handler = CONNECT[state.name] as ((state: State, cx: Context) => Step) | undefined;
     return handler === undefined ? step(state) : handler(state, cx);
   }
   if (state.name === "R2-SENT" || state.name === "ESTABLISHED") {
     switch (what) {
-      case "first-inbound":
-        return established(state, cx);
+      case "first-inbound": {
+        // Under new keys it shows that the peer is ready for them (RFC 7402 3.3.2).
+        const proven = spi !== undefined && state.session.rekey?.inbound.spi === spi;
+        const moved = established(state, cx);
+        if (moved.next.name !== "ESTABLISHED") return moved;
+        const switched = switchOver(moved.next, cx, proven);
+        return step(switched.next, moved.out, switched.out);
+      }
       case "idle":
         return idle(state, cx);
       case "probe":
@@ -135,8 +143,7 @@ export function happen(state: State, what: Happening, cx: Context): Step {
       case "close":
         return close(state, cx, "asked");
       case "soft-expiry":
-        // The sequence space nears its limit: a new association has new keys.
-        return close(state, cx, "keys_worn_out");
+        return startRekey(state, cx);
       case "moved":
         return step(state);
     }
@@ -154,7 +161,11 @@ export function happen(state: State, what: Happening, cx: Context): Step {
 }
 
 /** When a state wants to be woken, and why. */
-export function deadlineOf(state: State, pending: readonly Pending[]): Deadline | undefined {
+export function deadlineOf(
+  state: State,
+  pending: readonly Pending[],
+  config: HostConfig,
+): Deadline | undefined {
   switch (state.name) {
     case "I1-SENT":
       return attemptDeadline(state.attempt.retransmit.due, pending);
@@ -163,9 +174,9 @@ export function deadlineOf(state: State, pending: readonly Pending[]): Deadline 
         ? undefined
         : { at: state.retransmit.due, why: "I2 retransmission" };
     case "R2-SENT":
-      return earliest({ at: state.until, why: "exchange complete" }, updateDeadline(state));
+      return earliest({ at: state.until, why: "exchange complete" }, openDeadline(state, config));
     case "ESTABLISHED":
-      return updateDeadline(state);
+      return openDeadline(state, config);
     case "CLOSING":
       return earliest(
         { at: state.retransmit.due, why: "CLOSE retransmission" },
@@ -192,9 +203,19 @@ function attemptDeadline(due: Instant, pending: readonly Pending[]): Deadline {
   return { at: due, why: "I1 retransmission" };
 }
 
-function updateDeadline(state: StateOf<"R2-SENT"> | StateOf<"ESTABLISHED">): Deadline | undefined {
-  const due = updateDue(state.session);
-  return due === undefined ? undefined : { at: due as Instant, why: "UPDATE retransmission" };
+function openDeadline(state: Open, config: HostConfig): Deadline | undefined {
+  const { session } = state;
+  const due = updateDue(session);
+  const keys: Deadline =
+    session.rekey === undefined
+      ? { at: (session.keyedAt + rekeyAge(state, { config })) as Instant, why: "age of keys" }
+      : { at: session.rekey.until, why: "rekeying" };
+  const former = session.former[0];
+  return earliest(
+    keys,
+    due === undefined ? undefined : { at: due as Instant, why: "UPDATE retransmission" },
+    former === undefined ? undefined : { at: former.until, why: "former SAs" },
+  );
 }
 
 /** Tables 3 to 9, timeouts. Called when the deadline has come. */
@@ -209,9 +230,9 @@ export function timeout(state: State, cx: Context): Step {
     case "I2-SENT":
       return i2Timeout(state, cx);
     case "R2-SENT":
-      return cx.now >= state.until ? exchangeComplete(state, cx) : updateTimeout(state, cx);
+      return cx.now >= state.until ? exchangeComplete(state, cx) : openTimeout(state, cx);
     case "ESTABLISHED":
-      return updateTimeout(state, cx);
+      return openTimeout(state, cx);
     case "CLOSING":
       return closingTimeout(state, cx);
     case "CLOSED":
@@ -225,6 +246,13 @@ export function timeout(state: State, cx: Context): Step {
     case "UNASSOCIATED":
       return step(state);
   }
+}
+
+function openTimeout(state: Open, cx: Context): Step {
+  const updated = updateTimeout(state, cx);
+  if (updated.next.name !== "R2-SENT" && updated.next.name !== "ESTABLISHED") return updated;
+  const keys = keyTimeout(updated.next, cx);
+  return step(keys.next, updated.out, keys.out);
 }
 
 function closedTimeout(state: StateOf<"CLOSED">, cx: Context): Step {
@@ -257,6 +285,14 @@ export function conclude(state: State, pending: Pending, result: JobResult, cx: 
       return acceptedR2(state, result, pending, cx);
     case "verify":
       return concludeVerify(state, pending.received, result, cx);
+    case "make-dh":
+      if (result.kind !== "make-dh" && result.kind !== "refused") break;
+      if (state.name !== "R2-SENT" && state.name !== "ESTABLISHED") break;
+      return madeDh(state, result, cx);
+    case "rekey":
+      if (result.kind !== "rekey" && result.kind !== "refused") break;
+      if (state.name !== "R2-SENT" && state.name !== "ESTABLISHED") break;
+      return rekeyed(state, result, pending, cx);
     case "seal":
       return concludeSeal(state, pending, result, cx);
   }
@@ -294,7 +330,7 @@ function concludeSeal(
     case "close-ack":
       return sealedCloseAck(state, bytes, sealed.echo, path);
     case "update":
-      return sealedUpdate(state, bytes, sealed);
+      return sealedUpdate(state, bytes, sealed, path);
     case "notify":
       if (bytes.length > sealed.limit) return step(state, drop("notify_larger_than_packet"));
       return step(state, send(path, bytes), event(cx, "notify-sent", { bytes: bytes.length }));

@@ -1,19 +1,18 @@
-/** UPDATE's frame: SEQ, ACK, retransmission (RFC 7401 5.3.5, 6.11, 6.12). What an UPDATE carries is others' business. */
+/** UPDATE's frame: SEQ, ACK, retransmission (RFC 7401 6.11, 6.12), and what its parameters ask for. */
 import { macOfPacketValid } from "../crypto/signature.ts";
 import { NOTIFY } from "../wire/notification.ts";
 import { get } from "../wire/packet.ts";
-import type { DraftParameter } from "../wire/parameter.ts";
 import { ACK, ECHO_REQUEST_SIGNED, ECHO_RESPONSE_SIGNED, SEQ } from "../wire/rfc7401.ts";
 import { close, verify } from "./close.ts";
 import { type Context, drop, type Received, type Step, send, step } from "./context.ts";
 import { stateEvent } from "./initiator.ts";
 import type { HostOutput } from "./io.ts";
 import { u16Bytes } from "./job-common.ts";
-import { sentAgain, sentOnce } from "./retransmit.ts";
-import type { Session, State, StateOf } from "./states.ts";
-import { MAX_OUTSTANDING, reception, recorded, type Updates, withoutAcknowledged } from "./update-state.ts";
-
-type Open = StateOf<"R2-SENT"> | StateOf<"ESTABLISHED">;
+import { offerIn, switchOver, takeOffer } from "./rekey.ts";
+import { sentAgain } from "./retransmit.ts";
+import type { Open, Session, State, StateOf } from "./states.ts";
+import { answerUpdate, sealUpdate, sendUpdate, withUpdates } from "./update-send.ts";
+import { reception, recorded, withoutAcknowledged } from "./update-state.ts";
 
 const PROBE_BYTES = 8;
 
@@ -21,64 +20,8 @@ const PROBE_BYTES = 8;
 export function probe(state: Open, cx: Context): Step {
   // One that is under way already asks the same question.
   if (state.session.updates.outstanding.length > 0) return step(state);
-  return sendUpdate(state, [ECHO_REQUEST_SIGNED.of({ data: cx.random.bytes(PROBE_BYTES) })], cx);
-}
-
-/** Sends an UPDATE that must be acknowledged (6.11 steps 1 to 3). The caller's state gets the new Update ID. */
-export function sendUpdate(state: Open, parameters: readonly DraftParameter[], cx: Context): Step {
-  const { updates } = state.session;
-  if (updates.outstanding.length >= MAX_OUTSTANDING) return step(state, drop("updates_outstanding"));
-  const id = updates.nextId;
-  const outstanding = {
-    id,
-    parameters,
-    bytes: undefined,
-    retransmit: sentOnce(cx.config.timers, cx.now, cx.random),
-  };
-  const next: Updates = {
-    ...updates,
-    nextId: (id + 1) >>> 0,
-    outstanding: [...updates.outstanding, outstanding],
-  };
-  const sealing = seal(
-    state.session,
-    [SEQ.of({ updateId: id }), ...parameters],
-    { id, answers: undefined },
-    cx,
-  );
-  return step(withUpdates(state, next), sealing);
-}
-
-function seal(
-  session: Session,
-  parameters: readonly DraftParameter[],
-  what: { readonly id: number | undefined; readonly answers: number | undefined },
-  cx: Context,
-): readonly HostOutput[] {
-  const started = cx.start(
-    {
-      kind: "seal",
-      localHit: cx.local,
-      draft: { name: "UPDATE", sender: cx.local, receiver: cx.peer, parameters },
-      rhash: session.agreement.rhash,
-      macKey: session.agreement.macOut,
-    },
-    { kind: "seal", sealed: { what: "update", ...what }, path: session.path },
-  );
-  return started ? [] : [drop("jobs_full")];
-}
-
-/** Our UPDATE is signed: remember it for retransmission, or as the answer to a repeated one. */
-export function sealedUpdate(
-  state: State,
-  bytes: Uint8Array,
-  sealed: { readonly id: number | undefined; readonly answers: number | undefined },
-): Step {
-  if (state.name !== "R2-SENT" && state.name !== "ESTABLISHED") return step(state, drop("overtaken"));
-  const { updates, path } = state.session;
-  const outstanding = updates.outstanding.map((one) => (one.id === sealed.id ? { ...one, bytes } : one));
-  const lastAnswer = sealed.answers === undefined ? updates.lastAnswer : { id: sealed.answers, bytes };
-  return step(withUpdates(state, { ...updates, outstanding, lastAnswer }), send(path, bytes));
+  const sent = sendUpdate(state, [ECHO_REQUEST_SIGNED.of({ data: cx.random.bytes(PROBE_BYTES) })], cx);
+  return step(sent.next, sent.out);
 }
 
 /** The earliest retransmission of an UPDATE. */
@@ -106,10 +49,11 @@ export function updateTimeout(state: Open, cx: Context): Step {
     if (one.bytes !== undefined) out.push(send(path, one.bytes));
     else if (!cx.busy("seal")) {
       out.push(
-        ...seal(
+        ...sealUpdate(
           state.session,
           [SEQ.of({ updateId: one.id }), ...one.parameters],
           { id: one.id, answers: undefined },
+          path,
           cx,
         ),
       );
@@ -157,20 +101,56 @@ export function verifiedUpdate(state: State, received: Received, cx: Context): S
       cx.notify(type, u16Bytes(unknown), path, packet.bytes.length),
     );
   }
-  const { updates: afterAcks } = withoutAcknowledged(state.session.updates, get(packet, ACK)?.ids ?? []);
+  const { updates: afterAcks, acknowledged } = withoutAcknowledged(
+    state.session.updates,
+    get(packet, ACK)?.ids ?? [],
+  );
+  const heard = takeAcks(withUpdates(state, afterAcks), acknowledged, cx);
   const seq = get(packet, SEQ);
-  if (seq === undefined) return established(withUpdates(state, afterAcks), cx);
+  if (seq === undefined) return then(heard, (next) => established(next, cx));
   const how = reception(afterAcks, seq.updateId);
-  if (how === "outside") return step(state, drop("update_window"));
+  if (how === "outside") return step(heard.next, heard.out, drop("update_window"));
+  return then(heard, (next) => {
+    const moved = established(
+      how === "new" ? withUpdates(next, recorded(afterAcks, seq.updateId)) : next,
+      cx,
+    );
+    return then(moved, (open) => takeContents(open, received, seq.updateId, how === "new", cx));
+  });
+}
+
+/** An ACK of our half of a rekeying lets the new keys into use. */
+function takeAcks(state: Open, acknowledged: readonly { readonly id: number }[], cx: Context): Step {
+  const { rekey } = state.session;
+  if (rekey === undefined || !acknowledged.some(({ id }) => id === rekey.updateId)) return step(state);
+  const next = { ...state, session: { ...state.session, rekey: { ...rekey, acknowledged: true } } };
+  return switchOver(next, cx);
+}
+
+/** What came with the SEQ. A repeated UPDATE is acknowledged and not processed again (6.12.1 step 2). */
+function takeContents(
+  state: Open,
+  { packet, path }: Received,
+  id: number,
+  isNew: boolean,
+  cx: Context,
+): Step {
+  const { rekey } = state.session;
+  if (!isNew && rekey?.theirs?.updateId === id) return step(state, drop("update_repeated"));
+  const offer = isNew ? offerIn(state, packet) : "none";
+  if (offer !== "none") {
+    return "drop" in offer ? step(state, drop(offer.drop)) : takeOffer(state, offer, path, cx);
+  }
   const echo = get(packet, ECHO_REQUEST_SIGNED);
-  const answer = [
-    ACK.of({ ids: [seq.updateId] }),
-    ...(echo === undefined ? [] : [ECHO_RESPONSE_SIGNED.of(echo)]),
-  ];
-  const next = withUpdates(state, how === "new" ? recorded(afterAcks, seq.updateId) : afterAcks);
-  const sealing = seal({ ...next.session, path }, answer, { id: undefined, answers: seq.updateId }, cx);
-  const moved = established(next, cx);
-  return step(moved.next, sealing, moved.out);
+  const parameters = echo === undefined ? [] : [ECHO_RESPONSE_SIGNED.of(echo)];
+  return step(state, answerUpdate(state, id, parameters, path, cx));
+}
+
+/** Goes on with the next step where the association is still open. */
+function then(before: Step, go: (state: Open) => Step): Step {
+  if (before.next.name !== "R2-SENT" && before.next.name !== "ESTABLISHED") return before;
+  const after = go(before.next);
+  return step(after.next, before.out, after.out);
 }
 
 /** Data or an UPDATE in R2-SENT shows that the peer is ESTABLISHED (Table 5). */
@@ -187,8 +167,4 @@ export function idle(state: Open, cx: Context): Step {
 /** Table 5, Exchange Complete. */
 export function exchangeComplete(state: StateOf<"R2-SENT">, cx: Context): Step {
   return established(state, cx);
-}
-
-function withUpdates<S extends Open>(state: S, updates: Updates): S {
-  return { ...state, session: { ...state.session, updates } };
 }

@@ -1,0 +1,231 @@
+/** New keys for the ESP SAs of a living association (RFC 7402 3.3.2, 5.3, 6.8 to 6.10). */
+import { after, type Path, type Spi } from "../core/types.ts";
+import { get, type Packet } from "../wire/packet.ts";
+import type { DraftParameter } from "../wire/parameter.ts";
+import { HIPD_LSI_SPI } from "../wire/private.ts";
+import { ACK, DIFFIE_HELLMAN, SEQ } from "../wire/rfc7401.ts";
+import { ESP_INFO } from "../wire/rfc7402.ts";
+import { type Context, drop, dropSas, event, type Pending, type Step, step } from "./context.ts";
+import type { HostOutput } from "./io.ts";
+import type { DhMade, DhPair, JobRefused, Rekeyed } from "./job.ts";
+import { isSpi } from "./job-common.ts";
+import { inboundSa, outboundSa } from "./session.ts";
+import type { EspOffer, Open, Rekey } from "./states.ts";
+import { answerUpdate, sendUpdate } from "./update-send.ts";
+
+/** How long the old SAs stay for packets that are still on their way. */
+export const FORMER_SA_MILLIS = 10_000;
+/** RFC 7402 6.8 step 5: an outstanding request is not kept for ever. */
+const REKEY_MILLIS = 60_000;
+
+/** Begins to rekey, unless an UPDATE of ours is under way (6.8: no new UPDATEs meanwhile). */
+export function startRekey(state: Open, cx: Context): Step {
+  const { session } = state;
+  if (session.rekey !== undefined || session.updates.outstanding.length > 0 || cx.busy("make-dh"))
+    return step(state);
+  if (!cx.config.rekeyWithDh) return offer(state, undefined, cx);
+  const started = cx.start({ kind: "make-dh", group: session.agreement.dhGroup }, { kind: "make-dh" });
+  return step(state, started ? [] : drop("jobs_full"));
+}
+
+/** The new Diffie-Hellman key is there: send the request. */
+export function madeDh(state: Open, result: DhMade | JobRefused, cx: Context): Step {
+  if (result.kind === "refused") return step(state, drop(result.reason));
+  if (state.session.rekey !== undefined) return step(state, drop("overtaken"));
+  return offer(state, result.dh, cx);
+}
+
+function offer(state: Open, dh: DhPair | undefined, cx: Context): Step {
+  const { session } = state;
+  const inbound = cx.newInbound();
+  const rekey: Rekey = {
+    inbound,
+    // 6.8 step 2: zero with a new Diffie-Hellman key, else at least the next byte to be drawn.
+    keymatIndex: dh === undefined ? session.agreement.keymatIndex : 0,
+    dh,
+    updateId: session.updates.nextId,
+    theirs: undefined,
+    keyed: undefined,
+    acknowledged: false,
+    until: after(cx.now, REKEY_MILLIS),
+  };
+  const next = { ...state, session: { ...session, rekey } };
+  const sent = sendUpdate(next, offerParameters(next, rekey), cx);
+  return step(sent.next, sent.out);
+}
+
+function offerParameters(state: Open, rekey: Rekey): readonly DraftParameter[] {
+  const { session } = state;
+  const lsiSpi = session.agreement.peerLsiSpi === undefined ? undefined : rekey.inbound.lsiSpi;
+  return [
+    ESP_INFO.of({ keymatIndex: rekey.keymatIndex, oldSpi: session.inbound.spi, newSpi: rekey.inbound.spi }),
+    ...(rekey.dh === undefined
+      ? []
+      : [DIFFIE_HELLMAN.of({ group: rekey.dh.group, publicValue: rekey.dh.publicValue })]),
+    ...(lsiSpi === undefined ? [] : [HIPD_LSI_SPI.of({ lsiSpi })]),
+  ];
+}
+
+/** What an UPDATE says about new keys: an offer, nothing, or something that must be dropped (6.9 step 1). */
+export function offerIn(state: Open, packet: Packet): EspOffer | "none" | { readonly drop: string } {
+  const info = get(packet, ESP_INFO);
+  const dh = get(packet, DIFFIE_HELLMAN);
+  if (info === undefined) return dh === undefined ? "none" : { drop: "rekey_without_esp_info" };
+  // RFC 8046 3.2.1: equal SPIs announce an SA and change no key.
+  if (info.oldSpi === info.newSpi) return "none";
+  const { agreement, outbound } = state.session;
+  if (info.oldSpi !== outbound || !isSpi(info.newSpi)) return { drop: "rekey_spi" };
+  if (dh !== undefined && (info.keymatIndex !== 0 || dh.group !== agreement.dhGroup))
+    return { drop: "rekey_dh" };
+  const lsiSpi = get(packet, HIPD_LSI_SPI)?.lsiSpi;
+  return {
+    keymatIndex: info.keymatIndex,
+    newSpi: info.newSpi as Spi,
+    lsiSpi: lsiSpi !== undefined && isSpi(lsiSpi) ? (lsiSpi as Spi) : undefined,
+    dhPublic: dh?.publicValue,
+    updateId: get(packet, SEQ)?.updateId ?? 0,
+  };
+}
+
+/**
+ * Both offers are known (or ours is made now): draw the keys in a job. The answer goes out only when the new inbound SA
+ * stands, because the peer may use it as soon as it hears us.
+ */
+export function takeOffer(state: Open, theirs: EspOffer, path: Path, cx: Context): Step {
+  const { session } = state;
+  if (session.rekey?.theirs !== undefined) return step(state, drop("rekey_under_way"));
+  const ours = session.rekey;
+  const rekey: Rekey = ours
+    ? { ...ours, theirs }
+    : {
+        inbound: cx.newInbound(),
+        // 6.9.1 step 2: zero with a new key, else the index that the peer asked for, if it may be.
+        keymatIndex:
+          theirs.dhPublic === undefined ? Math.max(theirs.keymatIndex, session.agreement.keymatIndex) : 0,
+        dh: undefined,
+        updateId: undefined,
+        theirs,
+        keyed: undefined,
+        acknowledged: false,
+        until: after(cx.now, REKEY_MILLIS),
+      };
+  const { agreement } = session;
+  const started = cx.start(
+    {
+      kind: "rekey",
+      localHit: cx.local,
+      peerHit: cx.peer,
+      agreement,
+      dh: rekey.dh ?? (ours === undefined && theirs.dhPublic !== undefined ? "new" : undefined),
+      peerPublic: theirs.dhPublic,
+      keymatIndex: Math.max(rekey.keymatIndex, theirs.keymatIndex),
+    },
+    { kind: "rekey", path },
+  );
+  if (!started) return step(state, drop("jobs_full"));
+  return step({ ...state, session: { ...session, rekey } });
+}
+
+/** The keys are drawn: install both SAs, answer, and switch if the peer is known to be ready (6.10). */
+export function rekeyed(
+  state: Open,
+  result: Rekeyed | JobRefused,
+  pending: Extract<Pending, { kind: "rekey" }>,
+  cx: Context,
+): Step {
+  const { session } = state;
+  const { rekey } = session;
+  const theirs = rekey?.theirs;
+  if (rekey === undefined || theirs === undefined) return step(state, drop("overtaken"));
+  if (result.kind === "refused") return abandonRekey(state, cx, result.reason);
+  const bothLsi = session.agreement.peerLsiSpi !== undefined && theirs.lsiSpi !== undefined;
+  const agreement = {
+    ...result.agreement,
+    peerSpi: theirs.newSpi,
+    peerLsiSpi: bothLsi ? theirs.lsiSpi : undefined,
+  };
+  const keyed: Rekey = { ...rekey, keyed: agreement, dh: result.ourNewDh ?? rekey.dh };
+  const installed = [
+    inboundSa(cx, agreement, rekey.inbound, session.path),
+    outboundSa(cx, agreement, theirs.newSpi, agreement.peerLsiSpi, session.path),
+  ];
+  const next: Open = { ...state, session: { ...session, rekey: keyed } };
+  if (rekey.updateId === undefined) {
+    // We answer: our half of the exchange, which also acknowledges theirs (5.3.2).
+    const half = { ...keyed, updateId: session.updates.nextId };
+    const answering: Open = { ...next, session: { ...next.session, rekey: half } };
+    const parameters = [...offerParameters(answering, half), ACK.of({ ids: [theirs.updateId] })];
+    const sent = sendUpdate(answering, parameters, cx, theirs.updateId);
+    return step(sent.next, installed, sent.out);
+  }
+  const acknowledging = answerUpdate(next, theirs.updateId, [], pending.path, cx);
+  const switched = switchOver(next, cx);
+  return step(switched.next, installed, acknowledging, switched.out);
+}
+
+/** Our UPDATE was acknowledged, or the peer already sends under the new keys: so may we (3.3.2). */
+export function switchOver(state: Open, cx: Context, proven = false): Step {
+  const { session } = state;
+  const { rekey } = session;
+  if (rekey?.keyed?.peerSpi === undefined || (!rekey.acknowledged && !proven)) return step(state);
+  const former = {
+    inbound: session.inbound.spi,
+    outbound: session.outbound,
+    until: after(cx.now, FORMER_SA_MILLIS),
+  };
+  const next: Open = {
+    ...state,
+    session: {
+      ...session,
+      agreement: rekey.keyed,
+      inbound: rekey.inbound,
+      outbound: rekey.keyed.peerSpi,
+      keyedAt: cx.now,
+      rekey: undefined,
+      former: [...session.former, former],
+    },
+  };
+  return step(
+    next,
+    { type: "route", peer: cx.peer, via: rekey.keyed.peerSpi },
+    event(cx, "association-rekeyed", { dh: rekey.dh === undefined ? "kept" : "new" }),
+  );
+}
+
+/** The request came to nothing: its SAs go, the old ones stay in use. */
+export function abandonRekey(state: Open, cx: Context, reason: string): Step {
+  const { rekey } = state.session;
+  const out: HostOutput[] = [
+    ...(rekey?.keyed === undefined ? [] : dropSas(cx, rekey.inbound.spi, rekey.keyed.peerSpi)),
+    event(cx, "rekey-failed", { reason }),
+  ];
+  // The next attempt waits for the next trigger; age counts from now.
+  return step({ ...state, session: { ...state.session, rekey: undefined, keyedAt: cx.now } }, out);
+}
+
+/** Timers of keys: former SAs, a request without an end, the age limit. */
+export function keyTimeout(state: Open, cx: Context): Step {
+  const { session } = state;
+  const gone = session.former.filter(({ until }) => until <= cx.now);
+  if (gone.length > 0) {
+    const former = session.former.filter(({ until }) => until > cx.now);
+    const out = gone.flatMap(({ inbound, outbound }) => dropSas(cx, inbound, outbound));
+    return step({ ...state, session: { ...session, former } }, out);
+  }
+  if (session.rekey !== undefined && session.rekey.until <= cx.now) return abandonRekey(state, cx, "timeout");
+  if (session.rekey === undefined && cx.now >= session.keyedAt + rekeyAge(state, cx)) {
+    const begun = startRekey(state, cx);
+    const next =
+      begun.next.name === state.name
+        ? { ...begun.next, session: { ...begun.next.session, keyedAt: cx.now } }
+        : begun.next;
+    return step(next, begun.out);
+  }
+  return step(state);
+}
+
+/** The Initiator of the exchange rekeys first; the Responder only when that failed, so that they rarely collide. */
+export function rekeyAge(state: Open, cx: Pick<Context, "config">): number {
+  const { rekeyAfter } = cx.config.timers;
+  return state.session.role === "initiator" ? rekeyAfter : rekeyAfter * 1.25;
+}

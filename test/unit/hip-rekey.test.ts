@@ -1,0 +1,171 @@
+import { describe, expect, test } from "vitest";
+import type { Spi } from "../../src/core/types.ts";
+import type { SaSpec } from "../../src/hip/sa.ts";
+import { type Node, Pair } from "../support/pair.ts";
+
+function established(options: ConstructorParameters<typeof Pair>[0] = {}): Pair {
+  const pair = new Pair(options);
+  pair.connect(pair.a);
+  pair.run(() => pair.a.state(pair.b) === "ESTABLISHED");
+  const inbound = [...pair.b.sas.values()].find(({ direction }) => direction === "in");
+  pair.input(pair.b, { type: "esp", spi: inbound?.spi as Spi, event: "first-inbound" });
+  return pair;
+}
+
+/** The outbound SA that the route leads to. */
+function sending(node: Node, peer: Node): SaSpec | undefined {
+  return node.sas.get(`out/${node.routes.get(peer.hit)}`);
+}
+
+function soften(pair: Pair, node: Node): void {
+  const sa = sending(node, pair.other(node));
+  pair.input(node, { type: "esp", spi: sa?.spi as Spi, event: "soft-expiry" });
+}
+
+/** Each side's sending SA is one that the other has for receiving, with the same keys. */
+function expectMatching(pair: Pair): void {
+  for (const node of [pair.a, pair.b]) {
+    const out = sending(node, pair.other(node));
+    const inbound = pair.other(node).sas.get(`in/${out?.spi}`);
+    expect(out).toBeDefined();
+    expect(inbound?.encryptionKey).toEqual(out?.encryptionKey);
+    expect(inbound?.integrityKey).toEqual(out?.integrityKey);
+    expect(inbound?.lsiSpi).toEqual(out?.lsiSpi);
+  }
+}
+
+function allKeysDiffer(pair: Pair): void {
+  for (const node of [pair.a, pair.b]) {
+    expect(new Set(node.outboundKeys).size).toBe(node.outboundKeys.length);
+  }
+}
+
+describe.each([
+  ["with a new Diffie-Hellman key", true],
+  ["from the old KEYMAT", false],
+])("rekeying %s", (_name, rekeyWithDh) => {
+  const config = { rekeyWithDh };
+
+  test.each(["a", "b"] as const)("asked for by %s, in three packets", (who) => {
+    const pair = established({ config });
+    const before = pair.flights.length;
+    const old = sending(pair.a, pair.b)?.spi;
+    soften(pair, pair[who]);
+    pair.run(
+      () =>
+        pair.a.events("association-rekeyed").length === 1 &&
+        pair.b.events("association-rekeyed").length === 1,
+    );
+    expect(pair.flights.slice(before).map(({ name }) => name)).toEqual(["UPDATE", "UPDATE", "UPDATE"]);
+    expect(sending(pair.a, pair.b)?.spi).not.toBe(old);
+    expectMatching(pair);
+    allKeysDiffer(pair);
+  });
+
+  test("asked for by both at once", () => {
+    const pair = established({ config });
+    soften(pair, pair.a);
+    soften(pair, pair.b);
+    pair.run(
+      () =>
+        pair.a.events("association-rekeyed").length === 1 &&
+        pair.b.events("association-rekeyed").length === 1,
+    );
+    expectMatching(pair);
+    allKeysDiffer(pair);
+  });
+
+  test.each([0, 1, 2])("survives the loss of packet %i", (lost) => {
+    const pair = established({ config });
+    let seen = 0;
+    pair.filter = ({ name }) => name !== "UPDATE" || seen++ !== lost;
+    soften(pair, pair.a);
+    pair.run(
+      () =>
+        pair.a.events("association-rekeyed").length === 1 &&
+        pair.b.events("association-rekeyed").length === 1,
+    );
+    expectMatching(pair);
+    allKeysDiffer(pair);
+  });
+
+  test("again and again", () => {
+    const pair = established({ config });
+    for (let round = 1; round <= 5; round++) {
+      soften(pair, round % 2 === 0 ? pair.a : pair.b);
+      pair.run(
+        () =>
+          pair.a.events("association-rekeyed").length === round &&
+          pair.b.events("association-rekeyed").length === round,
+      );
+      expectMatching(pair);
+    }
+    allKeysDiffer(pair);
+  });
+});
+
+describe("rekeying", () => {
+  test("neither side sends under new keys before the other can receive them", () => {
+    const pair = established();
+    const check = (): void => {
+      for (const node of [pair.a, pair.b]) {
+        const out = sending(node, pair.other(node));
+        expect(pair.other(node).sas.has(`in/${out?.spi}`)).toBe(true);
+      }
+    };
+    soften(pair, pair.a);
+    soften(pair, pair.b);
+    pair.run(() => {
+      check();
+      return (
+        pair.a.events("association-rekeyed").length === 1 && pair.b.events("association-rekeyed").length === 1
+      );
+    });
+    check();
+  });
+
+  test("traffic under the new keys lets the responder switch although the last ACK is lost", () => {
+    const pair = established();
+    let updates = 0;
+    pair.filter = ({ name }) => name !== "UPDATE" || ++updates < 3;
+    soften(pair, pair.a);
+    pair.run(() => pair.a.events("association-rekeyed").length === 1);
+    expect(pair.b.events("association-rekeyed")).toHaveLength(0);
+    const spi = sending(pair.a, pair.b)?.spi as Spi;
+    pair.input(pair.b, { type: "esp", spi, event: "first-inbound" });
+    expect(pair.b.events("association-rekeyed")).toHaveLength(1);
+    expectMatching(pair);
+  });
+
+  test("old SAs stay for packets on their way and then go", () => {
+    const pair = established();
+    soften(pair, pair.a);
+    pair.run(
+      () =>
+        pair.a.events("association-rekeyed").length === 1 &&
+        pair.b.events("association-rekeyed").length === 1,
+    );
+    expect(pair.a.sas.size).toBe(4);
+    pair.pass(15_000);
+    expect(pair.a.sas.size).toBe(2);
+    expect(pair.b.sas.size).toBe(2);
+    expectMatching(pair);
+  });
+
+  test("happens by itself when the keys are old", () => {
+    const pair = established();
+    pair.pass(70 * 60_000);
+    expect(pair.a.events("association-rekeyed").length).toBe(1);
+    expectMatching(pair);
+  });
+
+  test("leaves no SA behind when the association closes in the middle of it", () => {
+    const pair = established();
+    soften(pair, pair.a);
+    pair.run(() => pair.b.sas.size === 4);
+    pair.input(pair.b, { type: "close", peer: pair.a.hit });
+    pair.pass(20 * 60_000);
+    expect(pair.a.sas.size).toBe(0);
+    expect(pair.b.sas.size).toBe(0);
+  });
+});
