@@ -1,0 +1,43 @@
+/** hipctl in this process: what it writes and how it ends. */
+import { run } from "../../src/cli/hipctl.ts";
+import type { Io } from "../../src/cli/output.ts";
+
+export interface CliResult {
+  readonly status: number;
+  readonly out: string;
+  readonly error: string;
+}
+
+/** The moment that all relative times of goldens refer to. */
+export const NOW = Date.parse("2025-01-02T03:04:05.000Z");
+
+export interface CliOptions {
+  readonly color?: boolean;
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly input?: Uint8Array;
+  /** Gets the function that interrupts the command, as Ctrl-C does. */
+  readonly interrupt?: (fire: () => void) => void;
+}
+
+export async function hipctl(argv: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  let out = "";
+  let error = "";
+  const io: Io = {
+    out: (text) => {
+      out += text;
+    },
+    error: (text) => {
+      error += text;
+    },
+    color: options.color ?? false,
+    environment: options.environment ?? {},
+    now: () => NOW,
+    input: async () => options.input ?? new Uint8Array(0),
+    onInterrupt: (action) => {
+      options.interrupt?.(action);
+      return () => {};
+    },
+  };
+  const status = await run(argv, io);
+  return { status, out, error };
+}
