@@ -352,6 +352,20 @@ export function problemsOf(pair: Pair): readonly string[] {
   });
 }
 
+/** Why data cannot flow between the two in both directions; nothing when it can. */
+export function unusable(pair: Pair): readonly string[] {
+  return [pair.a, pair.b].flatMap((from) => {
+    const to = pair.other(from);
+    const out = from.sas.get(`out/${from.routes.get(to.hit)}`);
+    if (out === undefined) return [`${from.name} has no SA for its route ${from.routes.get(to.hit)}`];
+    const inbound = to.sas.get(`in/${out.spi}`);
+    if (inbound === undefined) return [`${to.name} does not know SPI ${out.spi}`];
+    const keys = (sa: SaSpec): string =>
+      `${sa.suite} ${sa.lsiSpi} ${toHex(sa.encryptionKey)} ${toHex(sa.integrityKey)}`;
+    return keys(out) === keys(inbound) ? [] : [`${from.name} sends under other keys than ${to.name} has`];
+  });
+}
+
 export function portOf(carrier: Carrier): number {
   return carrier === "udp" ? 10500 : 0;
 }
