@@ -159,7 +159,7 @@ function upperLayer(
     bytes.set(u16(sum === 0 && (protocol === 17 || protocol === 136) ? 0xffff : sum), at);
     return { protocol, bytes };
   };
-  const result = { protocol: 0, bytes: new Uint8Array(0) };
+  const result: { protocol: number; bytes: Uint8Array } = { protocol: 0, bytes: new Uint8Array(0) };
   switch (upper.kind) {
     case "tcp": {
       const header = concat(u16(upper.ports[0]), u16(upper.ports[1]), Uint8Array.of(0x11, 0x22, 0x33, 0x44));

@@ -17,7 +17,7 @@ export function randomOf(seed: number): Dice {
 const INTERESTING = [0x00, 0x01, 0x07, 0x08, 0x0f, 0x10, 0x7f, 0x80, 0xfe, 0xff];
 
 export function mutate(corpus: readonly Uint8Array[], dice: Dice): Uint8Array {
-  let bytes = pick(corpus, dice).slice();
+  let bytes: Uint8Array = pick(corpus, dice).slice();
   for (let n = dice(4); n >= 0; n--)
     bytes = MUTATIONS[dice(MUTATIONS.length)]?.(bytes, dice, corpus) ?? bytes;
   return bytes;

@@ -1,6 +1,7 @@
 /** Parameter layouts, byte by byte as the RFCs' figures show them. */
 import { describe, expect, test } from "vitest";
 import { fromHex, toHex, utf8 } from "../../src/core/bytes.ts";
+import type { Hit } from "../../src/core/types.ts";
 import { build, get, parse } from "../../src/wire/packet.ts";
 import type { DraftParameter } from "../../src/wire/parameter.ts";
 import * as hipd from "../../src/wire/private.ts";
@@ -173,10 +174,10 @@ test("R1_COUNTER can be echoed with its reserved field verbatim (RFC 7401 5.2.3)
   const received = { type: base.R1_COUNTER.type, contents: fromHex("a1b2c3d40000000000000007") };
   const draft = {
     name: "I2",
-    sender: "20010020".padEnd(32, "1"),
-    receiver: "20010020".padEnd(32, "2"),
+    sender: "20010020".padEnd(32, "1") as Hit,
+    receiver: "20010020".padEnd(32, "2") as Hit,
   } as const;
-  const packet = parse(build({ ...draft, parameters: [received] } as Parameters<typeof build>[0]));
+  const packet = parse(build({ ...draft, parameters: [received] }));
   if (!packet.ok) throw new Error(packet.error.detail);
   expect(get(packet.value, base.R1_COUNTER)).toEqual({ counter: 7n });
   expect(toHex(packet.value.parameters[0]?.contents ?? new Uint8Array())).toBe("a1b2c3d40000000000000007");
