@@ -84,7 +84,7 @@ export interface JobRunner {
 
 /** The rest of the world around the driver: disk, log and the event loop. */
 export interface Shell {
-  /** Keeps the state for the next start. Called at most once a second; a later state replaces an earlier one. */
+  /** Keeps the state for the next start. Called when a peer gets an LSI; a later state replaces an earlier one. */
   saveState(state: SavedState): void;
   /** Writes a peer into peers.d; the file's name or why it could not be written. */
   persistPeer(peer: PeerConfig, done: (result: Result<string, string>) => void): void;

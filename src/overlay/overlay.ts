@@ -4,7 +4,6 @@ import { BoundedMap } from "../core/bounded.ts";
 import { formatHit } from "../core/ip.ts";
 import type { Random } from "../core/random.ts";
 import {
-  after,
   type Deadline,
   earliest,
   err,
@@ -48,9 +47,6 @@ export interface OverlayOptions {
   readonly makeProtocol?: (config: OverlayConfig, peers: PeerTable, random: Random) => Protocol;
 }
 
-/** The saved state is written at most this often, in milliseconds. */
-const SAVE_INTERVAL = 1000;
-
 /** An unknown SPI makes us call a peer at most this often, in milliseconds. */
 const HINT_INTERVAL = 1000;
 const MAX_HINTED = 4096;
@@ -87,8 +83,6 @@ export class Overlay {
   #wall = 0;
   #events = 0;
   #addresses: readonly string[] = [];
-  #saveAt: Instant | undefined;
-  #lastSave = Number.NEGATIVE_INFINITY;
   #startedAt: number | undefined;
   #discovered: ReadonlyMap<string, string>;
 
@@ -176,15 +170,14 @@ export class Overlay {
     this.#now = now;
     this.#wall = wall;
     this.#dispatch(input);
-    this.#saveWhenDue();
+    this.#saveWhenChanged();
     const out = this.#out;
     this.#out = [];
     return out;
   }
 
   deadline(): Deadline | undefined {
-    const save = this.#saveAt === undefined ? undefined : { at: this.#saveAt, why: "save state" };
-    return earliest(this.host.deadline(), this.waiting.deadline(), this.#liveness.deadline(), save);
+    return earliest(this.host.deadline(), this.waiting.deadline(), this.#liveness.deadline());
   }
 
   metrics(): Metrics {
@@ -441,15 +434,8 @@ export class Overlay {
     return true;
   }
 
-  #saveWhenDue(): void {
+  #saveWhenChanged(): void {
     if (!this.lsis.dirty) return;
-    const at = Math.max(this.#now, this.#lastSave + SAVE_INTERVAL);
-    if (at > this.#now) {
-      this.#saveAt = after(this.#now, at - this.#now);
-      return;
-    }
-    this.#saveAt = undefined;
-    this.#lastSave = this.#now;
     const found: [string, string][] = [];
     for (const { config, hit } of this.peers.all()) {
       if (config.hit === undefined && hit !== undefined) found.push([config.name, hit]);

@@ -1,0 +1,366 @@
+/** One simulated machine: a whole daemon (driver, overlay, host) with its disk, clock and applications. */
+import type { Prefix } from "../../src/core/ip.ts";
+import { type Hit, type Instant, type Lsi, ok, type Path } from "../../src/core/types.ts";
+import type { Identity } from "../../src/crypto/identity.ts";
+import { Driver, type OnReply } from "../../src/driver/driver.ts";
+import type { HostConfig } from "../../src/hip/config.ts";
+import type { OverlayConfig, PeerConfig } from "../../src/overlay/config.ts";
+import type { ControlReply, ControlRequest, OverlayEvent } from "../../src/overlay/control.ts";
+import { Overlay } from "../../src/overlay/overlay.ts";
+import type { SavedState } from "../../src/overlay/state.ts";
+import type { Cancel, EventQueue } from "./clock.ts";
+import type { Invariants } from "./invariants.ts";
+import { SimJobs } from "./jobs.ts";
+import type { Network, Payload, Station } from "./network.ts";
+import { MemoryPlane, type Message } from "./plane.ts";
+import type { SeededRandom } from "./random.ts";
+import type { Trace } from "./trace.ts";
+
+/** What a machine is, for as long as the world lives. */
+export interface Machine {
+  readonly name: string;
+  readonly identities: readonly Identity[];
+  /** Underlay addresses on its own interfaces. */
+  readonly addresses: readonly string[];
+  readonly port: number;
+  readonly behindNat: boolean;
+  readonly lsiPrefix: Prefix;
+  readonly host: HostConfig;
+}
+
+/** What the world gives to each of its machines. */
+export interface Surroundings {
+  readonly queue: EventQueue;
+  readonly network: Network;
+  readonly random: SeededRandom;
+  readonly trace: Trace;
+  readonly invariants: Invariants;
+  /** Mean time of a crypto job in milliseconds. */
+  readonly jobDelay: () => number;
+  readonly delivered: (to: Daemon, from: Hit, message: Message) => void;
+}
+
+/** 2030-01-01, where the worlds begin. */
+const EPOCH = 1_893_456_000_000;
+/** A request must have its last answer this long after its own limit, in milliseconds. */
+const REQUEST_SLACK = 1000;
+/** Alarms that ring too early, to show that it does no harm. */
+const EARLY_ALARMS = 0.03;
+
+export class Daemon implements Station {
+  readonly machine: Machine;
+  readonly #world: Surroundings;
+  /** The configuration file, peers.d, and what was changed at run time. */
+  filePeers: readonly PeerConfig[] = [];
+  keptPeers: readonly PeerConfig[] = [];
+  #runtimePeers: PeerConfig[] = [];
+  readonly #hidden = new Set<string>();
+  /** The wall clock's error in milliseconds. */
+  wallError = 0;
+  overlay: Overlay | undefined;
+  plane: MemoryPlane | undefined;
+  readonly events: OverlayEvent[] = [];
+  #driver: Driver | undefined;
+  #saved: SavedState | undefined;
+  #bootedAt = 0;
+  #boots = 0;
+  #cancelAlarm: Cancel | undefined;
+  #alarmAt: number | undefined;
+  readonly #open = new Map<number, { readonly text: string; readonly until: number }>();
+  #requests = 0;
+
+  constructor(machine: Machine, world: Surroundings) {
+    this.machine = machine;
+    this.#world = world;
+    for (const { hit } of machine.identities) world.invariants.own(hit, machine.name);
+  }
+
+  get name(): string {
+    return this.machine.name;
+  }
+
+  get hit(): Hit {
+    return (this.machine.identities[0] as Identity).hit;
+  }
+
+  get running(): boolean {
+    return this.#driver !== undefined;
+  }
+
+  owns(hit: Hit): boolean {
+    return this.machine.identities.some((identity) => identity.hit === hit);
+  }
+
+  /** The model: which peers should be in use. */
+  expectedPeers(): readonly PeerConfig[] {
+    const fromDisk = [...this.filePeers, ...this.keptPeers].filter(({ name }) => !this.#hidden.has(name));
+    return [...fromDisk, ...this.#runtimePeers];
+  }
+
+  knows(hit: Hit): boolean {
+    return this.expectedPeers().some((peer) => peer.hit === hit);
+  }
+
+  /** Starts the daemon, as after a boot. */
+  boot(): void {
+    if (this.running) return;
+    const { machine } = this;
+    const { queue, network, random, invariants } = this.#world;
+    this.#bootedAt = queue.now - random.between(0, 5000);
+    const boot = ++this.#boots;
+    this.#hidden.clear();
+    this.#runtimePeers = [];
+    const config = this.#config();
+    const saved: unknown = this.#saved === undefined ? undefined : JSON.parse(JSON.stringify(this.#saved));
+    const facts = { version: "sim", interface: "hip0" };
+    const overlay = Overlay.create({ config, facts, saved, random: random.fork(`host ${boot}`) });
+    if (!overlay.ok) throw new Error(`${this.name}: ${overlay.error}`);
+    const plane = new MemoryPlane({
+      name: this.name,
+      addresses: machine.addresses,
+      port: machine.port,
+      queue,
+      network,
+      hooks: {
+        saAdded: (sa, key) => invariants.saAdded(this, sa, key),
+        sealed: (sa, key, sequence, message) => invariants.sealed(this, sa, key, sequence, message),
+        delivered: (from, message) => {
+          invariants.delivered(this, from, message);
+          this.#world.delivered(this, from, message);
+        },
+        rejected: () => undefined,
+        dropped: (reason) => {
+          invariants.planeDropped(this, reason);
+          this.#world.trace.remark(queue.now, this.name, `plane drops: ${reason}`);
+        },
+      },
+    });
+    this.#watch(overlay.value);
+    this.overlay = overlay.value;
+    this.plane = plane;
+    const isAlive = (): boolean => this.#boots === boot && this.running;
+    this.#driver = new Driver({
+      overlay: overlay.value,
+      plane,
+      jobs: new SimJobs({
+        queue,
+        random: random.fork(`jobs ${boot}`),
+        identities: new Map(machine.identities.map((identity) => [identity.hit, identity])),
+        delay: this.#world.jobDelay,
+        alive: isAlive,
+        derived: (local, agreement) => invariants.derived(local, agreement),
+        limit: (running) => {
+          if (running > machine.host.maxJobs + 64) invariants.breach(`${this.name}: ${running} jobs at once`);
+        },
+      }),
+      clock: { now: () => this.#now(), wall: () => EPOCH + queue.now + this.wallError },
+      alarm: { set: (at) => this.#setAlarm(at) },
+      shell: {
+        saveState: (state) => {
+          this.#saved = state;
+        },
+        persistPeer: (peer, done) => this.#disk(isAlive, () => this.#keep(peer), done),
+        unpersistPeer: (peer, done) => this.#disk(isAlive, () => this.#unkeep(peer.name), done),
+        event: (event) => this.#event(event),
+        identities: () => undefined,
+        defer: (task) => {
+          queue.after(0, () => {
+            if (isAlive()) task();
+          });
+        },
+      },
+    });
+    this.#driver.start();
+  }
+
+  /** Everything but the disk is lost at once. */
+  crash(): void {
+    if (!this.running) return;
+    this.plane?.close();
+    this.#cancelAlarm?.();
+    this.#cancelAlarm = undefined;
+    this.#alarmAt = undefined;
+    this.#driver = undefined;
+    this.overlay = undefined;
+    this.plane = undefined;
+    this.#open.clear();
+    this.#runtimePeers = [];
+    this.#hidden.clear();
+  }
+
+  /** An orderly end: CLOSE to everybody. */
+  stop(timeoutMillis: number, done: () => void): void {
+    const driver = this.#driver;
+    if (driver === undefined) {
+      done();
+      return;
+    }
+    driver.stop(timeoutMillis, () => {
+      this.crash();
+      done();
+    });
+  }
+
+  receive(path: Path, payload: Payload): void {
+    this.plane?.receive(path, payload);
+  }
+
+  /** An application sends a message. */
+  send(to: Hit | Lsi, message: Message): void {
+    this.plane?.application(to, message);
+  }
+
+  /** What is asked of a daemon has an end. */
+  request(request: ControlRequest, limitMillis: number, onReply: OnReply = () => undefined): () => void {
+    const driver = this.#driver;
+    if (driver === undefined) return () => undefined;
+    const number = ++this.#requests;
+    const until = this.#world.queue.now + limitMillis + REQUEST_SLACK;
+    this.#open.set(number, { text: request.type, until });
+    const cancel = driver.request(request, (reply, last) => {
+      if (last) this.#open.delete(number);
+      onReply(reply, last);
+    });
+    return () => {
+      this.#open.delete(number);
+      cancel();
+    };
+  }
+
+  /** Requests that should have been answered by now. */
+  overdue(): readonly string[] {
+    const { now } = this.#world.queue;
+    return [...this.#open.values()].filter(({ until }) => until < now).map(({ text }) => text);
+  }
+
+  removePeer(name: string, keep: boolean): void {
+    this.request({ type: "peer-remove", peer: name, keep }, 1000, (reply) => {
+      if (reply.type !== "removed") return;
+      this.#runtimePeers = this.#runtimePeers.filter((peer) => peer.name !== name);
+      // What still stands in a file comes back with a reload.
+      if (this.#fromDisk().some((peer) => peer.name === name)) this.#hidden.add(name);
+    });
+  }
+
+  addPeer(peer: PeerConfig, keep: boolean): void {
+    const { name, hit, carrier, locators, inboundFamily } = peer;
+    const draft = {
+      name,
+      hit: hexToText(hit),
+      identity: hexToText(peer.localHit),
+      carrier,
+      locators,
+      inboundFamily,
+    };
+    this.request({ type: "peer-add", peer: draft, keep }, 1000, (reply) => {
+      if (reply.type !== "peer") return;
+      this.#hidden.delete(name);
+      if (!keep) this.#runtimePeers.push({ ...peer, source: "runtime", file: "" });
+    });
+  }
+
+  /** Reads the files again. What was added at run time stays unless a file says otherwise. */
+  reload(onReply: (reply: ControlReply) => void = () => undefined): void {
+    this.request({ type: "configure", config: this.#config() }, 0, (reply) => {
+      if (reply.type === "configured") {
+        this.#hidden.clear();
+        const fromDisk = this.#fromDisk();
+        this.#runtimePeers = this.#runtimePeers.filter(
+          (peer) => !fromDisk.some((other) => other.name === peer.name || other.hit === peer.hit),
+        );
+      }
+      onReply(reply);
+    });
+  }
+
+  #fromDisk(): readonly PeerConfig[] {
+    return [...this.filePeers, ...this.keptPeers];
+  }
+
+  #config(): OverlayConfig {
+    const { machine } = this;
+    const wall = EPOCH + this.#world.queue.now + this.wallError;
+    return {
+      identities: machine.identities.map(({ hit, suite, kind }) => ({
+        hit,
+        suite,
+        algorithm: kind,
+        file: "",
+      })),
+      defaultIdentity: this.hit,
+      host: { ...machine.host, r1CounterStart: BigInt(Math.floor(wall)) },
+      peers: this.#fromDisk(),
+      port: machine.port,
+      lsiPrefix: machine.lsiPrefix,
+    };
+  }
+
+  #now(): Instant {
+    return (this.#world.queue.now - this.#bootedAt) as Instant;
+  }
+
+  /** Looks at everything that goes in and comes out. */
+  #watch(overlay: Overlay): void {
+    const { handle } = overlay;
+    overlay.handle = (input, now, wall) => {
+      const outputs = handle.call(overlay, input, now, wall);
+      this.#world.invariants.handled(this, input, outputs);
+      for (const output of outputs) {
+        if (output.type === "drop") this.#remark(`drops: ${output.reason}`);
+      }
+      return outputs;
+    };
+  }
+
+  #event(event: OverlayEvent): void {
+    this.events.push(event);
+    if (this.events.length > 200) this.events.shift();
+    const { name, peer, detail } = event;
+    this.#remark(`${name} ${peer ?? event.hit ?? ""} ${Object.values(detail).join(" ")}`);
+  }
+
+  #remark(text: string): void {
+    this.#world.trace.remark(this.#world.queue.now, this.name, text);
+  }
+
+  #setAlarm(at: Instant | undefined): void {
+    if (at === this.#alarmAt) return;
+    this.#cancelAlarm?.();
+    this.#cancelAlarm = undefined;
+    this.#alarmAt = at;
+    if (at === undefined) return;
+    const { queue, random } = this.#world;
+    const due = at + this.#bootedAt;
+    const early = random.chance(EARLY_ALARMS) ? random.float() : 1;
+    const when = queue.now + Math.max(0, due - queue.now) * early;
+    this.#cancelAlarm = queue.at(when, () => {
+      this.#alarmAt = undefined;
+      this.#driver?.alarmFired();
+    });
+  }
+
+  #disk(
+    isAlive: () => boolean,
+    change: () => void,
+    done: Parameters<import("../../src/driver/ports.ts").Shell["persistPeer"]>[1],
+  ): void {
+    this.#world.queue.after(this.#world.random.between(0, 5), () => {
+      if (!isAlive()) return;
+      change();
+      done(ok("peers.d/peer.toml"));
+    });
+  }
+
+  #keep(peer: PeerConfig): void {
+    this.#unkeep(peer.name);
+    this.keptPeers = [...this.keptPeers, { ...peer, source: "peers.d", file: "peers.d/peer.toml" }];
+  }
+
+  #unkeep(name: string): void {
+    this.keptPeers = this.keptPeers.filter((peer) => peer.name !== name);
+  }
+}
+
+function hexToText(hit: Hit | undefined): string | undefined {
+  return hit?.replace(/(.{4})(?!$)/g, "$1:");
+}

@@ -1,0 +1,130 @@
+/** The life of one world: faults and actions, then calm, then everybody who may talk must talk. */
+import { act } from "./actions.ts";
+import { diagram } from "./diagram.ts";
+import type { Faults } from "./network.ts";
+import type { SeededRandom } from "./random.ts";
+import { type Pair, World, type WorldOptions } from "./world.ts";
+
+/** After the faults have stopped everybody must have been heard within this time, in milliseconds. */
+export const LIVENESS_BOUND = 180_000;
+/** Applications try again this often while they wait. */
+const TALK_INTERVAL = 1000;
+/** Time in which a daemon that stops must have stopped. */
+const STOP_BOUND = 2000;
+
+export interface Outcome {
+  readonly seed: number | string;
+  readonly breaches: readonly string[];
+  readonly hash: string;
+  /** Virtual milliseconds. */
+  readonly time: number;
+  /** Virtual milliseconds from calm until everybody was heard. */
+  readonly recovery: number;
+  readonly steps: number;
+  readonly picture: () => string;
+}
+
+/** Lives through one seed. */
+export function runSeed(seed: number | string, options: WorldOptions = {}): Outcome {
+  const world = new World(seed, options);
+  const random = world.random.fork("actions");
+  world.bootAll();
+  world.network.faults = options.faults ?? randomFaults(random);
+  const end = random.between(5_000, 45_000);
+  const pace = random.pick([100, 400, 1500]);
+  const next = (): void => {
+    if (world.queue.now >= end) return;
+    act(world, random);
+    world.queue.after(random.exponential(pace), next);
+  };
+  world.queue.after(random.below(1000), next);
+  while (world.queue.now < end && world.invariants.breaches.length === 0) {
+    world.run(Math.min(1000, end - world.queue.now));
+    examine(world);
+  }
+  const recovery = calm(world);
+  if (world.invariants.breaches.length === 0) stopAll(world);
+  return {
+    seed,
+    breaches: world.invariants.breaches,
+    hash: world.trace.hash,
+    time: world.queue.now,
+    recovery,
+    steps: world.queue.steps,
+    picture: () =>
+      diagram(
+        world.trace,
+        world.daemons.map(({ name }) => name),
+      ),
+  };
+}
+
+/** Ends all faults and waits until every permitted pair has exchanged data both ways. Milliseconds that it took. */
+export function calm(world: World, bound: number = LIVENESS_BOUND): number {
+  const since = world.queue.now;
+  if (world.invariants.breaches.length > 0) return 0;
+  world.network.calm();
+  world.jobDelay = 1;
+  world.bootAll();
+  world.trace.action(since, "", "calm");
+  const silent = (): readonly Pair[] =>
+    world
+      .permitted()
+      .filter(({ a, b }) => !heardSince(world, a, b, since) || !heardSince(world, b, a, since));
+  while (world.queue.now < since + bound && world.invariants.breaches.length === 0) {
+    const pairs = silent();
+    if (pairs.length === 0) return world.queue.now - since;
+    for (const { a, b } of pairs) {
+      if (!heardSince(world, a, b, since)) world.say(a, b);
+      if (!heardSince(world, b, a, since)) world.say(b, a, "lsi");
+    }
+    world.run(TALK_INTERVAL);
+    examine(world);
+  }
+  for (const { a, b } of silent()) {
+    const states = [a, b].map((one, i) => {
+      const hit = world.hitOf(one, i === 0 ? b : a);
+      const state = hit === undefined ? undefined : one.overlay?.host.association(hit)?.state;
+      const route = hit === undefined ? undefined : one.plane?.routeOf(hit);
+      return `${one.name} is ${state ?? "UNASSOCIATED"}, route ${route}`;
+    });
+    world.invariants.breach(
+      `${a.name} and ${b.name} could not talk within ${bound} ms of calm: ${states.join("; ")}`,
+    );
+  }
+  return world.queue.now - since;
+}
+
+function heardSince(world: World, from: Pair["a"], to: Pair["b"], since: number): boolean {
+  return (world.heard(from, to) ?? -1) > since;
+}
+
+function examine(world: World): void {
+  for (const daemon of world.daemons) {
+    world.invariants.examine(daemon);
+    for (const text of daemon.overdue())
+      world.invariants.breach(`${daemon.name}: request "${text}" has no end`);
+  }
+}
+
+function stopAll(world: World): void {
+  world.trace.action(world.queue.now, "", "stop");
+  for (const daemon of world.daemons) daemon.stop(STOP_BOUND, () => undefined);
+  world.run(STOP_BOUND + 100);
+  for (const daemon of world.daemons) {
+    if (daemon.running) world.invariants.breach(`${daemon.name} does not stop`);
+  }
+}
+
+function randomFaults(random: SeededRandom): Faults {
+  const often = (probability: number, value: () => number): number =>
+    random.chance(probability) ? value() : 0;
+  return {
+    loss: often(0.7, () => random.float() * 0.3),
+    burst: often(0.3, () => random.float() * 0.03),
+    burstLength: 1 + random.below(10),
+    duplicate: often(0.5, () => random.float() * 0.2),
+    reorder: often(0.5, () => random.float() * 0.3),
+    jitter: often(0.5, () => random.float() * 100),
+  };
+}

@@ -1,0 +1,72 @@
+/** What happened in a world, as records, as one number, and as a picture. */
+import { parse } from "../../src/wire/packet.ts";
+import type { Fate, Packet } from "./network.ts";
+
+export interface Record {
+  readonly at: number;
+  readonly from: string;
+  readonly to: string;
+  readonly what: string;
+  readonly note: string;
+}
+
+/** Records that a picture can go back to. */
+const KEPT = 4000;
+
+export class Trace {
+  readonly records: Record[] = [];
+  /** Two 32-bit FNV-1a states over everything recorded, in order. */
+  #low = 0x811c_9dc5;
+  #high = 0x9747_b28c;
+
+  packet(at: number, packet: Packet, fate: Fate, from: string, to: string): void {
+    const { source, destination, carrier, payload } = packet;
+    const what = payload.kind === "hip" ? describe(payload.bytes) : `ESP(${payload.esp.size})`;
+    this.#hash(
+      `${at} ${carrier} ${source.address}:${source.port}>${destination.address}:${destination.port} ${fate} ${what}`,
+    );
+    const short = what.replace(/\(.*/, "");
+    this.#keep({ at, from, to, what: payload.kind === "hip" ? short : what, note: fate });
+  }
+
+  /** Something that a host or the world does; part of the hash. */
+  action(at: number, from: string, what: string): void {
+    this.#hash(`${at} ${from} ${what}`);
+    this.#keep({ at, from, to: "", what, note: "" });
+  }
+
+  /** Something that is shown but not hashed, because it may depend on random bytes. */
+  remark(at: number, from: string, what: string): void {
+    this.#keep({ at, from, to: "", what, note: "remark" });
+  }
+
+  get hash(): string {
+    return (this.#high >>> 0).toString(16).padStart(8, "0") + (this.#low >>> 0).toString(16).padStart(8, "0");
+  }
+
+  #hash(text: string): void {
+    for (let i = 0; i < text.length; i++) {
+      this.#low = Math.imul(this.#low ^ text.charCodeAt(i), 0x0100_0193);
+      this.#high = Math.imul(this.#high ^ text.charCodeAt(i), 0x0100_01b3) + (this.#low >>> 13);
+    }
+  }
+
+  #keep(record: Record): void {
+    this.records.push(record);
+    if (this.records.length > 2 * KEPT) this.records.splice(0, KEPT);
+  }
+}
+
+const described = new WeakMap<Uint8Array, string>();
+
+/** Packet type and the types and lengths of its parameters, not its bytes: those differ from run to run. */
+export function describe(bytes: Uint8Array): string {
+  const known = described.get(bytes);
+  if (known !== undefined) return known;
+  const packet = parse(bytes);
+  const text = packet.ok
+    ? `${packet.value.name}(${packet.value.parameters.map(({ type, contents }) => `${type}:${contents.length}`).join(",")})`
+    : `garbage(${bytes.length})`;
+  described.set(bytes, text);
+  return text;
+}
