@@ -27,9 +27,11 @@ describe("every declared parameter", () => {
     },
   );
 
-  test("has a type of its own, and is found by it", () => {
+  test("has a type of its own, stands in their order, and is found by it", () => {
+    const types = KNOWN_PARAMETERS.map(({ type }) => type);
+    expect(types).toEqual(types.toSorted((a, b) => a - b));
     for (const parameter of KNOWN_PARAMETERS) expect(knownParameter(parameter.type)).toBe(parameter);
-    expect(new Set(KNOWN_PARAMETERS.map(({ type }) => type)).size).toBe(KNOWN_PARAMETERS.length);
+    expect(new Set(types).size).toBe(KNOWN_PARAMETERS.length);
   });
 
   test("is padded to 8 bytes with zeros, by the formula of RFC 7401 5.2.1", () => {
