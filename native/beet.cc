@@ -72,6 +72,8 @@ Verdict outboundHit(Frame& frame, const InnerView& view, const InnerPair& pair, 
   if (sourceHit(frame.view()) != pair.localHit || destinationHit(frame.view()) != pair.peerHit) {
     return Verdict::InnerAddress;
   }
+  // Next Header 94 tells the receiver of IPv4 options (RFC 7402 B.1.7), so nothing else can be carried under it.
+  if (view.firstHeader == proto::kBeet) return Verdict::InnerHeader;
   if (view.first && view.protocol == proto::kIcmp6 && isLinkLocalIcmp6(view.icmpType)) return Verdict::IcmpType;
   out.nextHeader = view.firstHeader;
   // Hop-by-hop options and routing headers stand before a fragment header: such packets are left whole.

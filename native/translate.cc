@@ -164,9 +164,16 @@ void retypeEcho(Bytes icmp, std::uint8_t type, std::uint64_t pseudo, bool toWire
   const std::uint64_t before = load16(icmp.data());
   icmp[0] = type;
   const std::uint64_t after = load16(icmp.data());
-  const std::uint16_t checksum = load16(icmp.data() + 2);
-  store16(icmp.data() + 2,
-          toWire ? adjustChecksum(checksum, before, after + pseudo) : adjustChecksum(checksum, before + pseudo, after));
+  std::uint8_t* const field = icmp.data() + 2;
+  if (toWire) {
+    store16(field, adjustChecksum(load16(field), before, after + pseudo));
+    return;
+  }
+  std::uint16_t checksum = adjustChecksum(load16(field), before + pseudo, after);
+  store16(field, checksum);
+  // The one sum that an increment cannot tell from its double: without a pseudo header a message may be all zeros.
+  if (checksum == 0 && foldSum(sumBytes(icmp)) == 0) checksum = 0xffff;
+  store16(field, checksum);
 }
 
 /// Translates the upper layer of an embedded packet as far as it is there.

@@ -255,6 +255,29 @@ void testFragmenter() {
   passed("fragments carry everything once and fit");
 }
 
+/// A message of zeros: the one case where 0 and ffff in ICMP's checksum differ.
+void testZeroEcho() {
+  const InnerPair pair = testPair();
+  Octets packet(20 + 24);
+  packet[0] = 0x45;
+  packet[3] = 44;
+  packet[8] = 64;
+  packet[9] = proto::kIcmp;
+  std::memcpy(packet.data() + 12, pair.localLsi.bytes.data(), 4);
+  std::memcpy(packet.data() + 16, pair.peerLsi.bytes.data(), 4);
+  packet[22] = packet[23] = 0xff;
+  store16(packet.data() + 10, checksumOf(sumBytes(View(packet).first(20))));
+  CHECK(checksumsRight(packet));
+  PacketBuffer buffer(packet);
+  beet::Outbound out;
+  CHECK_VERDICT(goOut(buffer.frame, pair, out), Ok);
+  beet::Presentation how;
+  how.family = InnerFamily::Lsi;
+  CHECK_VERDICT(comeIn(buffer.frame, out.nextHeader, swapped(pair), how), Ok);
+  CHECK(checksumsRight(buffer.frame.view()));
+  passed("an echo of zeros");
+}
+
 void testNoLsi() {
   const InnerPair pair = testPair();
   const InnerPair bare = InnerPair::make(pair.localHit, pair.peerHit);
@@ -313,6 +336,7 @@ int main() {
   testOutboundHints();
   testRoundTrip();
   testFragmenter();
+  testZeroEcho();
   testNoLsi();
   testNoHeadroom();
   testHostile();

@@ -125,7 +125,12 @@ inline bool checksumsRight(View packet) {
   const bool v4 = view.family == InnerFamily::Lsi;
   if (v4 && slowSum(packet.first(view.baseLength)) != 0xffff) return false;
   if (view.fragment) return true;
-  const View upper = packet.subspan(view.upperOffset, view.upperLength());
+  View upper = packet.subspan(view.upperOffset, view.upperLength());
+  if (view.protocol == proto::kUdp) {
+    // UDP says itself how long it is; bytes behind it are of nobody.
+    if (upper.size() < 8 || load16(upper.data() + 4) < 8 || load16(upper.data() + 4) > upper.size()) return false;
+    upper = upper.first(load16(upper.data() + 4));
+  }
   Octets pseudo;
   const auto addresses = v4 ? packet.subspan(12, 8) : packet.subspan(8, 32);
   pseudo.assign(addresses.begin(), addresses.end());
@@ -137,10 +142,12 @@ inline bool checksumsRight(View packet) {
     case proto::kIcmp:
       return slowSum(upper) == 0xffff;
     case proto::kUdpLite:
+      if (upper.size() < 8) return false;
       covered = load16(upper.data() + 4);
       if (covered == 0) covered = upper.size();
       [[fallthrough]];
     case proto::kUdp:
+      if (upper.size() < 8 || covered > upper.size()) return false;
       if (v4 && view.protocol == proto::kUdp && load16(upper.data() + 6) == 0) return true;
       [[fallthrough]];
     case proto::kTcp:

@@ -262,6 +262,12 @@ function dropBlocks(): readonly Fields[] {
   out("hop-by-hop in ipv4", raw(0, "0600010400000000"), "drop_inner_header");
   out("short tcp", raw(6, "00".repeat(17)), "drop_inner_truncated");
   out("udp of a lying length", raw(17, `00350035ffff0000${"00".repeat(8)}`), "drop_inner_header");
+  const outHit = (name: string, datagram: Datagram, drop: string): void => {
+    blocks.push({ name, way: "out", family: "hit", packet: ipv6Packet(datagram, PAIR), drop });
+  };
+  outHit("not from us", { ...local, origin: "peer" }, "drop_inner_address");
+  outHit("beet header", raw(94, "0600000001010101"), "drop_inner_header");
+  outHit("neighbour solicitation", raw(58, `8700000000000000${"00".repeat(16)}`), "drop_icmp_type");
   const forms: ErrorForms = { v4: [3, 3, 0], v6: [1, 4, 0] };
   const wrong: Upper = { kind: "error", forms, about: { origin: "local", upper: udp }, quoted: 8 };
   out("error about our own packet", { origin: "local", upper: wrong }, "drop_icmp_embedded");
