@@ -19,6 +19,7 @@ import {
   parseParameters,
   raw,
   tlv,
+  withChecksum,
 } from "../../src/wire/packet.ts";
 import * as base from "../../src/wire/rfc7401.ts";
 import { ESP_INFO } from "../../src/wire/rfc7402.ts";
@@ -206,6 +207,15 @@ describe("what MACs and signatures cover (RFC 7401 6.4)", () => {
     const before = toHex(full);
     expect(toHex(covered(full, 65535))).toBe(before);
     expect(toHex(full)).toBe(before);
+  });
+
+  test("a Buffer is copied like any other bytes", () => {
+    const buffer = Buffer.from(changed(full, 4, 0xaa));
+    covered(buffer, base.HIP_MAC.type);
+    coveredBySignature2(buffer);
+    withChecksum(buffer, "192.0.2.1", "192.0.2.2");
+    append(buffer, [base.ECHO_RESPONSE_UNSIGNED.of({ data: fromHex("98") })]);
+    expect(toHex(buffer)).toBe(toHex(changed(full, 4, 0xaa)));
   });
 
   test("HIP_MAC_2 covers HOST_ID behind the packet, counted in Header Length", () => {
