@@ -15,6 +15,8 @@ export class Association {
   #state: State = UNASSOCIATED;
   #since: Instant;
   readonly #pending = new Map<JobId, Pending>();
+  /** The keys that a running job's result is good for. */
+  readonly #keysOf = new WeakMap<Pending, Uint8Array>();
 
   constructor(local: Hit, peer: Hit, now: Instant, secondChoice = false) {
     this.local = local;
@@ -57,6 +59,10 @@ export class Association {
     const pending = this.#pending.get(id);
     if (pending === undefined) return [{ type: "drop", reason: "overtaken" }];
     this.#pending.delete(id);
+    const keys = this.#keysOf.get(pending);
+    // The association has a new incarnation: what was said under the old keys is nothing to it.
+    if (keys !== undefined && keys !== agreementOf(this.#state)?.macOut)
+      return [{ type: "drop", reason: "overtaken" }];
     return this.#take(conclude(this.#state, pending, result, cx), cx.now);
   }
 
@@ -71,6 +77,8 @@ export class Association {
 
   started(id: JobId, pending: Pending): void {
     this.#pending.set(id, pending);
+    const keys = agreementOf(this.#state)?.macOut;
+    if (keys !== undefined && boundToKeys(pending)) this.#keysOf.set(pending, keys);
   }
 
   abandon(kind: Pending["kind"]): void {
@@ -105,4 +113,10 @@ export class Association {
     this.#state = step.next;
     return step.out;
   }
+}
+
+/** NOTIFY and CLOSE_ACK are sent whatever becomes of the state; jobs of the base exchange bring their own keys. */
+function boundToKeys(pending: Pending): boolean {
+  if (pending.kind === "seal") return pending.sealed.what === "update" || pending.sealed.what === "close";
+  return pending.kind === "verify" || pending.kind === "make-dh" || pending.kind === "rekey";
 }

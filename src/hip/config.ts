@@ -108,7 +108,7 @@ export const DEFAULT_CONFIG: HostConfig = {
     r1Remembered: 60_000,
   },
   retries: { i1: 4, i2: 4, update: 5 },
-  puzzle: { idleK: 4, easyRate: 250, loadedK: 20, solveK: 24, lifetime: 37 },
+  puzzle: { idleK: 0, easyRate: 250, loadedK: 20, solveK: 24, lifetime: 37 },
   maxAssociations: 100_000,
   maxJobs: 64,
   rekeyWithDh: true,

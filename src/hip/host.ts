@@ -50,8 +50,8 @@ export class Host {
   #identities: readonly LocalIdentity[];
   #pool: R1Pool;
   readonly #associations: BoundedMap<string, Association>;
-  /** Our inbound SPIs (and theirs to us, for soft expiry): whose they are. */
-  readonly #inbound = new Map<Spi, string>();
+  /** Our inbound SPIs (and theirs to us, for soft expiry): whose they are. The second SPI of an SA is there, too. */
+  readonly #inbound = new Map<Spi, { readonly key: string; readonly lsiSpi: Spi | undefined }>();
   readonly #outbound = new Map<string, string>();
   readonly #byPeer = new Map<Hit, string>();
   readonly #timers = new Timers<string>();
@@ -94,7 +94,9 @@ export class Host {
       if (!identities.some(({ hit }) => hit === association.local))
         out.push(...this.#forget(key, association, now));
     }
-    this.#pool = this.#newPool(this.#pool.generation);
+    const before = this.#pool;
+    this.#pool = this.#newPool(before.generation);
+    this.#pool.inherit(before, now);
     this.#timers.set(POOL, { at: now, why: "first r1s" });
     return [...out, ...this.handle({ type: "timeout" }, now)];
   }
@@ -127,13 +129,18 @@ export class Host {
         return this.#datagram(input.bytes, input.path, now);
       case "connect":
       case "probe":
-      case "close":
         return this.#happen(input.peer, input.type, now);
-      case "forget": {
-        const key = this.#byPeer.get(input.peer);
-        const association = key === undefined ? undefined : this.#associations.get(key);
-        return key === undefined || association === undefined ? [] : this.#forget(key, association, now);
-      }
+      case "close":
+        return this.#allOf(input.peer).flatMap(([key, association]) =>
+          this.#after(
+            key,
+            association,
+            association.happen("close", this.#context(key, association, now)),
+            now,
+          ),
+        );
+      case "forget":
+        return this.#allOf(input.peer).flatMap(([key, association]) => this.#forget(key, association, now));
       case "connect-opportunistic":
         return this.#opportunistic.begin(input, this.#config, now);
       case "esp":
@@ -158,6 +165,7 @@ export class Host {
     if (association === undefined) {
       const hit = this.#permitted(packet.sender, received);
       if (hit !== undefined) return [drop(hit)];
+      if (this.#full) return [drop("associations_full")];
       association = new Association(packet.receiver, packet.sender, now);
     }
     if (packet.name === "R1" && association.blank) {
@@ -206,6 +214,7 @@ export class Host {
     if (existing === undefined && what !== "connect") return [];
     const policy = this.#peers.find(peer);
     if (existing === undefined && policy === undefined) return [drop("policy")];
+    if (existing === undefined && this.#full) return [drop("associations_full")];
     const local = existing?.local ?? (policy?.localHit as Hit);
     const key = local + peer;
     const association = existing ?? new Association(local, peer, now);
@@ -220,7 +229,7 @@ export class Host {
     const keys =
       what === "soft-expiry"
         ? [...this.#outbound].filter(([id]) => id.endsWith(`/${spi}`)).map(([, key]) => key)
-        : [this.#inbound.get(spi)];
+        : [this.#inbound.get(spi)?.key];
     return keys.flatMap((key) => {
       const association = key === undefined ? undefined : this.#associations.get(key);
       if (key === undefined || association === undefined) return [];
@@ -251,10 +260,11 @@ export class Host {
       return [];
     }
     const { key, association } = owner;
+    // It was forgotten meanwhile, and there may be another one in its place.
+    if (this.#associations.get(key) !== association) return [drop("overtaken")];
     const cx = this.#context(key, association, now);
-    const out = association.conclude(id, result, cx);
-    const retried = this.#tryOtherIdentity(key, association, result, now);
-    return [...this.#after(key, association, out, now), ...retried];
+    const out = this.#after(key, association, association.conclude(id, result, cx), now);
+    return [...out, ...this.#tryOtherIdentity(key, association, result, now)];
   }
 
   /** RFC 7401 6.8 step 6, Table 3: the peer does not support our HIT's suite, but that of another HIT of ours. */
@@ -269,12 +279,13 @@ export class Host {
     const { peerSuites } = result;
     const other = this.#identities.find((one) => one.hit !== before.local && peerSuites.includes(one.suite));
     if (other === undefined) return [];
-    const leaving = before.happen("close", this.#context(key, before, now));
     const next = new Association(other.hit, before.peer, now, true);
     const nextKey = other.hit + before.peer;
-    if (this.#associations.has(nextKey)) return [];
+    if (this.#associations.has(nextKey) || this.#full) return [];
+    const leaving = before.happen("close", this.#context(key, before, now));
+    const left = this.#after(key, before, leaving, now);
     const begun = next.happen("connect", this.#context(nextKey, next, now));
-    return [...this.#after(key, before, leaving, now), ...this.#after(nextKey, next, begun, now)];
+    return [...left, ...this.#after(nextKey, next, begun, now)];
   }
 
   #timeout(now: Instant): readonly HostOutput[] {
@@ -314,7 +325,19 @@ export class Host {
       out.push(event(cx, "association-closed", { by: "us", reason: "forgotten" }));
     }
     this.#remove(key, association);
-    return out;
+    return this.#indexed(key, out);
+  }
+
+  get #full(): boolean {
+    return this.#associations.size >= this.#associations.limit;
+  }
+
+  /** A peer may have associations with several of our identities (RFC 7401 6). */
+  #allOf(peer: Hit): readonly (readonly [string, Association])[] {
+    return this.#identities.flatMap(({ hit }) => {
+      const association = this.#associations.get(hit + peer);
+      return association === undefined ? [] : [[hit + peer, association] as const];
+    });
   }
 
   /** Keeps tables and timers in step with what the association became. */
@@ -331,7 +354,7 @@ export class Host {
     if (!this.#associations.has(key) && !this.#associations.set(key, association)) {
       return [drop("associations_full")];
     }
-    this.#byPeer.set(association.peer, key);
+    this.#show(key, association);
     this.#timers.set(key, association.deadline(this.#config));
     const session = sessionOf(association.state);
     if (session !== undefined && this.#peers.find(association.peer) === undefined) {
@@ -346,20 +369,42 @@ export class Host {
   #indexed(key: string, out: readonly HostOutput[]): readonly HostOutput[] {
     for (const output of out) {
       if (output.type === "sa-add") {
-        if (output.sa.direction === "in") this.#inbound.set(output.sa.spi, key);
-        else this.#outbound.set(`${output.sa.peerHit}/${output.sa.spi}`, key);
+        const { direction, spi, lsiSpi, peerHit } = output.sa;
+        if (direction === "out") this.#outbound.set(`${peerHit}/${spi}`, key);
+        else {
+          this.#inbound.set(spi, { key, lsiSpi });
+          if (lsiSpi !== undefined) this.#inbound.set(lsiSpi, { key, lsiSpi: undefined });
+        }
       } else if (output.type === "sa-drop") {
-        if (output.direction === "in") this.#inbound.delete(output.spi);
-        else this.#outbound.delete(`${output.peer}/${output.spi}`);
+        if (output.direction === "out") this.#outbound.delete(`${output.peer}/${output.spi}`);
+        else {
+          const lsiSpi = this.#inbound.get(output.spi)?.lsiSpi;
+          this.#inbound.delete(output.spi);
+          if (lsiSpi !== undefined) this.#inbound.delete(lsiSpi);
+        }
       }
     }
     return out;
   }
 
+  /** Of several associations with a peer the one that is open is what others see. */
+  #show(key: string, association: Association): void {
+    const shown = this.#associations.get(this.#byPeer.get(association.peer) ?? key);
+    if (
+      shown === undefined ||
+      sessionOf(shown.state) === undefined ||
+      sessionOf(association.state) !== undefined
+    )
+      this.#byPeer.set(association.peer, key);
+  }
+
   #remove(key: string, association: Association): void {
     this.#associations.delete(key);
     this.#timers.set(key, undefined);
-    if (this.#byPeer.get(association.peer) === key) this.#byPeer.delete(association.peer);
+    if (this.#byPeer.get(association.peer) !== key) return;
+    const [other] = this.#allOf(association.peer);
+    if (other === undefined) this.#byPeer.delete(association.peer);
+    else this.#byPeer.set(association.peer, other[0]);
   }
 
   #startWantedR1s(): void {
@@ -375,10 +420,13 @@ export class Host {
     return id;
   }
 
-  /** I2s get half of the places, so that strangers with solved puzzles cannot stop our own exchanges. */
+  /**
+   * I2s get half of the places, so that strangers with solved puzzles cannot stop our own exchanges. R1s, which are
+   * replaced many at once, have a bound of their own: one job for each.
+   */
   #mayStart(job: Job): boolean {
     const { maxJobs } = this.#config;
-    return this.#jobs.size < (job.kind === "accept-i2" ? maxJobs / 2 : maxJobs);
+    return this.#jobs.size - this.#pool.making < (job.kind === "accept-i2" ? maxJobs / 2 : maxJobs);
   }
 
   #newInbound(): InboundSpis {
@@ -389,6 +437,7 @@ export class Host {
       }
     };
     const spi = fresh();
+    if (!this.#config.offerLsiSpi) return { spi, lsiSpi: undefined };
     let lsiSpi = fresh();
     while (lsiSpi === spi) lsiSpi = fresh();
     return { spi, lsiSpi };

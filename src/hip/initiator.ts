@@ -44,9 +44,10 @@ export function begin(
     next: candidates.length > 1 ? Math.min(PARALLEL_I1S, candidates.length - 1) : 0,
     retransmit: sentOnce(cx.config.timers, cx.now, cx.random),
     startedAt: cx.now,
+    dhGroups: cx.config.dhGroups,
     opportunistic: false,
   };
-  const bytes = i1(cx.local, cx.peer, cx.config.dhGroups);
+  const bytes = i1(cx.local, cx.peer, attempt.dhGroups);
   return { attempt, out: candidates.slice(0, PARALLEL_I1S).map((path) => send(path, bytes)) };
 }
 
@@ -94,7 +95,7 @@ export function i1Again(
   const next = (attempt.next + 1) % attempt.candidates.length;
   return {
     attempt: { ...attempt, retransmit, next },
-    out: [send(path, i1(cx.local, receiver, cx.config.dhGroups))],
+    out: [send(path, i1(cx.local, receiver, attempt.dhGroups))],
   };
 }
 
@@ -118,7 +119,7 @@ export function receiveR1(state: Opening, received: Received, cx: Context): Step
       kind: "answer-r1",
       localHit: cx.local,
       r1: packet.bytes,
-      dhGroups: config.dhGroups,
+      dhGroups: state.name === "I2-SENT" ? state.dhGroups : (state.attempt?.dhGroups ?? config.dhGroups),
       hipCiphers: config.hipCiphers,
       espSuites: config.espSuites,
       encryptHostId: config.encryptHostId,
@@ -127,7 +128,7 @@ export function receiveR1(state: Opening, received: Received, cx: Context): Step
       j: cx.random.bytes(J_BYTES),
       iv: cx.random.bytes(IV_BYTES),
       spi: inbound.spi,
-      lsiSpi: config.offerLsiSpi ? inbound.lsiSpi : undefined,
+      lsiSpi: inbound.lsiSpi,
       natTraversalModes: natTraversalModes(path.carrier),
     },
     {
@@ -163,8 +164,10 @@ export function answeredR1(
 ): Step {
   if (result.kind === "refused") return refusedR1(state, result, pending, cx);
   if (cx.now > pending.until) return step(state, drop("puzzle_expired"));
-  const { path, inbound } = pending;
+  const { path } = pending;
+  const inbound = { ...pending.inbound, lsiSpi: result.lsiSpi };
   const leaving = state.name === "I2-SENT" ? dropSas(cx, state.inbound.spi) : [];
+  const dhGroups = state.name === "I2-SENT" ? state.dhGroups : (state.attempt?.dhGroups ?? []);
   const next: StateOf<"I2-SENT"> = {
     name: "I2-SENT",
     retransmit: sentOnce(cx.config.timers, cx.now, cx.random),
@@ -176,6 +179,7 @@ export function answeredR1(
     hostId: result.hostId,
     r1Counter: result.r1Counter,
     puzzleK: result.puzzleK,
+    dhGroups,
   };
   const moved = state.name === "I2-SENT" ? [] : stateEvent(cx, state, "I2-SENT");
   return step(next, leaving, inboundSa(cx, result.agreement, inbound, path), send(path, result.i2), moved);

@@ -12,6 +12,7 @@ import {
   signPacket,
 } from "../crypto/signature.ts";
 import { isHipCipher, rhashLength, rhashOfHit } from "../crypto/suites.ts";
+import { NOTIFY } from "../wire/notification.ts";
 import { append, build, get, getAll, parse, raw, tlv } from "../wire/packet.ts";
 import { HIPD_LSI_SPI } from "../wire/private.ts";
 import {
@@ -33,7 +34,7 @@ import {
 import { ESP_INFO, ESP_TRANSFORM } from "../wire/rfc7402.ts";
 import { NAT_TRAVERSAL_MODE } from "../wire/rfc9028.ts";
 import type { AcceptR2, AnswerR1, I2Made, JobRefused, R2Accepted } from "./job.ts";
-import { deriveAgreement, domainText, hostIdParameter, isSpi, refusal } from "./job-common.ts";
+import { deriveAgreement, domainText, hostIdParameter, isSpi, refusal, u16Bytes } from "./job-common.ts";
 
 /** 2^(K + this) attempts find a solution but for one puzzle in e^16. */
 const SOLVE_SLACK_BITS = 4;
@@ -105,15 +106,9 @@ export function answerR1(job: AnswerR1, identity: Identity): I2Made | JobRefused
   if (espSuite === undefined) {
     return no("esp_suites", `ESP suites ${transforms.suites.join(",")}`, "NO_ESP_PROPOSAL_CHOSEN");
   }
+  // Non-critical: without a common mode the exchange goes on as if it were not there (RFC 9028 4.3).
   const offeredModes = get(r1, NAT_TRAVERSAL_MODE)?.modes;
   const mode = offeredModes && job.natTraversalModes.find((ours) => offeredModes.includes(ours));
-  if (offeredModes !== undefined && job.natTraversalModes.length > 0 && mode === undefined) {
-    return no(
-      "nat_traversal_mode",
-      `modes ${offeredModes.join(",")}`,
-      "NO_VALID_NAT_TRAVERSAL_MODE_PARAMETER",
-    );
-  }
   if (puzzle.k > job.solveK) return no("puzzle_too_hard", `K ${puzzle.k}, bound ${job.solveK}`);
 
   const start = job.j.subarray(0, puzzle.i.length);
@@ -141,6 +136,8 @@ export function answerR1(job: AnswerR1, identity: Identity): I2Made | JobRefused
     keymatIndex: undefined,
   });
 
+  // Only a peer that announced it gets a second SPI: the inbound SA is installed before the R2 could tell.
+  const lsiSpi = get(r1, HIPD_LSI_SPI) === undefined ? undefined : job.lsiSpi;
   const ownHostId = hostIdParameter(identity, job.domainIdentifier);
   const counter = raw(r1, R1_COUNTER);
   const echo = get(r1, ECHO_REQUEST_SIGNED);
@@ -158,7 +155,7 @@ export function answerR1(job: AnswerR1, identity: Identity): I2Made | JobRefused
     ...(echo === undefined ? [] : [ECHO_RESPONSE_SIGNED.of(echo)]),
     TRANSPORT_FORMAT_LIST.of({ formats: [ESP_TRANSFORM.type] }),
     ESP_TRANSFORM.of({ suites: [espSuite] }),
-    ...(job.lsiSpi === undefined ? [] : [HIPD_LSI_SPI.of({ lsiSpi: job.lsiSpi })]),
+    ...(lsiSpi === undefined ? [] : [HIPD_LSI_SPI.of({ lsiSpi })]),
   ];
   const plain = build({ name: "I2", sender: job.localHit, receiver: r1.sender, parameters });
   const signed = signPacket(identity, addMac(plain, rhash, keys.macOut));
@@ -170,6 +167,7 @@ export function answerR1(job: AnswerR1, identity: Identity): I2Made | JobRefused
     i2: unsignedEchoes.length === 0 ? signed : append(signed, unsignedEchoes),
     hostId: r1.bytes.slice(hostIdRaw.offset, hostIdRaw.end),
     r1Counter: get(r1, R1_COUNTER)?.counter,
+    lsiSpi,
     puzzleK: k,
     agreement: {
       ...keys.agreement,
@@ -194,11 +192,10 @@ export function acceptR2(job: AcceptR2): R2Accepted | JobRefused {
   }
   const unknown = r2.unknownCritical[0];
   if (unknown !== undefined) {
-    return no(
-      "unknown_critical_parameter",
-      `parameter type ${unknown}`,
-      "UNSUPPORTED_CRITICAL_PARAMETER_TYPE",
-    );
+    return no("unknown_critical_parameter", `parameter type ${unknown}`, {
+      messageType: NOTIFY.UNSUPPORTED_CRITICAL_PARAMETER_TYPE,
+      data: u16Bytes(unknown),
+    });
   }
   const espInfo = get(r2, ESP_INFO);
   if (espInfo === undefined || espInfo.oldSpi !== 0 || !isSpi(espInfo.newSpi)) {

@@ -49,6 +49,7 @@ export function makeR1(job: MakeR1, identity: Identity): R1Made {
     HIT_SUITE_LIST.of({ suites: job.hitSuites }),
     TRANSPORT_FORMAT_LIST.of({ formats: [ESP_TRANSFORM.type] }),
     ESP_TRANSFORM.of({ suites: job.espSuites }),
+    ...(job.offerLsiSpi ? [HIPD_LSI_SPI.of({ lsiSpi: 0 })] : []),
   ];
   if (job.natTraversalModes.length > 0)
     parameters.push(NAT_TRAVERSAL_MODE.of({ modes: job.natTraversalModes }));

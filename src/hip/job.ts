@@ -26,6 +26,8 @@ export interface MakeR1 {
   readonly espSuites: readonly EspSuite[];
   readonly natTraversalModes: readonly number[];
   readonly domainIdentifier: DomainIdentifier;
+  /** Whether the R1 says that HIPD_LSI_SPI is understood. */
+  readonly offerLsiSpi: boolean;
 }
 export interface R1Made {
   readonly kind: "make-r1";
@@ -163,6 +165,8 @@ export interface I2Made {
   /** The Responder's HOST_ID parameter exactly as received. */
   readonly hostId: Uint8Array;
   readonly r1Counter: bigint | undefined;
+  /** The second SPI, if it was offered. */
+  readonly lsiSpi: Spi | undefined;
   readonly puzzleK: number;
   readonly agreement: Agreement;
 }

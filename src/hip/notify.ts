@@ -16,6 +16,7 @@ const MAX_DATA_SHOWN = 32;
  */
 export function receiveNotify<S extends State>(state: S, received: Received, cx: Context): Step {
   const { packet } = received;
+  if (packet.unknownCritical.length > 0) return step(state, drop("unknown_critical_parameter"));
   const agreement = agreementOf(state);
   const authentic =
     agreement !== undefined &&

@@ -17,6 +17,7 @@ interface Search {
   readonly local: Hit;
   readonly path: Path;
   readonly startedAt: Instant;
+  readonly dhGroups: readonly number[];
   readonly retransmit: Retransmit;
 }
 
@@ -36,11 +37,12 @@ export class Opportunistic {
   ): readonly HostOutput[] {
     const path = pathTo(input.carrier, input.remote, config.udpPort);
     const retransmit = sentOnce(config.timers, now, this.#random);
-    const search: Search = { local: input.localHit, path, startedAt: now, retransmit };
+    const { dhGroups } = config;
+    const search: Search = { local: input.localHit, path, startedAt: now, dhGroups, retransmit };
     if (!this.#searches.set(searchKey(input.localHit, path), search)) {
       return [{ type: "drop", reason: "opportunistic_attempts_full" }];
     }
-    return [{ type: "send", path, bytes: i1(input.localHit, NULL_HIT, config.dhGroups) }];
+    return [{ type: "send", path, bytes: i1(input.localHit, NULL_HIT, dhGroups) }];
   }
 
   /** RFC 7401 6.8 step 1: here, and only here, the R1 is matched by its address. */
@@ -59,6 +61,7 @@ export class Opportunistic {
       next: 0,
       retransmit: search.retransmit,
       startedAt: search.startedAt,
+      dhGroups: search.dhGroups,
       opportunistic: true,
     };
     association.adopt(attempt, cx.now);
@@ -86,7 +89,7 @@ export class Opportunistic {
       }
       const retransmit = sentAgain(search.retransmit, config.timers.retransmitMax, now, this.#random);
       this.#searches.set(key, { ...search, retransmit });
-      out.push({ type: "send", path: search.path, bytes: i1(search.local, NULL_HIT, config.dhGroups) });
+      out.push({ type: "send", path: search.path, bytes: i1(search.local, NULL_HIT, search.dhGroups) });
     }
     return out;
   }

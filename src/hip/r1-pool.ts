@@ -71,7 +71,7 @@ export class R1Pool {
   readonly #entries = new BoundedMap<number, R1Entry>("r1_entries", MAX_R1S, "evict-oldest");
   readonly #recentI1s = new BoundedMap<string, Instant>("recent_i1s", MAX_I1_SOURCES, "evict-oldest");
   readonly #limits = new BoundedMap<string, RateLimit>("r1_limits", MAX_I1_SOURCES, "evict-oldest");
-  readonly #secret: readonly number[];
+  #secret: readonly number[];
   readonly #wanted: MakeR1Wanted[] = [];
   #generation: bigint;
   #nextOpaque: number;
@@ -122,6 +122,22 @@ export class R1Pool {
     return this.#generation;
   }
 
+  /** R1s that are being made. */
+  get making(): number {
+    let count = 0;
+    for (const slot of this.#slots.values()) if (slot.making) count++;
+    return count;
+  }
+
+  /** Takes over the R1s of the pool that this one replaces: late I2s are still accepted (6.7.1, Delta S). */
+  inherit(before: R1Pool, now: Instant): void {
+    this.#secret = before.#secret;
+    for (const entry of before.#entries.values()) {
+      entry.retiredAt ??= now;
+      this.#entries.set(entry.opaque, entry);
+    }
+  }
+
   busy(now: Instant): void {
     this.#difficulty.busy(now);
   }
@@ -130,8 +146,9 @@ export class R1Pool {
   answer(localHit: Hit, i1: Packet, path: Path, now: Instant): Uint8Array | { readonly drop: string } {
     const list = get(i1, DH_GROUP_LIST);
     if (list === undefined) return { drop: "i1_without_dh_group_list" };
+    if (i1.unknownCritical.length > 0) return { drop: "unknown_critical_parameter" };
     const from = path.remote.address;
-    const content = `${i1.sender}${i1.receiver}${from} ${path.remote.port}`;
+    const content = `${i1.sender}${i1.receiver}${from} ${path.remote.port} ${list.groups.join()}`;
     const last = this.#recentI1s.get(content);
     this.#recentI1s.set(content, now);
     if (last !== undefined && now - last < DUPLICATE_I1_MILLIS) return { drop: "i1_duplicate" };
@@ -277,6 +294,7 @@ export class R1Pool {
       espSuites: config.espSuites,
       natTraversalModes: slot.carrier === "udp" ? [NAT_TRAVERSAL_UDP_ENCAPSULATION] : [],
       domainIdentifier: config.domainIdentifier,
+      offerLsiSpi: config.offerLsiSpi,
     };
     this.#wanted.push({ slotKey: slot.key, k, job });
   }

@@ -9,7 +9,7 @@ import { type Context, drop, dropSas, event, type Pending, type Step, step } fro
 import type { HostOutput } from "./io.ts";
 import type { DhMade, DhPair, JobRefused, Rekeyed } from "./job.ts";
 import { isSpi } from "./job-common.ts";
-import { inboundSa, outboundSa } from "./session.ts";
+import { agreedSpis, inboundSa, outboundSa } from "./session.ts";
 import type { EspOffer, Open, Rekey } from "./states.ts";
 import { answerUpdate, sendUpdate } from "./update-send.ts";
 
@@ -37,7 +37,7 @@ export function madeDh(state: Open, result: DhMade | JobRefused, cx: Context): S
 
 function offer(state: Open, dh: DhPair | undefined, cx: Context): Step {
   const { session } = state;
-  const inbound = cx.newInbound();
+  const inbound = agreedSpis(cx.newInbound(), session.agreement);
   const rekey: Rekey = {
     inbound,
     // 6.8 step 2: zero with a new Diffie-Hellman key, else at least the next byte to be drawn.
@@ -56,7 +56,7 @@ function offer(state: Open, dh: DhPair | undefined, cx: Context): Step {
 
 function offerParameters(state: Open, rekey: Rekey): readonly DraftParameter[] {
   const { session } = state;
-  const lsiSpi = session.agreement.peerLsiSpi === undefined ? undefined : rekey.inbound.lsiSpi;
+  const { lsiSpi } = rekey.inbound;
   return [
     ESP_INFO.of({ keymatIndex: rekey.keymatIndex, oldSpi: session.inbound.spi, newSpi: rekey.inbound.spi }),
     ...(rekey.dh === undefined
@@ -98,7 +98,7 @@ export function takeOffer(state: Open, theirs: EspOffer, path: Path, cx: Context
   const rekey: Rekey = ours
     ? { ...ours, theirs }
     : {
-        inbound: cx.newInbound(),
+        inbound: agreedSpis(cx.newInbound(), session.agreement),
         // 6.9.1 step 2: zero with a new key, else the index that the peer asked for, if it may be.
         keymatIndex:
           theirs.dhPublic === undefined ? Math.max(theirs.keymatIndex, session.agreement.keymatIndex) : 0,

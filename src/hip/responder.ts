@@ -1,12 +1,13 @@
 /** The Responder: I1 and I2 (RFC 7401 6.7, 6.9; RFC 7402 6.5). */
 import { equal } from "../core/bytes.ts";
 import { after } from "../core/types.ts";
+import { suiteOfHit } from "../crypto/suites.ts";
 import { NOTIFY } from "../wire/notification.ts";
 import { natTraversalModes } from "./carrier.ts";
 import { type Context, drop, event, type Pending, type Received, type Step, send, step } from "./context.ts";
 import { stateEvent } from "./initiator.ts";
 import type { I2Accepted, JobRefused } from "./job.ts";
-import { dropSasOf, inboundSa, openSession } from "./session.ts";
+import { agreedSpis, dropSasOf, inboundSa, openSession } from "./session.ts";
 import { type State, type StateOf, sessionOf } from "./states.ts";
 
 /** R1 is sent statelessly whatever the state is; sending it never moves the state machine (6.7). */
@@ -24,12 +25,14 @@ export function localIsGreater(cx: Pick<Context, "local" | "peer">): boolean {
   return cx.local > cx.peer;
 }
 
-/** 6.9 steps 4, 5 and 8; the rest is a job. */
+/** 6.9 steps 3, 4, 5 and 8; the rest is a job. */
 export function receiveI2<S extends State>(state: S, received: Received, cx: Context): Step {
   const { packet, path } = received;
   const answered = sessionOf(state)?.answered;
   if (answered !== undefined && equal(answered.i2, packet.bytes)) return step(state, send(path, answered.r2));
   if (state.name === "I2-SENT" && !localIsGreater(cx)) return step(state, drop("i2_crossing"));
+  // Step 3.
+  if (!cx.config.hitSuites.includes(suiteOfHit(cx.peer))) return step(state, drop("hit_suite"));
   if (cx.busy("accept-i2")) return step(state, drop("busy"));
   const match = cx.matchI2(received);
   if ("drop" in match) return step(state, drop(match.drop));
@@ -52,7 +55,7 @@ export function receiveI2<S extends State>(state: S, received: Received, cx: Con
       espSuites: cx.config.espSuites,
       natTraversalModes: natTraversalModes(path.carrier),
       spi: inbound.spi,
-      lsiSpi: cx.config.offerLsiSpi ? inbound.lsiSpi : undefined,
+      lsiSpi: inbound.lsiSpi,
     },
     { kind: "accept-i2", received, inbound, startedAt: cx.now, match },
   );
@@ -91,10 +94,11 @@ export function acceptedI2<S extends State>(
   if (state.name === "I2-SENT" && !localIsGreater(cx)) return step(state, drop("i2_crossing"));
   cx.abandon("answer-r1");
   cx.abandon("accept-r2");
+  const inbound = agreedSpis(pending.inbound, result.agreement);
   const { session, out } = openSession(cx, {
     agreement: result.agreement,
     outbound,
-    inbound: pending.inbound,
+    inbound,
     path,
     role: "responder",
     startedAt: pending.startedAt,
@@ -104,7 +108,7 @@ export function acceptedI2<S extends State>(
   return step(
     { name: "R2-SENT", session, until },
     dropSasOf(cx, state),
-    inboundSa(cx, result.agreement, pending.inbound, path),
+    inboundSa(cx, result.agreement, inbound, path),
     out,
     send(path, result.r2),
     stateEvent(cx, state, "R2-SENT"),

@@ -7,6 +7,11 @@ import type { SaSpec } from "./sa.ts";
 import { type InboundSpis, type Session, type State, sessionOf } from "./states.ts";
 import { NO_UPDATES } from "./update-state.ts";
 
+/** The second SPI is only there with a peer that understands it; any other's packets are told apart by flow. */
+export function agreedSpis(inbound: InboundSpis, agreement: Pick<Agreement, "peerLsiSpi">): InboundSpis {
+  return agreement.peerLsiSpi === undefined ? { spi: inbound.spi, lsiSpi: undefined } : inbound;
+}
+
 export function inboundSa(cx: Context, agreement: Agreement, inbound: InboundSpis, path: Path): HostOutput {
   const sa: SaSpec = {
     direction: "in",

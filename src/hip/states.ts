@@ -11,6 +11,8 @@ export interface Attempt {
   readonly next: number;
   readonly retransmit: Retransmit;
   readonly startedAt: Instant;
+  /** The list of the I1: the R1 is judged by it (RFC 7401 6.6 step 3). */
+  readonly dhGroups: readonly number[];
   readonly opportunistic: boolean;
 }
 
@@ -78,6 +80,7 @@ export type State =
       readonly hostId: Uint8Array;
       readonly r1Counter: bigint | undefined;
       readonly puzzleK: number;
+      readonly dhGroups: readonly number[];
     }
   | { readonly name: "R2-SENT"; readonly session: Session; readonly until: Instant }
   | { readonly name: "ESTABLISHED"; readonly session: Session }

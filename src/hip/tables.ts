@@ -1,5 +1,6 @@
 /** The state machine of RFC 7401 4.4.3 as tables: what each state does with each packet, event and timeout. */
 import { type Deadline, earliest, type Instant, type Spi } from "../core/types.ts";
+import { NOTIFY } from "../wire/notification.ts";
 import type { PacketName } from "../wire/packet.ts";
 import {
   close,
@@ -27,6 +28,7 @@ import {
   stateEvent,
 } from "./initiator.ts";
 import type { JobResult } from "./job.ts";
+import { u16Bytes } from "./job-common.ts";
 import { receiveNotify } from "./notify.ts";
 import { keyTimeout, madeDh, rekeyAge, rekeyed, startRekey, switchOver } from "./rekey.ts";
 import { acceptedI2, receiveCrossingI1, receiveI1, receiveI2 } from "./responder.ts";
@@ -275,6 +277,7 @@ export function conclude(state: State, pending: Pending, result: JobResult, cx: 
     case "answer-r1":
       if (result.kind !== "answer-r1" && result.kind !== "refused") break;
       if (state.name !== "I1-SENT" && state.name !== "I2-SENT" && state.name !== "CLOSED") break;
+      if (state.name === "CLOSED" && state.attempt === undefined) break;
       return answeredR1(state, result, pending, cx);
     case "accept-i2":
       if (result.kind !== "accept-i2" && result.kind !== "refused") break;
@@ -307,6 +310,13 @@ function concludeVerify(state: State, received: Received, result: JobResult, cx:
     const answer =
       notify === undefined ? [] : cx.notify(notify.messageType, notify.data, path, packet.bytes.length);
     return step(state, drop(result.reason), told, answer);
+  }
+  // 5.2.1: from here on the sender is known and may hear why.
+  const unknown = packet.unknownCritical[0];
+  if (unknown !== undefined) {
+    const type = NOTIFY.UNSUPPORTED_CRITICAL_PARAMETER_TYPE;
+    const answer = cx.notify(type, u16Bytes(unknown), path, packet.bytes.length);
+    return step(state, drop("unknown_critical_parameter"), answer);
   }
   if (packet.name === "UPDATE") return verifiedUpdate(state, received, cx);
   if (packet.name === "CLOSE") return verifiedClose(state, received, cx);

@@ -1,13 +1,11 @@
 /** UPDATE's frame: SEQ, ACK, retransmission (RFC 7401 6.11, 6.12), and what its parameters ask for. */
 import { macOfPacketValid } from "../crypto/signature.ts";
-import { NOTIFY } from "../wire/notification.ts";
 import { get } from "../wire/packet.ts";
 import { ACK, ECHO_REQUEST_SIGNED, ECHO_RESPONSE_SIGNED, SEQ } from "../wire/rfc7401.ts";
 import { close, verify } from "./close.ts";
 import { type Context, drop, type Received, type Step, send, step } from "./context.ts";
 import { stateEvent } from "./initiator.ts";
 import type { HostOutput } from "./io.ts";
-import { u16Bytes } from "./job-common.ts";
 import { offerIn, switchOver, takeOffer } from "./rekey.ts";
 import { sentAgain } from "./retransmit.ts";
 import type { Open, Session, State, StateOf } from "./states.ts";
@@ -91,16 +89,7 @@ export function receiveUpdate(state: Open, received: Received, cx: Context): Ste
 /** The signature is valid: take the ACKs, then the SEQ and what comes with it. */
 export function verifiedUpdate(state: State, received: Received, cx: Context): Step {
   if (state.name !== "R2-SENT" && state.name !== "ESTABLISHED") return step(state, drop("overtaken"));
-  const { packet, path } = received;
-  const unknown = packet.unknownCritical[0];
-  if (unknown !== undefined) {
-    const type = NOTIFY.UNSUPPORTED_CRITICAL_PARAMETER_TYPE;
-    return step(
-      state,
-      drop("unknown_critical_parameter"),
-      cx.notify(type, u16Bytes(unknown), path, packet.bytes.length),
-    );
-  }
+  const { packet } = received;
   const { updates: afterAcks, acknowledged } = withoutAcknowledged(
     state.session.updates,
     get(packet, ACK)?.ids ?? [],
@@ -117,6 +106,23 @@ export function verifiedUpdate(state: State, received: Received, cx: Context): S
     );
     return then(moved, (open) => takeContents(open, received, seq.updateId, how === "new", cx));
   });
+}
+
+/** Critical parameters that UPDATE may carry and that are understood here. */
+const HANDLED: ReadonlySet<number> = new Set(
+  [ESP_INFO, SEQ, ACK, DIFFIE_HELLMAN, ECHO_REQUEST_SIGNED, ECHO_RESPONSE_SIGNED, HIP_MAC, HIP_SIGNATURE].map(
+    ({ type }) => type,
+  ),
+);
+
+/**
+ * A critical parameter that is known by name only: to acknowledge it would tell the peer that we acted upon it. Those
+ * behind the signature are not the peer's word.
+ */
+function unhandled(packet: Packet): number | undefined {
+  return packet.parameters.find(
+    ({ type }) => (type & 1) === 1 && type < HIP_SIGNATURE.type && !HANDLED.has(type),
+  )?.type;
 }
 
 /** An ACK of our half of a rekeying lets the new keys into use. */
