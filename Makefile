@@ -53,7 +53,7 @@ build: ## everything that the daemon needs
 
 .PHONY: compile
 compile:
-	@tsc -b
+	@tsc -b src/cli
 	@$(NATIVE) -s native
 
 clean: ## removes what was built (node_modules stays)
