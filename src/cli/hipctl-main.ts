@@ -1,7 +1,7 @@
 /** What bin/hipctl runs. */
 import { writeSync } from "node:fs";
+import { useCompileCache } from "./compile-cache.ts";
 import { EXIT } from "./exit.ts";
-import { run } from "./hipctl.ts";
 import type { Io } from "./output.ts";
 
 /** A pipe whose reader has gone (`hipctl events | head`) ends the command quietly. */
@@ -40,4 +40,6 @@ const io: Io = {
   },
 };
 
+useCompileCache();
+const { run } = await import("./hipctl.ts");
 process.exit(await run(process.argv.slice(2), io));

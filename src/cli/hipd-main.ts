@@ -1,6 +1,8 @@
 /** What bin/hipd runs. */
-import { main } from "./hipd.ts";
+import { useCompileCache } from "./compile-cache.ts";
 
+useCompileCache();
+const { main } = await import("./hipd.ts");
 process.exitCode = await main(process.argv.slice(2), async () => {
   const { NATIVE_NETWORK } = await import("../runtime/network.ts");
   return NATIVE_NETWORK;

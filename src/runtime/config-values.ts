@@ -1,5 +1,5 @@
 /** Values of the configuration that are more than a string or a number: each parser says what is wrong and what would be right. */
-import { utf8 } from "../core/bytes.ts";
+import { concat, utf8 } from "../core/bytes.ts";
 import {
   contains,
   formatIp,
@@ -101,7 +101,16 @@ export function parseDomain(text: string): Result<DomainIdentifier, string> {
   }
   if (value.length > 255)
     return err(`the domain identifier has ${value.length} characters; at most 255 are allowed`);
-  return ok({ type, value: utf8(value) });
+  if (type === 2) return ok({ type, value: utf8(value) });
+  const labels = value.replace(/\.$/, "").split(".");
+  if (labels.some((label) => label.length > 63))
+    return err(`"${value}" has a label of more than 63 characters`);
+  return ok({ type, value: domainName(labels) });
+}
+
+/** The binary form of RFC 1035 3.1, which RFC 7401 5.2.9 asks for: each label behind its length, then a zero. */
+function domainName(labels: readonly string[]): Uint8Array {
+  return concat(...labels.map((label) => concat(Uint8Array.of(label.length), utf8(label))), Uint8Array.of(0));
 }
 
 export interface ListenAddress {
@@ -143,9 +152,9 @@ export interface Numbered {
 }
 
 export const DH_GROUPS: readonly Numbered[] = [
-  { id: 7, name: "P-256" },
-  { id: 8, name: "P-384" },
-  { id: 9, name: "P-521" },
+  { id: 7, name: "P256" },
+  { id: 8, name: "P384" },
+  { id: 9, name: "P521" },
   { id: 4, name: "MODP-3072" },
   { id: 3, name: "MODP-1536" },
 ];
@@ -162,15 +171,18 @@ export function nameOf(list: readonly Numbered[], id: number | undefined): strin
   return id === undefined ? "" : (list.find((entry) => entry.id === id)?.name ?? String(id));
 }
 
+/** "P-256", "p256" and "P256" are one name. */
+function letters(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9]/g, "");
+}
+
 /** Members by name or number, in the order given: the order is the preference. */
 export function parseNumbered(
   what: string,
   list: readonly Numbered[],
 ): (value: string | number) => Result<number, string> {
   return (value) => {
-    const found = list.find(
-      (entry) => entry.id === value || entry.name.toLowerCase() === String(value).toLowerCase(),
-    );
+    const found = list.find((entry) => entry.id === value || letters(entry.name) === letters(String(value)));
     if (found !== undefined) return ok(found.id);
     const names = list.map((entry) => entry.name);
     if (typeof value === "string") return err(`"${value}" is not a known ${what}${didYouMean(value, names)}`);

@@ -17,7 +17,6 @@ import { HIP_PORT } from "./config-schema.ts";
 import { parseLocator, withDefaultPort } from "./config-values.ts";
 import {
   eventMessage,
-  type IdentityDetails,
   type NamedIdentityView,
   type PingReply,
   type Problem,
@@ -37,7 +36,8 @@ export interface ControlBackend {
   identityName(hit: string): string;
   /** The HIT of an identity by name, file or HIT. */
   identityHit(reference: string): Result<string, Problem>;
-  identityDetails(reference: string): Result<IdentityDetails, Problem>;
+  /** HIT and DNS record of an identity by name, file or HIT; "" is the default one. */
+  publicIdentity(reference: string): Result<{ readonly hit: string; readonly hipRecord: string }, Problem>;
   newIdentity(name: string, kind: string): Promise<Result<string, Problem>>;
   importIdentity(name: string, key: Uint8Array): Result<string, Problem>;
   /** Makes it the default, also after a restart. */
@@ -94,6 +94,10 @@ function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> 
     identities: reply.type === "identities" ? named(reply.identities) : [],
   });
   const listIdentities = plain({ type: "identity-list" }, identityList);
+  const getAssociation = ask(
+    (fields) => ok({ type: "association-show", peer: peer(fields) }),
+    (reply) => (reply.type === "association" ? reply.association : undefined),
+  );
   const oneIdentity = (
     hit: Result<string, Problem>,
     answer: (result: Result<unknown, Problem>) => void,
@@ -110,7 +114,9 @@ function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> 
       const { identities } = list.value as { identities: NamedIdentityView[] };
       const found = identities.find((identity) => identity.hit === hit.value);
       answer(
-        found === undefined ? err({ code: "failed", message: "the new identity was not taken" }) : ok(found),
+        found === undefined
+          ? err({ code: "failed", message: "this identity is not in use yet; run: hipctl reload" })
+          : ok(found),
       );
     });
   };
@@ -138,26 +144,42 @@ function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> 
       (reply) => reply,
     ),
     ListAssociations: plain({ type: "association-list" }, (reply) => reply),
-    GetAssociation: ask(
-      (fields) => ok({ type: "association-show", peer: peer(fields) }),
-      (reply) => (reply.type === "association" ? reply.association : undefined),
-    ),
+    GetAssociation: getAssociation,
     CloseAssociation: ask(
       (fields) => ok({ type: "association-close", peer: peer(fields) }),
       (reply) => reply,
     ),
-    Connect: ask(
-      (fields) =>
-        ok({
-          type: "connect",
-          peer: peer(fields),
-          timeoutMillis: Number(fields["timeoutMillis"]) || CONNECT_MILLIS,
-        }),
-      (reply) => reply,
-    ),
+    Connect: (fields, answer) => {
+      const timeoutMillis = Number(fields["timeoutMillis"]) || CONNECT_MILLIS;
+      const connect = plain({ type: "connect", peer: peer(fields), timeoutMillis }, (reply) => reply);
+      connect(fields, (connected) => {
+        if (!connected.ok) {
+          answer(connected);
+          return;
+        }
+        // The association once more, now with what the data plane knows of it.
+        getAssociation(fields, (association) =>
+          answer(
+            association.ok
+              ? ok({ ...(connected.value as object), association: association.value })
+              : association,
+          ),
+        );
+      });
+    },
     GetCounters: plain({ type: "counters" }, (reply) => reply),
     ListIdentities: listIdentities,
-    GetIdentity: (fields, answer) => answer(backend.identityDetails(String(fields["identity"]))),
+    GetIdentity: (fields, answer) => {
+      const known = backend.publicIdentity(String(fields["identity"]));
+      if (!known.ok) {
+        answer(known);
+        return;
+      }
+      const { hit, hipRecord } = known.value;
+      oneIdentity(ok(hit), (identity) =>
+        answer(identity.ok ? ok({ identity: identity.value, hipRecord }) : identity),
+      );
+    },
     NewIdentity: (fields, answer) => {
       void backend
         .newIdentity(String(fields["name"]), String(fields["kind"]))

@@ -18,7 +18,7 @@ import {
   overlayConfig,
   problemText,
 } from "./config-file.ts";
-import type { IdentityDetails, Problem, ReloadReport } from "./control-convert.ts";
+import type { Problem, ReloadReport } from "./control-convert.ts";
 import { type ControlBackend, ControlServer } from "./control-server.ts";
 import { EventLog } from "./event-log.ts";
 import { exists, groupId } from "./files.ts";
@@ -32,6 +32,7 @@ import {
   importIdentity,
   loadIdentities,
   parseKind,
+  removeIdentity,
   type StoredIdentity,
 } from "./identity-store.ts";
 import { JobPool } from "./job-pool.ts";
@@ -260,25 +261,11 @@ export class Daemon implements ControlBackend {
     return ok(found as StoredIdentity);
   }
 
-  identityDetails(reference: string): Result<IdentityDetails, Problem> {
+  publicIdentity(reference: string): Result<{ readonly hit: string; readonly hipRecord: string }, Problem> {
     const found = this.#identity(reference);
     if (!found.ok) return found;
-    const { name, hit, suite, algorithm, file, identity } = found.value;
-    const { overlay } = this.#active;
-    const isDefault = hit === overlay.defaultIdentity;
-    const peers = overlay.peers.filter((peer) => (peer.localHit ?? overlay.defaultIdentity) === hit);
-    return ok({
-      identity: {
-        name,
-        hit: formatHit(hit),
-        suite,
-        algorithm,
-        file,
-        default: isDefault,
-        peers: peers.map((peer) => peer.name),
-      },
-      hipRecord: writeHipRecord(identity.publicOnly()),
-    });
+    const { hit, identity } = found.value;
+    return ok({ hit: formatHit(hit), hipRecord: writeHipRecord(identity.publicOnly()) });
   }
 
   async newIdentity(name: string, kind: string): Promise<Result<string, Problem>> {
@@ -292,14 +279,16 @@ export class Daemon implements ControlBackend {
   importIdentity(name: string, key: Uint8Array): Result<string, Problem> {
     const file = identityFile(places(this.#active.config), name);
     if (!file.ok) return err({ code: "invalid", message: file.error });
-    return this.#adopt(importIdentity(file.value, key));
+    return this.#adopt(importIdentity(file.value, key, this.#active.identities));
   }
 
   #adopt(made: Result<StoredIdentity, string>): Result<string, Problem> {
     if (!made.ok)
       return err({ code: made.error.includes("exists already") ? "exists" : "failed", message: made.error });
     const applied = this.#apply(this.#active.config);
-    return applied.ok ? ok(formatHit(made.value.hit)) : applied;
+    if (applied.ok) return ok(formatHit(made.value.hit));
+    removeIdentity(made.value.file);
+    return applied;
   }
 
   useIdentity(reference: string): Result<undefined, Problem> {

@@ -1,6 +1,7 @@
 /** One log line for each association event; a flood of them is thinned, and told. */
 import { RateLimit } from "../core/bounded.ts";
 import type { OverlayEvent } from "../overlay/control.ts";
+import { readableDetail } from "./event-detail.ts";
 import type { Log, LogFields, LogLevel } from "./log.ts";
 
 const LEVELS: Readonly<Record<string, LogLevel>> = {
@@ -35,7 +36,12 @@ export class EventLog {
       this.#suppressed = 0;
     }
     const { name, peer, hit, number, detail } = event;
-    const fields: LogFields = { ...detail, number, peer: peer ?? undefined, hit: hit ?? undefined };
+    const fields: LogFields = {
+      ...readableDetail(detail),
+      number,
+      peer: peer ?? undefined,
+      hit: hit ?? undefined,
+    };
     this.#log[LEVELS[name] ?? "info"](name, name.replaceAll("-", " "), fields);
   }
 }

@@ -1,6 +1,6 @@
 /** The host's private keys on disk: which there are, which is the default one, and how new ones get there. */
 import { generateKeyPair } from "node:crypto";
-import { chmodSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, statSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { formatHit, parseHit } from "../core/ip.ts";
@@ -123,12 +123,18 @@ export function parseKind(text: string): Result<KeyKind, string> {
   return kind === undefined ? err(`"${text}" is not a kind of key${didYouMean(text, KEY_KINDS)}`) : ok(kind);
 }
 
-/** Takes a key from elsewhere (PKCS#8 or OpenSSH, PEM or DER) into the store. */
-export function importIdentity(file: string, key: Uint8Array): Result<StoredIdentity, string> {
+/** Takes a key from elsewhere (PKCS#8 or OpenSSH, PEM or DER) into the store, unless it is one of `present`. */
+export function importIdentity(
+  file: string,
+  key: Uint8Array,
+  present: readonly StoredIdentity[] = [],
+): Result<StoredIdentity, string> {
   const identity = parseKey(key);
-  return identity.ok
-    ? writeIdentity(file, identity.value)
-    : err(`not a usable private key: ${identity.error}`);
+  if (!identity.ok) return err(`not a usable private key: ${identity.error}`);
+  const twin = present.find((other) => other.hit === identity.value.hit);
+  if (twin !== undefined)
+    return err(`this key exists already: it is the identity "${twin.name}" in ${twin.file}`);
+  return writeIdentity(file, identity.value);
 }
 
 function writeIdentity(file: string, identity: Identity): Result<StoredIdentity, string> {
@@ -143,6 +149,13 @@ function writeIdentity(file: string, identity: Identity): Result<StoredIdentity,
     return err(`${file}: cannot be written: ${whyNot(error)}`);
   }
   return ok(stored(identity, name.value, file));
+}
+
+/** Takes a new identity back that could not be put to use. */
+export function removeIdentity(file: string): void {
+  try {
+    unlinkSync(file);
+  } catch {}
 }
 
 /** The file of a new identity of this name. */

@@ -42,7 +42,7 @@ export function addAssociation(program: Command, io: Io): void {
     .option("--timeout <seconds>", "how long to wait", CONNECT_SECONDS)
     .action(async (peer: string, options: { timeout: string }, command: Command) => {
       const context = contextOf(command, io);
-      const timeoutMillis = seconds("--timeout", 1, 3_600_000)(options.timeout);
+      const timeoutMillis = seconds("--timeout", 100, 3_600_000)(options.timeout);
       const made = await context.call<{ association: AssociationDetails; millis: number }>(
         "Connect",
         { peer, timeoutMillis },

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import type { OverlayEvent } from "../../overlay/control.ts";
 import { eventFrom } from "../../runtime/control-convert.ts";
+import { readableDetail } from "../../runtime/event-detail.ts";
 import { contextOf, orFail, wholeNumber } from "../context.ts";
 import { type Io, jsonLine, type Style, styled } from "../output.ts";
 
@@ -53,7 +54,7 @@ export function addEvents(program: Command, io: Io): void {
 
 /** `12:34:56.789  association-established  db1  2001:22:...  suite=AES-GCM-16` */
 export function eventText(event: OverlayEvent, color: boolean): string {
-  const detail = Object.entries(event.detail).map(([name, value]) => {
+  const detail = Object.entries(readableDetail(event.detail)).map(([name, value]) => {
     const text = String(value);
     return `${name}=${/^[^\s"]+$/.test(text) ? text : JSON.stringify(text)}`;
   });

@@ -84,7 +84,7 @@ export function openFiles(where: { readonly dir?: string; readonly config?: stri
       if (!checked.ok) throw usage(checked.error);
       return viewOf(orFailed(await createIdentity(fileFor(places, name), checked.value)));
     },
-    import: (name, key) => viewOf(orFailed(importIdentity(fileFor(places, name), key))),
+    import: (name, key) => viewOf(orFailed(importIdentity(fileFor(places, name), key, load()))),
     use: (reference) => {
       const found = find(reference);
       if (setting.fixed !== undefined) {

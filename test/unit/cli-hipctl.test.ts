@@ -1,0 +1,432 @@
+/** hipctl against a whole daemon in this process, and on key files without one. */
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Identity } from "../../src/crypto/identity.ts";
+import { writePrivateKey } from "../../src/crypto/keyfile.ts";
+import { loadConfig } from "../../src/runtime/config-file.ts";
+import { Daemon } from "../../src/runtime/daemon.ts";
+import { serviceManager } from "../../src/runtime/systemd.ts";
+import { type CliOptions, hipctl } from "../support/cli.ts";
+import { FakeNetwork, Medium, memoryLog, temporaryFolder, write } from "../support/runtime.ts";
+
+const medium = new Medium();
+const daemons: Daemon[] = [];
+
+async function daemon(address: string): Promise<string> {
+  const folder = temporaryFolder();
+  const file = write(folder, "hipd.toml", '[state]\ndirectory = "state"\n[control]\nsocket = "hipd.sock"\n');
+  const config = loadConfig(file);
+  if (!config.ok) throw new Error("bad config");
+  const started = await Daemon.start({
+    config: config.value,
+    network: new FakeNetwork(address, medium),
+    log: memoryLog().log,
+    service: serviceManager({}, undefined),
+    version: "1.2.3",
+  });
+  if (!started.ok) throw new Error(started.error.messages.join("\n"));
+  daemons.push(started.value);
+  return folder;
+}
+
+let a = "";
+let b = "";
+let hitA = "";
+let hitB = "";
+const atA = (argv: readonly string[], options: CliOptions = {}) =>
+  hipctl(["--socket", join(a, "hipd.sock"), ...argv], options);
+const atB = (argv: readonly string[]) => hipctl(["--socket", join(b, "hipd.sock"), ...argv]);
+const jsonAtA = async (argv: readonly string[]) => JSON.parse((await atA([...argv, "--json"])).out);
+
+beforeAll(async () => {
+  [a, b] = [await daemon("192.0.2.1"), await daemon("192.0.2.2")];
+  hitA = JSON.parse((await atA(["status", "--json"])).out).self.hit;
+  hitB = JSON.parse((await atB(["status", "--json"])).out).self.hit;
+  await atA(["peer", "add", "b", "--hit", hitB, "--locator", "192.0.2.2"]);
+  await atB(["peer", "add", "a", "--hit", hitA, "--locator", "192.0.2.1"]);
+  await atA(["connect", "b"]);
+});
+afterAll(() => Promise.all(daemons.map((each) => each.stop())));
+
+describe("every command answers people and programs", () => {
+  test.each([
+    [["status"], /^hipd .*\nHIT .*\nPEER +STATE .*\nb +ESTABLISHED /s],
+    [["peer", "list"], /^PEER +STATE/],
+    [["peer", "list", "--names"], /^b\n$/],
+    [["peer", "list", "--hosts"], /^198\.\S+ b\.hip b\n2001:2\S+ b\.hip b\n$/],
+    [["peer", "show", "b"], /^name +b\nstate +ESTABLISHED\n/],
+    [["association", "list"], /^PEER +STATE +ROLE/],
+    [["association", "show", "b"], /^peer +b\nstate +ESTABLISHED for /],
+    [
+      ["connect", "b"],
+      /^b \(2001:2.*\) is reachable: udp 192\.0\.2\.1:10500 > 192\.0\.2\.2:10500, AES-GCM-16, after /,
+    ],
+    [["identity", "list"], /^IDENTITY +DEFAULT/],
+    [["identity", "list", "--names"], /^identity\n$/],
+    [["identity", "show"], /^name +identity \(default\)\n/],
+    [["identity", "export"], /^identity\. IN HIP \( /],
+    [["counters"], /^COUNTER +VALUE\n.*more are zero: --all\)\n$/s],
+    [["reload"], /^nothing changed\n$/],
+    [["version"], /^hipctl \S+\nhipd {3}1\.2\.3\n$/],
+    [["ping", "b", "-c", "1"], /^ping b .*\n1: 0\.412 ms over udp .*\nb: 1 sent, 1 answered, 0 % lost/],
+    [["events", "--since", "1", "-n", "1"], /^\d\d:\d\d:\d\d\.\d{3} {2}peer-added {2}b/],
+  ])("%j", async (argv, text) => {
+    const people = await atA(argv);
+    expect(people).toMatchObject({ status: 0, error: "" });
+    expect(people.out).toMatch(text);
+    if (argv.includes("--names") || argv.includes("--hosts") || argv[1] === "export") return;
+    const programs = await atA([...argv, "--json"]);
+    expect(programs).toMatchObject({ status: 0, error: "" });
+    const lines = ["ping", "events"].includes(argv[0] as string)
+      ? programs.out.trim().split("\n")
+      : [programs.out];
+    for (const line of lines) expect(typeof JSON.parse(line)).toBe("object");
+  });
+});
+
+/** The keys of a value, nested: what docs/JSON.md promises. */
+function shape(value: unknown): unknown {
+  if (Array.isArray(value)) return value.length === 0 ? [] : [shape(value[0])];
+  if (typeof value !== "object" || value === null) return value === null ? "null" : typeof value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, shape(item)]));
+}
+
+describe("the JSON schema is stable", () => {
+  const path = { carrier: "string", local: "string", remote: "string" };
+  const peer = {
+    name: "string",
+    hit: "string",
+    lsi: "string",
+    state: "string",
+    suite: "string",
+    path,
+    txBytes: "number",
+    rxBytes: "number",
+    txPackets: "number",
+    rxPackets: "number",
+    establishedAt: "string",
+    lastError: "null",
+    lastErrorAt: "null",
+    locators: ["string"],
+    carrier: "string",
+    inboundFamily: "string",
+    identity: "string",
+    source: "string",
+    file: "string",
+    opportunistic: "boolean",
+  };
+  const identity = {
+    name: "string",
+    hit: "string",
+    suite: "number",
+    algorithm: "string",
+    file: "string",
+    default: "boolean",
+    peers: ["string"],
+  };
+  const association = {
+    name: "string",
+    hit: "string",
+    identity: "string",
+    lsi: "string",
+    state: "string",
+    role: "string",
+    path,
+    suite: "string",
+    hipCipher: "string",
+    dhGroup: "string",
+    inSpi: "string",
+    outSpi: "string",
+    exchangeMillis: "number",
+    since: "string",
+    establishedAt: "string",
+    peerDomain: "null",
+    pathMtu: "number",
+    txBytes: "number",
+    rxBytes: "number",
+    txPackets: "number",
+    rxPackets: "number",
+  };
+  const table: readonly (readonly [argv: readonly string[], shape: unknown])[] = [
+    [
+      ["status"],
+      {
+        self: {
+          hit: "string",
+          lsi: "string",
+          identities: [identity],
+          interface: "string",
+          port: "number",
+          lsiPrefix: "string",
+          addresses: [],
+        },
+        version: "string",
+        startedAt: "string",
+        uptimeSeconds: "number",
+        peers: [peer],
+      },
+    ],
+    [["peer", "list"], { peers: [peer] }],
+    [["peer", "show", "b"], peer],
+    [["association", "list"], { associations: [association] }],
+    [["association", "show", "b"], association],
+    [["connect", "b"], { association, millis: "number" }],
+    [["identity", "list"], { identities: [identity] }],
+    [["identity", "show"], { identity, hipRecord: "string" }],
+    [["version"], { hipctl: "string", hipd: "string" }],
+    [
+      ["reload"],
+      { added: [], removed: [], changed: [], host: "boolean", identities: "boolean", needsRestart: [] },
+    ],
+  ];
+  test.each(table)("%j", async (argv, expected) => {
+    const value = await jsonAtA(argv);
+    expect(shape(value)).toEqual(expected);
+    expect(Object.keys(value)).toEqual(Object.keys(expected as object));
+  });
+
+  test("docs/JSON.md names every key", () => {
+    const text = readFileSync(new URL("../../docs/JSON.md", import.meta.url), "utf8");
+    const keys = [
+      peer,
+      identity,
+      association,
+      path,
+      (table[0] as readonly [unknown, { self: object }])[1].self,
+    ].flatMap(Object.keys);
+    for (const key of keys) expect(text, key).toContain(`\`${key}\``);
+  });
+
+  test("ping and events give one value a line", async () => {
+    const ping = (await atA(["ping", "b", "-c", "2", "-i", "0.01", "--json"])).out
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(ping.map((each) => each.type)).toEqual(["ping-start", "ping-reply", "ping-reply", "ping-done"]);
+    const [event] = (await atA(["events", "--since", "1", "-n", "1", "--json"])).out
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(Object.keys(event)).toEqual(["number", "time", "name", "peer", "hit", "detail"]);
+  });
+});
+
+describe("wrong use is told in one line, with its own exit status", () => {
+  test.each([
+    [["statu"], 2, "hipctl: unknown command 'statu'\n(Did you mean status?)\n"],
+    [["peer", "show"], 2, "hipctl: missing required argument 'peer'\n"],
+    [["status", "--jsn"], 2, "hipctl: unknown option '--jsn'\n(Did you mean --json?)\n"],
+    [["ping", "b", "-c", "0"], 2, 'hipctl: --count: "0" is not a whole number from 1 to 1000000000\n'],
+    [
+      ["connect", "b", "--timeout", "soon"],
+      2,
+      'hipctl: --timeout: "soon" is not a number of seconds from 0.1 to 3600\n',
+    ],
+    [["peer", "show", "c"], 6, /^hipctl: no peer is named "c"/],
+    [["peer", "add", "b", "--hit", "2001:22::1"], 6, /^hipctl: .*"b"/],
+    [["peer", "add", "c", "--hit", "2001:db8::1"], 2, /^hipctl: .*2001:db8::1.* is not a HIT/],
+    [["peer", "add", "C", "--hit", "2001:22::1"], 2, /^hipctl: /],
+    [["identity", "new"], 2, "hipctl: an identity needs a name: hipctl identity new NAME\n"],
+    [["identity", "use", "nobody"], 6, 'hipctl: there is no identity "nobody"\n'],
+    [
+      ["identity", "import", "/nowhere/key.pem"],
+      1,
+      "hipctl: /nowhere/key.pem: cannot be read: no such file or directory\n",
+    ],
+    [
+      ["identity", "list", "--dir", "x", "--config", "y"],
+      2,
+      "hipctl: --dir and --config exclude each other\n",
+    ],
+    [["completion", "csh"], 2, /^hipctl: command-argument value 'csh' is invalid/],
+  ] as const)("%j", async (argv, status, message) => {
+    const result = await atA(argv);
+    expect(result.error).toEqual(typeof message === "string" ? message : expect.stringMatching(message));
+    expect(result).toMatchObject({ status, out: "" });
+  });
+
+  test("a peer that cannot be reached: 7 after the time is up", async () => {
+    await atA(["peer", "add", "silent", "--hit", "2001:22::99", "--locator", "192.0.2.99"]);
+    expect(await atA(["connect", "silent", "--timeout", "1"])).toMatchObject({
+      status: 7,
+      error: expect.stringMatching(/^hipctl: .*silent/),
+    });
+    expect((await atA(["peer", "remove", "silent"])).out).toBe("removed silent\n");
+  });
+
+  test("a reload that is refused: 3, with every problem", async () => {
+    const file = join(a, "hipd.toml");
+    const good = readFileSync(file, "utf8");
+    writeFileSync(file, `${good}[log]\nlevle = 1\nformta = 2\n`);
+    const result = await atA(["reload"]);
+    writeFileSync(file, good);
+    expect(result).toMatchObject({ status: 3 });
+    expect(result.error).toMatch(
+      /^hipctl: .*:6:1: unknown key "levle" in \[log\]; did you mean "level"\?\nhipctl: .*:7:1: /,
+    );
+  });
+});
+
+describe("hipd that does not run", () => {
+  let dead: Server | undefined;
+  afterAll(() => void dead?.close());
+
+  test("no socket", async () => {
+    expect(await hipctl(["status"], { environment: { HIPD_SOCKET: "/run/nowhere/hipd.sock" } })).toEqual({
+      status: 5,
+      out: "",
+      error:
+        "hipctl: hipd does not answer on /run/nowhere/hipd.sock: no such file (is it running? systemctl status hipd)\n",
+    });
+  });
+  test("something that is no socket", async () => {
+    const file = write(temporaryFolder(), "hipd.sock", "");
+    expect((await hipctl(["--socket", file, "status"])).error).toBe(
+      `hipctl: hipd does not answer on ${file}: it is not a socket (is it running? systemctl status hipd)\n`,
+    );
+  });
+  test("a socket of the dead", async () => {
+    const socket = join(temporaryFolder(), "hipd.sock");
+    const script = `require("net").createServer().listen(${JSON.stringify(socket)}, () => process.kill(process.pid, "SIGKILL"))`;
+    const { spawnSync } = await import("node:child_process");
+    spawnSync(process.execPath, ["-e", script]);
+    const result = await hipctl(["--socket", socket, "status"]);
+    expect(result.status).toBe(5);
+    expect(result.error).toMatch(
+      /^hipctl: hipd does not answer.*nobody listens there \(is it running\? systemctl status hipd\)\n$/,
+    );
+  });
+  test("the version of hipctl is known without it", async () => {
+    const result = await hipctl(["--socket", "/nowhere", "version"]);
+    expect(result).toMatchObject({
+      status: 0,
+      out: expect.stringMatching(/^hipctl \S+\nhipd {3}does not answer\n$/),
+    });
+  });
+  test("HIPD_SOCKET is respected, --socket wins", async () => {
+    const environment = { HIPD_SOCKET: join(a, "hipd.sock") };
+    expect((await hipctl(["status"], { environment })).status).toBe(0);
+    expect((await hipctl(["--socket", "/nowhere", "status"], { environment })).status).toBe(5);
+    dead = createServer();
+  });
+});
+
+test("ping ends at an interrupt, with its summary", async () => {
+  let fire = () => {};
+  const running = atA(["ping", "b", "-i", "0.01"], {
+    interrupt: (action) => {
+      fire = action;
+    },
+  });
+  setTimeout(() => fire(), 300);
+  const result = await running;
+  expect(result.status).toBe(0);
+  expect(result.out).toMatch(/\n\nb: \d+ sent, \d+ answered, 0 % lost; least\/mean\/most /);
+});
+
+describe("identities without hipd", () => {
+  test("new, list, show, use, export, import in a folder", async () => {
+    const dir = join(temporaryFolder(), "keys");
+    const cli = (...argv: string[]) => hipctl(["identity", ...argv, "--dir", dir]);
+    expect((await cli("show")).status).toBe(6);
+    const made = await cli("new");
+    expect(made.out).toMatch(/^made identity identity \(ECDSA P-256\): 2001:22:/);
+    expect(statSync(join(dir, "identity.pem")).mode & 0o777).toBe(0o600);
+    expect((await cli("new")).error).toMatch(/identity\.pem: exists already and is not replaced/);
+    expect((await cli("new", "second", "--kind", "ed25519")).status).toBe(0);
+    expect((await cli("use", "second")).out).toMatch(/second +yes/);
+    expect((await cli("export")).out).toMatch(/^second\. IN HIP \( 4 200100/);
+    const out = join(dir, "..", "exported.pem");
+    expect((await cli("export", "--private", "--out", out)).out).toBe(
+      `wrote the private key of second to ${out} (mode 0600)\n`,
+    );
+    expect(statSync(out).mode & 0o777).toBe(0o600);
+    expect((await cli("export", "--private", "--out", out)).error).toMatch(
+      /exists already and is not replaced/,
+    );
+    expect((await cli("export", "--private", "--format", "openssh")).out).toMatch(
+      /^-----BEGIN OPENSSH PRIVATE KEY-----/,
+    );
+    expect((await cli("import", out)).error).toMatch(/this key exists already: it is the identity "second"/);
+    expect((await cli("list")).status).toBe(0);
+    rmSync(join(dir, "second.pem"));
+    expect((await cli("import", out, "--name", "third")).out).toMatch(
+      /^imported identity third \(Ed25519\): 2001:25:/,
+    );
+  });
+
+  test("a private key never comes without --private", async () => {
+    const dir = temporaryFolder();
+    await hipctl(["identity", "new", "--dir", dir]);
+    const key = readFileSync(join(dir, "identity.pem"), "utf8").split("\n")[1] as string;
+    for (const argv of [["export"], ["show"], ["list"], ["show", "--json"], ["export", "--json"]]) {
+      const result = await hipctl(["identity", ...argv, "--dir", dir]);
+      expect(result.status).toBe(0);
+      expect(result.out + result.error).not.toContain(key.slice(0, 24));
+    }
+  });
+
+  test("a key from standard input", async () => {
+    const dir = temporaryFolder();
+    const input = Buffer.from(writePrivateKey(Identity.generate("ecdsa-p384"), "openssh"));
+    expect((await hipctl(["identity", "import", "-", "--dir", dir], { input })).status).toBe(2);
+    expect((await hipctl(["identity", "import", "-", "--name", "x", "--dir", dir], { input })).out).toMatch(
+      /^imported identity x \(ECDSA P-384\)/,
+    );
+  });
+
+  test("where the configuration says", async () => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, "keys"), { mode: 0o700 });
+    const config = write(folder, "hipd.toml", '[identity]\nkey = "keys/main.pem"\ndefault = "main"\n');
+    const cli = (...argv: string[]) => hipctl(["identity", ...argv, "--config", config]);
+    expect((await cli("new", "main")).status).toBe(0);
+    expect(statSync(join(folder, "keys/main.pem")).isFile()).toBe(true);
+    expect((await cli("use", "main")).error).toMatch(
+      /hipd.toml sets \[identity\] default = "main"; change it there/,
+    );
+    chmodSync(join(folder, "keys/main.pem"), 0o644);
+    expect(await cli("list")).toMatchObject({ status: 4, error: expect.stringMatching(/run: chmod 600/) });
+    writeFileSync(config, "nonsense");
+    expect((await cli("list")).status).toBe(3);
+  });
+
+  test("with hipd, the private key is read from its file", async () => {
+    const result = await atA(["identity", "export", "--private"]);
+    expect(result.out).toBe(readFileSync(join(a, "state/identity.pem"), "utf8"));
+  });
+});
+
+describe("completion", () => {
+  test.each(["bash", "zsh", "fish"])("%s names all commands and options", async (shell) => {
+    const { status, out } = await hipctl(["completion", shell]);
+    expect(status).toBe(0);
+    for (const word of [
+      "association",
+      "close",
+      "inbound-family",
+      "hipctl peer list --names",
+      "hipctl identity list --names",
+    ]) {
+      expect(out).toContain(word);
+    }
+  });
+
+  test("the script for bash works", async () => {
+    const { spawnSync } = await import("node:child_process");
+    const { out } = await hipctl(["completion", "bash"]);
+    const complete = (...words: string[]): string[] => {
+      const script = `${out}\nhipctl() { echo db1; echo web; }\nCOMP_WORDS=(hipctl ${words.map((word) => `"${word}"`).join(" ")})\nCOMP_CWORD=${words.length}\n_hipctl\nprintf '%s\\n' "\${COMPREPLY[@]}"`;
+      const ran = spawnSync("bash", ["-c", script], { encoding: "utf8" });
+      expect(ran.stderr).toBe("");
+      return ran.stdout.split("\n").filter((line) => line !== "");
+    };
+    expect(complete("asso")).toEqual(["association"]);
+    expect(complete("peer", "")).toEqual(expect.arrayContaining(["list", "show", "add", "remove"]));
+    expect(complete("peer", "add", "x", "--inb")).toEqual(["--inbound-family"]);
+    expect(complete("ping", "")).toEqual(expect.arrayContaining(["db1", "web"]));
+    expect(complete("--json", "connect", "w")).toEqual(["web"]);
+  });
+});
