@@ -199,7 +199,8 @@ export class Driver {
       return;
     }
     const now = this.#clock.now();
-    if (now >= stopping.until || !this.#overlay.closing) {
+    // A running job may be the answer to somebody's CLOSE.
+    if (now >= stopping.until || (!this.#overlay.closing && this.#jobsRunning === 0)) {
       this.#stopped = true;
       this.#alarm.set(undefined);
       this.#plane.close();

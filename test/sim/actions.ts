@@ -7,7 +7,7 @@ import { DH_GROUP_LIST } from "../../src/wire/rfc7401.ts";
 import type { Daemon } from "./daemon.ts";
 import type { Packet } from "./network.ts";
 import type { SeededRandom } from "./random.ts";
-import { entry, type World } from "./world.ts";
+import { entry, strangerAddress, type World } from "./world.ts";
 
 export const WEIGHTS = {
   send: 40,
@@ -189,9 +189,8 @@ const ACTIONS: { readonly [name in ActionName]: Action } = {
     const target = random.pick(world.daemons);
     const packet = pickCaptured(world, random);
     if (packet === undefined || target.machine.behindNat) return undefined;
-    const source = { address: stranger(random), port: packet.carrier === "udp" ? 10500 : 0 };
+    const source = { address: strangerAddress(random), port: packet.carrier === "udp" ? 10500 : 0 };
     const sent = { ...packet, source };
-    world.invariants.strangerSent(source.address, sent.payload);
     world.network.send("mallory", sent);
     return `${text(packet)} from ${source.address}`;
   },
@@ -238,10 +237,6 @@ function mirrored(world: World, a: Daemon, b: Daemon): PeerConfig | undefined {
   };
 }
 
-function stranger(random: SeededRandom): string {
-  return `198.51.100.${1 + random.below(200)}`;
-}
-
 function strangerI1(world: World, random: SeededRandom, target: Daemon, sender: Hit): void {
   if (target.machine.behindNat) return;
   const bytes = build({
@@ -250,10 +245,9 @@ function strangerI1(world: World, random: SeededRandom, target: Daemon, sender: 
     receiver: target.hit,
     parameters: [DH_GROUP_LIST.of({ groups: [7] })],
   });
-  const source = { address: stranger(random), port: 10500 };
+  const source = { address: strangerAddress(random), port: 10500 };
   const destination = { address: target.machine.addresses[0] as string, port: target.machine.port };
   const payload = { kind: "hip", bytes } as const;
-  world.invariants.strangerSent(source.address, payload);
   world.network.send("mallory", { carrier: "udp", source, destination, payload });
 }
 

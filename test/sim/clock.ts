@@ -29,6 +29,20 @@ export class EventQueue {
     return this.at(this.now + delay, task);
   }
 
+  /** Things that may happen within one millisecond: more is an endless loop. */
+  static readonly CROWD = 200_000;
+  #millisecond = 0;
+  #crowd = 0;
+
+  #countCrowd(): void {
+    const millisecond = Math.floor(this.now);
+    if (millisecond !== this.#millisecond) {
+      this.#millisecond = millisecond;
+      this.#crowd = 0;
+    }
+    if (++this.#crowd > EventQueue.CROWD) throw new Error(`time stands still: a loop at ${this.now} ms`);
+  }
+
   /** Lets everything happen up to `time`, or until `until` holds. True when it did hold. */
   run(time: number, until?: () => boolean): boolean {
     for (;;) {
@@ -39,6 +53,7 @@ export class EventQueue {
       if (next.task === undefined) continue;
       this.now = next.at;
       this.steps++;
+      this.#countCrowd();
       next.task();
     }
     this.now = time;

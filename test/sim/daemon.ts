@@ -254,8 +254,9 @@ export class Daemon implements Station {
     };
     this.request({ type: "peer-add", peer: draft, keep }, 1000, (reply) => {
       if (reply.type !== "peer") return;
-      this.#hidden.delete(name);
-      if (!keep) this.#runtimePeers.push({ ...peer, source: "runtime", file: "" });
+      // What stands in a file and was removed until the next reload stays so: this one is another.
+      if (keep) this.#hidden.delete(name);
+      else this.#runtimePeers.push({ ...peer, source: "runtime", file: "" });
     });
   }
 
@@ -330,7 +331,8 @@ export class Daemon implements Station {
     this.#alarmAt = at;
     if (at === undefined) return;
     const { queue, random } = this.#world;
-    const due = at + this.#bootedAt;
+    // A microsecond late, as no timer is exact: rounding must not make it early again and again.
+    const due = at + this.#bootedAt + 0.001;
     const early = random.chance(EARLY_ALARMS) ? random.float() : 1;
     const when = queue.now + Math.max(0, due - queue.now) * early;
     this.#cancelAlarm = queue.at(when, () => {

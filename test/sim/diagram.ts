@@ -6,9 +6,22 @@ const TIME = 11;
 
 /** The last `lines` records, one column for each host. */
 export function diagram(trace: Trace, hosts: readonly string[], lines = 120): string {
-  const shown = trace.records.filter((record) => record.note !== "sent").slice(-lines);
+  const shown = trace.records.filter((record) => record.note !== "sent");
   const head = " ".repeat(TIME) + hosts.map((name) => center(name, COLUMN)).join("");
-  return [head, ...shown.map((record) => line(record, hosts))].join("\n");
+  const drawn: string[] = [];
+  let repeated = 0;
+  for (const [i, record] of shown.entries()) {
+    if (sameButTime(record, shown[i + 1])) repeated++;
+    else {
+      drawn.push(line(record, hosts) + (repeated > 0 ? ` (${repeated + 1} times)` : ""));
+      repeated = 0;
+    }
+  }
+  return [head, ...drawn.slice(-lines)].join("\n");
+}
+
+function sameButTime(a: Record, b: Record | undefined): boolean {
+  return b !== undefined && a.from === b.from && a.to === b.to && a.what === b.what && a.note === b.note;
 }
 
 function line(record: Record, hosts: readonly string[]): string {

@@ -121,8 +121,8 @@ export class Invariants {
     }
   }
 
-  /** A packet from an address where nobody is. */
-  strangerSent(address: string, payload: Packet["payload"]): void {
+  /** A packet from an address where nobody is has arrived. */
+  strangerHeard(address: string, payload: Packet["payload"]): void {
     const stranger = this.#strangers.get(address) ?? { bytesIn: 0, bytesOut: 0, i1s: 0, r1s: 0 };
     this.#strangers.set(address, stranger);
     stranger.bytesIn += sizeOf(payload);

@@ -75,8 +75,9 @@ export function calm(world: World, bound: number = LIVENESS_BOUND): number {
     const pairs = silent();
     if (pairs.length === 0) return world.queue.now - since;
     for (const { a, b } of pairs) {
-      if (!heardSince(world, a, b, since)) world.say(a, b);
-      if (!heardSince(world, b, a, since)) world.say(b, a, "lsi");
+      // Both, even when one was heard already: behind a NAT only one of them can begin.
+      world.say(a, b);
+      world.say(b, a, "lsi");
     }
     world.run(TALK_INTERVAL);
     examine(world);
@@ -109,10 +110,11 @@ function examine(world: World): void {
 
 function stopAll(world: World): void {
   world.trace.action(world.queue.now, "", "stop");
-  for (const daemon of world.daemons) daemon.stop(STOP_BOUND, () => undefined);
+  const stopped = new Set<string>();
+  for (const daemon of world.daemons) daemon.stop(STOP_BOUND, () => stopped.add(daemon.name));
   world.run(STOP_BOUND + 100);
-  for (const daemon of world.daemons) {
-    if (daemon.running) world.invariants.breach(`${daemon.name} does not stop`);
+  for (const { name } of world.daemons) {
+    if (!stopped.has(name)) world.invariants.breach(`${name} does not stop`);
   }
 }
 

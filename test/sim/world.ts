@@ -59,6 +59,9 @@ export class World {
     this.network = new Network(this.queue, this.random.fork("network"), {
       fate: (packet, fate, from, to) => {
         this.trace.packet(this.queue.now, packet, fate, from, to);
+        const { source, payload } = packet;
+        if (fate === "delivered" && isStranger(source.address))
+          this.invariants.strangerHeard(source.address, payload);
         if (fate !== "sent") return;
         this.#capture(packet);
         if (this.daemons.some(({ name }) => name === from)) this.invariants.transmitted(from, packet);
@@ -105,7 +108,7 @@ export class World {
         this.invariants.breach(
           `exception: ${error instanceof Error ? (error.stack ?? error.message) : error}`,
         );
-        if (this.invariants.breaches.length > 5) return false;
+        if (this.invariants.breaches.length > 5) return false; // Else the world goes on: there may be more to learn.
       }
     }
   }
@@ -193,6 +196,15 @@ export class World {
       }
     }
   }
+}
+
+/** Addresses where nobody is: whoever sends from there is not one of us. */
+export function strangerAddress(random: SeededRandom): string {
+  return `198.51.100.${1 + random.below(200)}`;
+}
+
+function isStranger(address: string): boolean {
+  return address.startsWith("198.51.100.");
 }
 
 /** What `a` has configured about `b`. */
