@@ -187,8 +187,8 @@ describe("R1 pool (RFC 7401 4.1.1, 6.7.1)", () => {
     const busy = pair.b.runJob(wantedOther.job);
     if (made.kind !== "make-r1" || busy.kind !== "make-r1") throw new Error("no R1 made");
     const now = 5_000 as never;
-    pool.made(wantedOne.slotKey, made, 4, now);
-    for (let n = 0; n < 2_100; n++) pool.made(wantedOther.slotKey, busy, 4, now);
+    pool.made(wantedOne.slotKey, made, wantedOne.k, now);
+    for (let n = 0; n < 2_100; n++) pool.made(wantedOther.slotKey, busy, wantedOther.k, now);
     expect(pool.size).toBeLessThanOrEqual(2_048);
     const asked = read(i1(other.hit, one.hit, [7]));
     const path = pathBetween(pair.b, pair.a);
@@ -196,6 +196,10 @@ describe("R1 pool (RFC 7401 4.1.1, 6.7.1)", () => {
     if (!(answer instanceof Uint8Array)) throw new Error(answer.drop);
     pair.a.identities = [other];
     const i2 = read(i2Of(pair.a, answer));
-    expect(pool.match(one.hit, i2, path, now)).not.toHaveProperty("drop");
+    const match = pool.match(one.hit, i2, path, now);
+    if ("drop" in match) throw new Error(match.drop);
+    expect(pool.used(match)).toBe(true);
+    expect(pool.used(match)).toBe(false);
+    expect(pool.match(one.hit, i2, path, now)).toEqual({ drop: "i2_replayed" });
   });
 });
