@@ -38,7 +38,7 @@ export async function makeNetwork(): Promise<Network> {
     ] as const) {
       await host.ip([`route replace 192.0.2.0/30 dev eth0 src ${own} congctl cubic`]);
     }
-    const config = { log: { level: "warn" } };
+    const config = { log: { level: "info" } };
     const daemons = {
       client: new Daemon(lab, client, { config }),
       server: new Daemon(lab, server, { config }),
