@@ -12,6 +12,8 @@ export interface HostKey {
   readonly key: KeyObject;
   /** Hash of its signatures; null where the algorithm hashes by itself. */
   readonly digest: "sha256" | "sha384" | null;
+  /** A second hash that its signatures may be made with. */
+  readonly otherDigest?: "sha384";
   readonly signatureBytes: number;
 }
 
@@ -75,7 +77,9 @@ function encodeRsa(key: KeyObject): Uint8Array {
 
 function decodeRsa(hostIdentity: Uint8Array): Result<HostKey, string> {
   const reader = new Reader(hostIdentity);
-  const exponent = reader.take(reader.u8());
+  // The long form also for a short exponent: some send it, and the HIT covers it as it is.
+  const short = reader.u8();
+  const exponent = reader.take(short === 0 ? reader.u16() : short);
   const modulus = reader.rest();
   if (reader.overrun || exponent.length === 0 || exponent.length > MAX_RSA_EXPONENT_BYTES) {
     return err(`RSA: the exponent must have 1 to ${MAX_RSA_EXPONENT_BYTES} bytes`);
@@ -102,7 +106,11 @@ function decodeEcdsa(hostIdentity: Uint8Array): Result<HostKey, string> {
   if (row === undefined) return err(`ECDSA: curve ${label} is not supported`);
   const key = ecPublicKey(row.curve, reader.rest());
   if (key === undefined) return err(`ECDSA: not a point on ${row.curve.name}`);
-  return ok({ key, digest: row.digest, signatureBytes: 2 * row.curve.fieldBytes });
+  const signatureBytes = 2 * row.curve.fieldBytes;
+  // RFC 4754 pairs P-256 with SHA-256; some read the HIT suite's name, ECDSA/SHA-384, as the hash of every curve.
+  return row.label === 1
+    ? ok({ key, digest: row.digest, otherDigest: "sha384", signatureBytes })
+    : ok({ key, digest: row.digest, signatureBytes });
 }
 
 function decodeEddsa(hostIdentity: Uint8Array): Result<HostKey, string> {

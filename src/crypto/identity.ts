@@ -126,10 +126,12 @@ export class PublicIdentity {
 
   /** Whether `signature`, of SIG algorithm `algorithm`, is this identity's over `bytes`. False for any malformed input. */
   verify(bytes: Uint8Array, algorithm: number, signature: Uint8Array): boolean {
-    const { key, digest, signatureBytes } = this.#key;
+    const { key, digest, otherDigest, signatureBytes } = this.#key;
     if (algorithm !== this.algorithm || signature.length !== signatureBytes) return false;
+    const how = { key, ...FORMS[algorithm], ...ANY_SALT[algorithm] };
     try {
-      return verify(digest, bytes, { key, ...FORMS[algorithm], ...ANY_SALT[algorithm] }, signature);
+      if (verify(digest, bytes, how, signature)) return true;
+      return otherDigest !== undefined && verify(otherDigest, bytes, how, signature);
     } catch {
       return false;
     }

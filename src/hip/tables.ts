@@ -40,6 +40,7 @@ import {
   idle,
   probe,
   receiveUpdate,
+  unhandled,
   updateDue,
   updateTimeout,
   verifiedUpdate,
@@ -312,7 +313,7 @@ function concludeVerify(state: State, received: Received, result: JobResult, cx:
     return step(state, drop(result.reason), told, answer);
   }
   // 5.2.1: from here on the sender is known and may hear why.
-  const unknown = packet.unknownCritical[0];
+  const unknown = packet.unknownCritical[0] ?? (packet.name === "UPDATE" ? unhandled(packet) : undefined);
   if (unknown !== undefined) {
     const type = NOTIFY.UNSUPPORTED_CRITICAL_PARAMETER_TYPE;
     const answer = cx.notify(type, u16Bytes(unknown), path, packet.bytes.length);

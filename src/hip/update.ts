@@ -1,7 +1,16 @@
 /** UPDATE's frame: SEQ, ACK, retransmission (RFC 7401 6.11, 6.12), and what its parameters ask for. */
 import { macOfPacketValid } from "../crypto/signature.ts";
-import { get } from "../wire/packet.ts";
-import { ACK, ECHO_REQUEST_SIGNED, ECHO_RESPONSE_SIGNED, SEQ } from "../wire/rfc7401.ts";
+import { get, type Packet } from "../wire/packet.ts";
+import {
+  ACK,
+  DIFFIE_HELLMAN,
+  ECHO_REQUEST_SIGNED,
+  ECHO_RESPONSE_SIGNED,
+  HIP_MAC,
+  HIP_SIGNATURE,
+  SEQ,
+} from "../wire/rfc7401.ts";
+import { ESP_INFO } from "../wire/rfc7402.ts";
 import { close, verify } from "./close.ts";
 import { type Context, drop, type Received, type Step, send, step } from "./context.ts";
 import { stateEvent } from "./initiator.ts";
@@ -119,7 +128,7 @@ const HANDLED: ReadonlySet<number> = new Set(
  * A critical parameter that is known by name only: to acknowledge it would tell the peer that we acted upon it. Those
  * behind the signature are not the peer's word.
  */
-function unhandled(packet: Packet): number | undefined {
+export function unhandled(packet: Packet): number | undefined {
   return packet.parameters.find(
     ({ type }) => (type & 1) === 1 && type < HIP_SIGNATURE.type && !HANDLED.has(type),
   )?.type;

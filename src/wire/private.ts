@@ -8,7 +8,7 @@ import { parameter } from "./parameter.ts";
  * under the first SPI. Covered by HIP_MAC and HIP_SIGNATURE.
  */
 export const HIPD_LSI_SPI = parameter({
-  type: 32770,
+  type: 40386,
   name: "HIPD_LSI_SPI",
   rfc: "private",
   fields: { lsiSpi: u32 },
