@@ -26,7 +26,7 @@ NATIVE_BENCHES := $(wildcard $(NATIVE_DIR)/bench/*_bench.cc)
 
 ADDON := $(NATIVE_BUILD)/hipd_native.node
 
-.PHONY: native native-test native-asan native-tsan native-sanitize native-fuzz native-bench native-format native-clean
+.PHONY: native native-test native-asan native-tsan native-replay native-sanitize native-fuzz native-bench native-format native-clean
 
 native: $(ADDON)
 
@@ -71,9 +71,18 @@ $(NATIVE_BUILD)/%.passed: $(NATIVE_BUILD)/%
 	@touch $@
 
 native-test: $(addsuffix .passed,$(call programs,plain,$(NATIVE_TESTS)))
+# Fuzz targets that replay their corpora, without libFuzzer.
+$(call programs,asan,$(NATIVE_FUZZERS)): $(NATIVE_BUILD)/asan/fuzz/replay.o
+$(NATIVE_BUILD)/asan/fuzz/%.replayed: $(NATIVE_BUILD)/asan/fuzz/% $(NATIVE_DIR)/fuzz/corpus
+	@echo "replay $*"
+	@$< $(wildcard $(NATIVE_DIR)/fuzz/corpus/$(patsubst %_fuzz,%,$*))
+	@touch $@
+
+native-replay: $(addsuffix .replayed,$(call programs,asan,$(NATIVE_FUZZERS)))
+
 native-asan: $(addsuffix .passed,$(call programs,asan,$(NATIVE_TESTS)))
 native-tsan: $(addsuffix .passed,$(call programs,tsan,$(NATIVE_TESTS)))
-native-sanitize: native-asan native-tsan
+native-sanitize: native-asan native-tsan native-replay
 
 # Replays each corpus and then fuzzes for FUZZ_SECONDS.
 FUZZ_SECONDS ?= 10
