@@ -328,6 +328,7 @@ function hostConfig(protocol: RawConfig["protocol"], udpPort: number): HostConfi
     puzzle: {
       ...DEFAULT_CONFIG.puzzle,
       idleK: puzzle.idle_k,
+      easyRate: puzzle.easy_rate,
       loadedK: puzzle.loaded_k,
       solveK: puzzle.solve_k,
       lifetime: puzzle.lifetime,

@@ -155,6 +155,8 @@ export const CONFIG_SCHEMA = z.strictObject({
       puzzle: z.prefault(
         z.strictObject({
           idle_k: z._default(integer(0, 28), D.puzzle.idleK),
+          /** Exchanges a second that an idle puzzle stands. */
+          easy_rate: z._default(integer(1, 1_000_000), D.puzzle.easyRate),
           loaded_k: z._default(integer(0, 28), D.puzzle.loadedK),
           solve_k: z._default(integer(0, 32), D.puzzle.solveK),
           /** The Lifetime field: 2^(value-32) seconds (RFC 7401 5.2.4). */
