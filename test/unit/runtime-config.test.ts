@@ -157,7 +157,7 @@ describe("one mistake, one message with its place and the remedy", () => {
     [
       "unknown group number",
       "[protocol]\ndh_groups = [10]\n",
-      "hipd.toml:2:14: [protocol] dh_groups: 10 is not a known Diffie-Hellman group; known: 7 (P-256)",
+      "hipd.toml:2:14: [protocol] dh_groups: 10 is not a known Diffie-Hellman group; known: 7 (P256)",
     ],
     [
       "suite twice",
