@@ -437,6 +437,21 @@ void testCache() {
     }
   }
   CHECK_EQ(cache.misses(), 360U);
+  // A place that has held another suite or key size seals as a new one does.
+  for (std::uint32_t i = 0; i < 8; i++) {
+    const Octets encryption = Dice(i).bytes(i < 4 ? 20 : 36);
+    out.push_back(OutboundSa::make(parametersOf(Suite::AesGcm16, encryption, {}, 5000 + i)));
+  }
+  for (const auto& sa : out) {
+    CipherCache fresh(opensslBackend(), 4);
+    Octets ours(200);
+    Octets theirs(200);
+    std::size_t length = 0;
+    const EspHeader header{sa->spi(), 77};
+    CHECK_VERDICT(esp::sealWith(*cache.find(sa->keys()), sa->shape(), header, 6, pieces, ours, length), Ok);
+    CHECK_VERDICT(esp::sealWith(*fresh.find(sa->keys()), sa->shape(), header, 6, pieces, theirs, length), Ok);
+    CHECK_BYTES(ours, theirs);
+  }
   std::weak_ptr<Keys> watch = out.back()->keys();
   cache.find(watch.lock());
   const std::uint64_t misses = cache.misses();

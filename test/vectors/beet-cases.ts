@@ -313,6 +313,13 @@ export function beetVectors(): string {
   const unchecked: Upper = { kind: "udp", ports: [500, 501], data: text(77), unchecked: true };
   blocks.push(outbound("udp without checksum", { origin: "local", upper: unchecked }, "lsi"));
   blocks.push(outbound("udp, checksum becomes ffff", zeroSum("local", "hit"), "lsi"));
+  const zero = zeroSum("local", "hit");
+  const filled: Datagram = { ...zero, upper: { ...zero.upper, unchecked: true } as Upper };
+  blocks.push(outbound("udp without checksum, becomes ffff", filled, "lsi"));
+  // Not allowed in IPv6, and harmless: ESP has protected it.
+  const bare = ipv4Packet({ origin: "peer", upper: unchecked, trafficClass: 0x2e, hopLimit: 61 }, PAIR);
+  const common = { way: "in", family: "lsi", "next-header": 17, payload: bare.subarray(20), packet: bare };
+  blocks.push({ name: "udp without checksum", ...common });
   blocks.push(inbound("udp, checksum becomes ffff", zeroSum("peer", "lsi"), "lsi"));
   const options = fromHex("94040000010183070801020304000000");
   const withOptions: Datagram = {
