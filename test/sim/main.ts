@@ -40,7 +40,8 @@ for (const seed of all) {
   failed.push(seed);
   console.log(`seed ${seed} FAILS (again with: make sim SEED=${seed})`);
   for (const breach of outcome.breaches) console.log(`  ${breach}`);
-  if (failed.length === 1 || first !== undefined) console.log(outcome.picture());
+  if (failed.length === 1 || first !== undefined)
+    console.log(outcome.picture(Number(process.env["LINES"] ?? "120")));
   if (failed.length >= Number(process.env["MAX_FAILURES"] ?? "5")) break;
 }
 const seconds = (performance.now() - started) / 1000;

@@ -21,7 +21,7 @@ export interface Outcome {
   /** Virtual milliseconds from calm until everybody was heard. */
   readonly recovery: number;
   readonly steps: number;
-  readonly picture: () => string;
+  readonly picture: (lines?: number) => string;
 }
 
 /** Lives through one seed. */
@@ -51,10 +51,11 @@ export function runSeed(seed: number | string, options: WorldOptions = {}): Outc
     time: world.queue.now,
     recovery,
     steps: world.queue.steps,
-    picture: () =>
+    picture: (lines) =>
       diagram(
         world.trace,
         world.daemons.map(({ name }) => name),
+        lines,
       ),
   };
 }
