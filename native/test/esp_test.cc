@@ -438,8 +438,8 @@ void testCache() {
   }
   CHECK_EQ(cache.misses(), 360U);
   // A place that has held another suite or key size seals as a new one does.
-  for (std::uint32_t i = 0; i < 8; i++) {
-    const Octets encryption = Dice(i).bytes(i < 4 ? 20 : 36);
+  for (std::uint32_t i = 0; i < 16; i++) {
+    const Octets encryption = Dice(i).bytes(i < 8 ? 20 : 36);
     out.push_back(OutboundSa::make(parametersOf(Suite::AesGcm16, encryption, {}, 5000 + i)));
   }
   for (const auto& sa : out) {
