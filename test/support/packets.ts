@@ -1,8 +1,11 @@
 /** Packets as tests need them: read, changed, made by hand with a peer's keys. */
 import type { Hit, Spi } from "../../src/core/types.ts";
+import type { Identity } from "../../src/crypto/identity.ts";
+import { addMac, signPacket, signR1 } from "../../src/crypto/signature.ts";
 import type { AnswerR1 } from "../../src/hip/job.ts";
 import { i1 } from "../../src/hip/messages.ts";
 import {
+  append,
   build,
   covered,
   type Packet,
@@ -11,7 +14,7 @@ import {
   parse,
 } from "../../src/wire/packet.ts";
 import type { DraftParameter } from "../../src/wire/parameter.ts";
-import { HIP_MAC } from "../../src/wire/rfc7401.ts";
+import { HIP_MAC, HIP_SIGNATURE_2 } from "../../src/wire/rfc7401.ts";
 import { type Node, type Pair, pathBetween } from "./pair.ts";
 
 export function read(bytes: Uint8Array | undefined): Packet {
@@ -98,6 +101,59 @@ export function changed(
   const { name, controls, sender, receiver, parameters } = read(bytes);
   const draft: PacketDraft = { name, controls, sender, receiver, parameters: change(parameters) };
   return build(draft);
+}
+
+/** Lets `node` make its R1s anew, with other parameters: `change` gets those that the signature covers. */
+export function changeR1s(
+  pair: Pair,
+  node: Node,
+  change: (parameters: readonly DraftParameter[]) => readonly DraftParameter[],
+  unsigned: readonly DraftParameter[] = [],
+): void {
+  const signer = node.identities[0] as Identity;
+  node.runner = (job, run) => {
+    const result = run(job);
+    if (result.kind !== "make-r1") return result;
+    const { name, sender, receiver, parameters } = read(result.r1);
+    const covering = change(parameters.filter(({ type }) => type < HIP_SIGNATURE_2.type));
+    const signed = signR1(signer, build({ name, sender, receiver, parameters: covering }));
+    return { ...result, r1: append(signed, unsigned) };
+  };
+  node.reboot();
+  pair.start();
+}
+
+/** Replaces the parameter of the same type, or adds it. */
+export function replacing(...fresh: readonly DraftParameter[]) {
+  return (parameters: readonly DraftParameter[]): readonly DraftParameter[] => [
+    ...parameters.filter(({ type }) => fresh.every((one) => one.type !== type)),
+    ...fresh,
+  ];
+}
+
+/** Leaves out a parameter. */
+export function without(type: number) {
+  return (parameters: readonly DraftParameter[]): readonly DraftParameter[] =>
+    parameters.filter((one) => one.type !== type);
+}
+
+/** The last I2 of `from` with other parameters, HIP_MAC and HIP_SIGNATURE made again. */
+export function remade(
+  from: Node,
+  i2: Uint8Array,
+  change: (parameters: readonly DraftParameter[]) => readonly DraftParameter[],
+  signer: Identity = from.identities[0] as Identity,
+): Uint8Array {
+  const { name, sender, receiver, parameters } = read(i2);
+  const { agreement } = from;
+  if (agreement === undefined) throw new Error("no keys");
+  const plain = build({
+    name,
+    sender,
+    receiver,
+    parameters: change(parameters.filter(({ type }) => type < HIP_MAC.type)),
+  });
+  return signPacket(signer, addMac(plain, agreement.rhash, agreement.macOut));
 }
 
 /** Flips one bit of the contents of a parameter. */

@@ -1,14 +1,10 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import type { Identity } from "../../src/crypto/identity.ts";
-import { signR1 } from "../../src/crypto/signature.ts";
 import { DEFAULT_CONFIG, type HostConfig } from "../../src/hip/config.ts";
 import { Difficulty } from "../../src/hip/difficulty.ts";
-import type { JobResult } from "../../src/hip/job.ts";
 import { i1 } from "../../src/hip/messages.ts";
-import { build, get, raw } from "../../src/wire/packet.ts";
-import type { DraftParameter } from "../../src/wire/parameter.ts";
+import { get, raw } from "../../src/wire/packet.ts";
 import { PUZZLE, R1_COUNTER, SOLUTION } from "../../src/wire/rfc7401.ts";
-import { changed, damaged, i2Of, r1Of, read } from "../support/packets.ts";
+import { changed, changeR1s, damaged, i2Of, r1Of, read, replacing } from "../support/packets.ts";
 import { identity, type Node, Pair, pathBetween, problemsOf, unusable } from "../support/pair.ts";
 
 vi.mock("../../src/crypto/puzzle.ts", { spy: true });
@@ -99,27 +95,13 @@ describe("an I2's solution (RFC 7401 6.9 step 8)", () => {
 
   test("R1_COUNTER is echoed verbatim, Reserved included (5.2.3)", () => {
     const pair = new Pair({ config });
-    pair.b.reboot();
-    pair.b.runner = (job, run) => {
-      if (job.kind !== "make-r1") return run(job);
-      const reserved = { type: R1_COUNTER.type, contents: Uint8Array.of(1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 9) };
-      return withR1(pair.b, run(job), reserved);
-    };
-    pair.start();
+    const counter = Uint8Array.of(1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 9);
+    changeR1s(pair, pair.b, replacing({ type: R1_COUNTER.type, contents: counter }));
     pair.establish(pair.a);
     const echoed = raw(read(pair.sent(pair.a, "I2")), R1_COUNTER);
-    expect(echoed?.contents).toEqual(Uint8Array.of(1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 9));
+    expect(echoed?.contents).toEqual(counter);
   });
 });
-
-/** The R1 of a job with one parameter replaced and signed again. */
-function withR1(node: Node, result: JobResult, parameter: DraftParameter): JobResult {
-  if (result.kind !== "make-r1") return result;
-  const { name, sender, receiver, parameters } = read(result.r1);
-  const kept = parameters.filter(({ type }) => type !== parameter.type && type < 61_000);
-  const plain = build({ name, sender, receiver, parameters: [...kept, parameter] });
-  return { ...result, r1: signR1(node.identities[0] as Identity, plain) };
-}
 
 describe("the same I2 again never makes the same keys again (4.1.2)", () => {
   /** b has answered an I2 of a. */
