@@ -164,6 +164,8 @@ export function answeredR1(
 ): Step {
   if (result.kind === "refused") return refusedR1(state, result, pending, cx);
   if (cx.now > pending.until) return step(state, drop("puzzle_expired"));
+  // An R2 with a valid HIP_MAC is being checked: its keys are the state's, and the association is nearly there.
+  if (cx.busy("accept-r2")) return step(state, drop("overtaken"));
   const { path } = pending;
   const inbound = { ...pending.inbound, lsiSpi: result.lsiSpi };
   const leaving = state.name === "I2-SENT" ? dropSas(cx, state.inbound.spi) : [];
@@ -247,6 +249,7 @@ export function acceptedR2(
         : cx.notify(notify.messageType, notify.data, pending.path, Number.POSITIVE_INFINITY);
     return step(state, drop(result.reason), told, answer);
   }
+  cx.abandon("answer-r1");
   const agreement = { ...state.agreement, peerSpi: result.peerSpi, peerLsiSpi: result.peerLsiSpi };
   const { session, out } = openSession(cx, {
     agreement,
