@@ -21,21 +21,24 @@ export async function runNative(name: keyof typeof VARIANTS): Promise<Outcome> {
   return { passed, failed, skipped: [], log: done.log };
 }
 
-/** Replays the corpora, then fuzzes each target for a few seconds: the packet parser, and those of native/fuzz. */
+/** Fuzzes the packet parser and, where clang is, the targets of native/fuzz, after their corpora were replayed under ASan. */
 export async function runFuzz(seconds: number): Promise<Outcome> {
-  const parser = await runProgram("fuzz-parse", ["node", "test/fuzz/parse.ts", `${seconds}`]);
-  if (parser.status !== 0) return { passed: 0, failed: ["fuzz parse"], skipped: [], log: parser.log };
   const targets = globSync("native/fuzz/*_fuzz.cc", { cwd: ROOT }).map((path) => basename(path, ".cc"));
+  const replay = await runProgram("fuzz-replay", make(["native-replay"]));
+  if (replay.status !== 0)
+    return { passed: 0, failed: ["replay of the corpora"], skipped: [], log: replay.log };
+  const parser = await runProgram("fuzz-parse", ["node", "test/fuzz/parse.ts", `${seconds}`]);
+  if (parser.status !== 0) return { passed: 1, failed: ["fuzz parse"], skipped: [], log: parser.log };
   const probe = await runProgram("fuzz-probe", ["clang++", "--version"]);
   if (probe.status !== 0) {
     const why = "clang is not installed";
-    return { passed: 1, failed: [], skipped: [{ name: targets.join(", "), why, count: targets.length }] };
+    return { passed: 2, failed: [], skipped: [{ name: targets.join(", "), why, count: targets.length }] };
   }
   const done = await runProgram("fuzz", make(["native-fuzz", `FUZZ_SECONDS=${seconds}`]));
-  if (done.status === 0) return { passed: 1 + targets.length, failed: [], skipped: [], log: done.log };
+  if (done.status === 0) return { passed: 2 + targets.length, failed: [], skipped: [], log: done.log };
   const begun = [...done.output.matchAll(/^fuzz (\S+)$/gm)].map((match) => match[1] as string);
   const at = begun.at(-1) ?? "build";
-  return { passed: Math.max(1, begun.length), failed: [`fuzz ${at}`], skipped: [], log: done.log };
+  return { passed: 1 + begun.length, failed: [`fuzz ${at}`], skipped: [], log: done.log };
 }
 
 function make(args: readonly string[]): string[] {
