@@ -1,14 +1,6 @@
-/** The base exchange of the plain peer, in both roles, and a bench that runs our `Host` against it. */
+/** The base exchange of the plain peer, in both roles. */
 import { randomBytes } from "node:crypto";
-import type { Carrier, Hit, Instant, Path } from "../../src/core/types.ts";
-import type { Identity } from "../../src/crypto/identity.ts";
-import { DEFAULT_CONFIG, type HostConfig } from "../../src/hip/config.ts";
-import { Host } from "../../src/hip/host.ts";
-import type { HostInput, HostOutput } from "../../src/hip/io.ts";
-import { runJob } from "../../src/hip/run-job.ts";
-import type { SaSpec } from "../../src/hip/sa.ts";
 import * as plain from "./plain-peer.ts";
-import { SeededRandom } from "./random.ts";
 
 const { P, TYPE, tlv, find } = plain;
 const { u16, u32 } = plain.field;
@@ -28,6 +20,10 @@ export interface PlainSession {
   readonly responderHostId: Buffer;
   readonly ownSpi: number;
   readonly peerSpi: number;
+  /** For keys that are drawn later. */
+  readonly material: plain.Material;
+  readonly dh: plain.DhSide;
+  readonly peerPublic: Buffer;
 }
 
 /** Parameters of the plain peer's own choice; the defaults exercise what is optional. */
@@ -42,6 +38,14 @@ export interface Choice {
   readonly natMode?: boolean;
   readonly k?: number;
   readonly extra?: readonly Buffer[];
+  /** Parameters of I2 or R1 that are replaced by others, or left out, before MAC and signature are made. */
+  readonly replace?: Readonly<Record<number, readonly Buffer[]>>;
+  /** The same for R2. */
+  readonly replaceInR2?: Readonly<Record<number, readonly Buffer[]>>;
+}
+
+function replaced(parameters: readonly Buffer[], by: Choice["replace"] = {}): readonly Buffer[] {
+  return parameters.flatMap((one) => by[one.readUInt16BE(0)] ?? [one]);
 }
 
 const SPI = 0x0badcafe;
@@ -94,7 +98,7 @@ export class PlainInitiator {
     const [k, i] = [puzzle[0] as number, puzzle.subarray(4)];
     const j = plain.solve(rhash, i, identity.hit, responder, k);
     const dh = plain.diffieHellman(group);
-    const keys = plain.keysOf({
+    const material = {
       own: identity.hit,
       peer: responder,
       rhash,
@@ -103,11 +107,12 @@ export class PlainInitiator {
       j,
       cipher,
       espSuite,
-    });
+    };
+    const keys = plain.keysOf(material);
     const ownHostId = identity.hostId(choice.domain);
     const echo = (from: number, to: number) =>
       r1.parameters.filter(({ type }) => type === from).map(({ contents }) => tlv(to, contents));
-    const unsigned = plain.packet(TYPE.I2, identity.hit, responder, [
+    const parameters = [
       tlv(P.espInfo, u16(0), u16(keys.espAt), u32(0), u32(SPI)),
       ...r1.parameters.filter(({ type }) => type === P.r1Counter).map(({ whole }) => whole),
       tlv(P.solution, Buffer.of(k, 0), puzzle.subarray(2, 4), i, j),
@@ -119,7 +124,8 @@ export class PlainInitiator {
       tlv(P.transportFormatList, u16(4095)),
       tlv(P.espTransform, u16(0), u16(espSuite)),
       ...(choice.extra ?? []),
-    ]);
+    ];
+    const unsigned = plain.packet(TYPE.I2, identity.hit, responder, replaced(parameters, choice.replace));
     const signed = identity.sign(plain.addMac(unsigned, rhash, keys.out.mac));
     this.session = {
       keys,
@@ -130,6 +136,9 @@ export class PlainInitiator {
       responderHostId: hostId.whole,
       ownSpi: SPI,
       peerSpi: 0,
+      material,
+      dh,
+      peerPublic: publicValue,
     };
     return plain.packet(TYPE.I2, identity.hit, responder, [
       ...plain.read(signed).parameters.map(({ whole }) => whole),
@@ -179,7 +188,7 @@ export class PlainResponder {
       throw new Error("DH_GROUP_LIST of I1");
     const { identity, choice, dh } = this;
     const [signedEcho, ...unsignedEchoes] = this.echoes;
-    const unsigned = plain.packet(TYPE.R1, identity.hit, i1.sender, [
+    const parameters = [
       ...(choice.counter === false ? [] : [this.counter]),
       tlv(P.puzzle, Buffer.of(choice.k ?? 6, 40, 0xbe, 0xef), this.i),
       tlv(P.dhGroupList, Buffer.from(choice.groups ?? [dh.group])),
@@ -192,7 +201,8 @@ export class PlainResponder {
       tlv(P.transportFormatList, u16(4095)),
       tlv(P.espTransform, u16(0), ...[choice.espSuite ?? 13].map(u16)),
       ...(choice.extra ?? []),
-    ]);
+    ];
+    const unsigned = plain.packet(TYPE.R1, identity.hit, i1.sender, replaced(parameters, choice.replace));
     const signed = identity.sign(unsigned, P.signature2);
     return plain.packet(TYPE.R1, identity.hit, i1.sender, [
       ...plain.readParameters(signed.subarray(40)).map(({ whole }) => whole),
@@ -231,7 +241,8 @@ export class PlainResponder {
     if (choice.natMode === true && !find(i2, P.natTraversalMode).contents.equals(Buffer.of(0, 0, 0, 1)))
       throw new Error("NAT_TRAVERSAL_MODE");
     const kij = dh.agree(dhParameter.subarray(3));
-    const keys = plain.keysOf({ own: identity.hit, peer: i2.sender, rhash, kij, i, j, cipher, espSuite });
+    const material = { own: identity.hit, peer: i2.sender, rhash, kij, i, j, cipher, espSuite };
+    const keys = plain.keysOf(material);
     plain.checkMac(i2, rhash, keys.in.mac);
     const hostId =
       choice.encrypt === false
@@ -265,12 +276,26 @@ export class PlainResponder {
       responderHostId: this.hostId,
       ownSpi: SPI,
       peerSpi,
+      material,
+      dh,
+      peerPublic: dhParameter.subarray(3),
     };
-    const plainR2 = plain.packet(TYPE.R2, identity.hit, i2.sender, [
-      tlv(P.espInfo, u16(0), u16(keys.espAt), u32(0), u32(SPI)),
-    ]);
+    const espInfo = tlv(P.espInfo, u16(0), u16(keys.espAt), u32(0), u32(SPI));
+    const parameters = replaced([espInfo], choice.replaceInR2);
+    const plainR2 = plain.packet(TYPE.R2, identity.hit, i2.sender, parameters);
     return identity.sign(plain.addMac(plainR2, rhash, keys.out.mac, this.hostId));
   }
+}
+
+/** The packet with one bit of a parameter's contents changed, the last one. */
+export function flipped(bytes: Buffer, type: number): Buffer {
+  const copy = Buffer.from(bytes);
+  for (const { type: found, whole } of plain.readParameters(copy.subarray(40))) {
+    if (found !== type) continue;
+    const last = 3 + whole.readUInt16BE(2);
+    whole[last] = (whole[last] as number) ^ 1;
+  }
+  return copy;
 }
 
 function list16(contents: Buffer): readonly number[] {
@@ -285,93 +310,4 @@ function readEspInfo(from: plain.Parsed, espAt: number): number {
   if (contents.readUInt16BE(2) !== espAt)
     throw new Error(`KEYMAT Index ${contents.readUInt16BE(2)}, not ${espAt}`);
   return contents.readUInt32BE(8);
-}
-
-const HOURS = 3_600_000;
-
-/** Our host with one identity and one peer; its jobs run at once. */
-export class Bench {
-  readonly identity: Identity;
-  readonly host: Host;
-  readonly outputs: HostOutput[] = [];
-  readonly sent: Buffer[] = [];
-  readonly sas: SaSpec[] = [];
-  now = HOURS as Instant;
-  readonly #carrier: Carrier;
-
-  constructor(identity: Identity, peer: Buffer, config: Partial<HostConfig> = {}, carrier: Carrier = "udp") {
-    this.identity = identity;
-    this.#carrier = carrier;
-    const hit = peer.toString("hex") as Hit;
-    const port = carrier === "udp" ? 10500 : 0;
-    const policy = {
-      hit,
-      localHit: identity.hit,
-      carrier,
-      locators: [{ address: "192.0.2.9", port }],
-      inboundFamily: "hit" as const,
-    };
-    const book = { find: (other: Hit) => (other === hit ? policy : undefined), discovered: () => false };
-    this.host = new Host({ ...DEFAULT_CONFIG, ...config }, [identity], book, new SeededRandom(7));
-    this.input({ type: "timeout" });
-  }
-
-  get hit(): Buffer {
-    return Buffer.from(this.identity.hit, "hex");
-  }
-
-  get state(): string {
-    return this.host.associations()[0]?.state ?? "UNASSOCIATED";
-  }
-
-  drops(): readonly string[] {
-    return this.outputs.flatMap((output) => (output.type === "drop" ? [output.reason] : []));
-  }
-
-  connect(peer: Buffer): Buffer {
-    return this.#packet({ type: "connect", peer: peer.toString("hex") as Hit });
-  }
-
-  /** Delivers a packet; the one that is sent for it. */
-  answer(bytes: Uint8Array): Buffer {
-    return this.#packet({ type: "datagram", bytes, path: this.path() });
-  }
-
-  #packet(input: HostInput): Buffer {
-    const before = this.sent.length;
-    this.input(input);
-    if (this.sent.length !== before + 1)
-      throw new Error(`${this.sent.length - before} packets were sent; drops: ${this.drops().join(",")}`);
-    return this.sent[before] as Buffer;
-  }
-
-  path(): Path {
-    const port = this.#carrier === "udp" ? 10500 : 0;
-    return {
-      carrier: this.#carrier,
-      local: { address: "198.51.100.1", port },
-      remote: { address: "192.0.2.9", port },
-    };
-  }
-
-  input(input: HostInput): void {
-    for (const output of this.host.handle(input, this.now)) {
-      this.outputs.push(output);
-      if (output.type === "send") this.sent.push(Buffer.from(output.bytes));
-      if (output.type === "sa-add") this.sas.push(output.sa);
-      if (output.type === "job") {
-        this.input({
-          type: "job-done",
-          id: output.id,
-          result: runJob(output.job, new Map([[this.identity.hit, this.identity]])),
-        });
-      }
-    }
-  }
-
-  sa(direction: "in" | "out"): SaSpec {
-    const found = this.sas.findLast((sa) => sa.direction === direction);
-    if (found === undefined) throw new Error(`no ${direction} SA`);
-    return found;
-  }
 }

@@ -302,8 +302,8 @@ export function readHostId(contents: Buffer) {
   };
 }
 
-/** 6.5 and RFC 7402 7. "out" is what the host with `own` sends. */
-export function keysOf(from: {
+/** What KEYMAT is made of (6.5), and which ESP keys are wanted. */
+export interface Material {
   readonly own: Buffer;
   readonly peer: Buffer;
   readonly rhash: "sha256" | "sha384";
@@ -312,31 +312,43 @@ export function keysOf(from: {
   readonly j: Buffer;
   readonly cipher: number;
   readonly espSuite: number;
-}) {
-  const greater = Buffer.compare(from.own, from.peer) > 0;
-  const info = Buffer.concat(greater ? [from.peer, from.own] : [from.own, from.peer]);
-  const okm = Buffer.from(hkdfSync(from.rhash, from.kij, Buffer.concat([from.i, from.j]), info, 1024));
-  let at = 0;
-  const draw = (length: number) => {
+}
+
+const KEYMAT_BYTES = 2048;
+const ESP_KEYS = { 13: [20, 0], 12: [20, 0], 9: [32, 32], 8: [16, 32], 7: [0, 32] } as const;
+
+function drawer(from: Material, start: number): (length: number) => Buffer {
+  const info = Buffer.concat([from.own, from.peer].sort(Buffer.compare));
+  const salt = Buffer.concat([from.i, from.j]);
+  const keymat = Buffer.from(hkdfSync(from.rhash, from.kij, salt, info, KEYMAT_BYTES));
+  let at = start;
+  return (length) => {
     at += length;
-    return okm.subarray(at - length, at);
+    return keymat.subarray(at - length, at);
   };
-  const hip = () => ({
-    encryption: draw(from.cipher === 4 ? 32 : 16),
-    mac: draw(from.rhash === "sha256" ? 32 : 48),
-  });
-  const gl = hip();
-  const lg = hip();
-  const espAt = at;
-  const [encryption, integrity] = (
-    { 13: [20, 0], 12: [20, 0], 9: [32, 32], 8: [16, 32], 7: [0, 32] } as const
-  )[from.espSuite as 13];
-  const esp = () => ({ encryption: draw(encryption), integrity: draw(integrity) });
-  const espGl = esp();
-  const espLg = esp();
-  return greater
-    ? { out: gl, in: lg, espOut: espGl, espIn: espLg, espAt }
-    : { out: lg, in: gl, espOut: espLg, espIn: espGl, espAt };
+}
+
+const isGreater = (from: Material) => Buffer.compare(from.own, from.peer) > 0;
+
+/** RFC 7402 7: keys of HOST_g's traffic first. "out" is what the host with `own` sends. */
+export function espKeysOf(from: Material, index: number) {
+  const draw = drawer(from, index);
+  const [encryption, integrity] = ESP_KEYS[from.espSuite as 13];
+  const pair = () => ({ encryption: draw(encryption), integrity: draw(integrity) });
+  const [gl, lg] = [pair(), pair()];
+  const end = index + 2 * (encryption + integrity);
+  return isGreater(from) ? { espOut: gl, espIn: lg, end } : { espOut: lg, espIn: gl, end };
+}
+
+/** 6.5, and the first ESP keys behind those of HIP. */
+export function keysOf(from: Material) {
+  const [encryption, mac] = [from.cipher === 4 ? 32 : 16, from.rhash === "sha256" ? 32 : 48];
+  const draw = drawer(from, 0);
+  const pair = () => ({ encryption: draw(encryption), mac: draw(mac) });
+  const [gl, lg] = [pair(), pair()];
+  const espAt = 2 * (encryption + mac);
+  const hip = isGreater(from) ? { out: gl, in: lg } : { out: lg, in: gl };
+  return { ...hip, ...espKeysOf(from, espAt), espAt };
 }
 
 export function addMac(bytes: Buffer, rhash: string, key: Buffer, hostId?: Buffer): Buffer {

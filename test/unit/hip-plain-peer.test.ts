@@ -1,23 +1,14 @@
 /** Our protocol against a second implementation that was written from the RFCs alone (test/support/plain-peer.ts). */
 import { describe, expect, test } from "vitest";
 import { Identity } from "../../src/crypto/identity.ts";
+import { Bench } from "../support/bench.ts";
+import { type Choice, PlainInitiator, PlainResponder, type PlainSession } from "../support/plain-exchange.ts";
 import {
-  Bench,
-  type Choice,
-  PlainInitiator,
-  PlainResponder,
-  type PlainSession,
-} from "../support/plain-exchange.ts";
-import {
-  addMac,
-  checkMac,
   checkSignature,
-  field,
   find,
   P,
   PlainIdentity,
   type PlainKind,
-  packet,
   read,
   TYPE,
   tlv,
@@ -141,79 +132,6 @@ test("what is unknown and critical ends the exchange, and after the puzzle a NOT
   expect(find(notify, P.notification).contents).toEqual(Buffer.from([0, 0, 0, 1, 4099 >> 8, 4099 & 255]));
   checkSignature(notify, 7, Buffer.from(own("ecdsa-p256").hostIdentity));
   expect(bench.state).toBe("UNASSOCIATED");
-});
-
-describe("after the exchange", () => {
-  const { u32 } = field;
-
-  function open(): {
-    bench: Bench;
-    say: (type: number, parameters: readonly Buffer[]) => Buffer;
-    check: (bytes: Buffer) => ReturnType<typeof read>;
-  } {
-    const { bench, peer } = asInitiator("ecdsa-p256", "rsa-2048");
-    const session = sessionOf(peer);
-    const { hit } = peer.identity;
-    return {
-      bench,
-      say: (type, parameters) =>
-        peer.identity.sign(
-          addMac(packet(type, hit, bench.hit, parameters), session.rhash, session.keys.out.mac),
-        ),
-      check: (bytes) => {
-        const received = read(bytes);
-        checkMac(received, session.rhash, session.keys.in.mac);
-        checkSignature(received, session.peer.algorithm, session.peer.hostIdentity);
-        return received;
-      },
-    };
-  }
-
-  test("an UPDATE with SEQ and an echo request is answered with both (5.3.5)", () => {
-    const { bench, say, check } = open();
-    const answer = check(
-      bench.answer(say(TYPE.UPDATE, [tlv(P.seq, u32(0)), tlv(P.echoRequestSigned, Buffer.from("alive?"))])),
-    );
-    expect(answer.type).toBe(TYPE.UPDATE);
-    expect(find(answer, P.ack).contents).toEqual(u32(0));
-    expect(find(answer, P.echoResponseSigned).contents).toEqual(Buffer.from("alive?"));
-  });
-
-  test("our own first UPDATE has Update ID 0, and one ACK may acknowledge several (5.2.16, 5.2.17)", () => {
-    const { bench, say, check } = open();
-    bench.input({ type: "probe", peer: bench.host.associations()[0]?.peer as never });
-    const probe = check(bench.sent.at(-1) as Buffer);
-    expect(find(probe, P.seq).contents).toEqual(u32(0));
-    bench.input({
-      type: "datagram",
-      bytes: say(TYPE.UPDATE, [tlv(P.ack, u32(9), u32(0))]),
-      path: bench.path(),
-    });
-    const deadline = bench.host.deadline()?.why;
-    expect(deadline).not.toBe("UPDATE retransmission");
-  });
-
-  test("CLOSE is answered with CLOSE_ACK and the same echo (5.3.7, 5.3.8)", () => {
-    const { bench, say, check } = open();
-    const ack = check(bench.answer(say(TYPE.CLOSE, [tlv(P.echoRequestSigned, Buffer.from("farewell"))])));
-    expect(ack.type).toBe(TYPE.CLOSE_ACK);
-    expect(find(ack, P.echoResponseSigned).contents).toEqual(Buffer.from("farewell"));
-    expect(bench.state).toBe("CLOSED");
-  });
-
-  test("our CLOSE ends with the peer's CLOSE_ACK", () => {
-    const { bench, say, check } = open();
-    bench.input({ type: "close", peer: bench.host.associations()[0]?.peer as never });
-    const close = check(bench.sent.at(-1) as Buffer);
-    expect(close.type).toBe(TYPE.CLOSE);
-    const echo = find(close, P.echoRequestSigned).contents;
-    bench.input({
-      type: "datagram",
-      bytes: say(TYPE.CLOSE_ACK, [tlv(P.echoResponseSigned, echo)]),
-      path: bench.path(),
-    });
-    expect(bench.state).toBe("UNASSOCIATED");
-  });
 });
 
 function pairOf({
