@@ -4,11 +4,10 @@
 #include <memory>
 #include <string>
 
+#include "addon_network.h"
 #include "arguments.h"
 #include "event.h"
-#include "netlink.h"
 #include "plane.h"
-#include "tun.h"
 
 namespace hipd {
 namespace {
@@ -28,35 +27,6 @@ struct Instance {
 
 constexpr napi_type_tag kTag = {0x5fb5d1a0c36847e1ull, 0x9f1e8f1d04b2a7c3ull};
 
-napi_value undefined(napi_env env) {
-  napi_value value = nullptr;
-  napi_get_undefined(env, &value);
-  return value;
-}
-
-napi_value number(napi_env env, double value) {
-  napi_value result = nullptr;
-  napi_create_double(env, value, &result);
-  return result;
-}
-
-napi_value string(napi_env env, const std::string& text) {
-  napi_value result = nullptr;
-  napi_create_string_utf8(env, text.data(), text.size(), &result);
-  return result;
-}
-
-/// A copy of bytes as a Uint8Array.
-napi_value array(napi_env env, View bytes) {
-  void* data = nullptr;
-  napi_value buffer = nullptr;
-  napi_value result = nullptr;
-  if (napi_create_arraybuffer(env, bytes.size(), &data, &buffer) != napi_ok) return undefined(env);
-  if (!bytes.empty()) std::memcpy(data, bytes.data(), bytes.size());
-  napi_create_typedarray(env, napi_uint8_array, bytes.size(), buffer, 0, &result);
-  return result;
-}
-
 /// The plane that is the first argument; nullptr (and an exception) when it is something else or closed.
 Instance* instanceOf(napi_env env, Arguments& arguments) {
   const napi_value object = arguments.raw(0);
@@ -68,7 +38,8 @@ Instance* instanceOf(napi_env env, Arguments& arguments) {
     // A failed call may leave its own exception pending; it is replaced by one of ours.
     bool pending = false;
     napi_value exception = nullptr;
-    if (napi_is_exception_pending(env, &pending) == napi_ok && pending) napi_get_and_clear_last_exception(env, &exception);
+    if (napi_is_exception_pending(env, &pending) == napi_ok && pending)
+      napi_get_and_clear_last_exception(env, &exception);
     arguments.fail("plane");
     return nullptr;
   }
@@ -99,7 +70,9 @@ void callNotify(napi_env env, napi_value function, void*, void*) {
   napi_call_function(env, undefined(env), function, 0, nullptr, nullptr);
 }
 
-void closeInstance(void* instance) { static_cast<Instance*>(instance)->close(); }
+void closeInstance(void* instance) {
+  static_cast<Instance*>(instance)->close();
+}
 
 void finalizeInstance(napi_env env, void* instance, void*) {
   napi_remove_env_cleanup_hook(env, closeInstance, instance);
@@ -107,7 +80,8 @@ void finalizeInstance(napi_env env, void* instance, void*) {
   delete static_cast<Instance*>(instance);
 }
 
-/// open(interface, mtu, port, raw, workers, ownLsi, lsiNetwork, lsiPrefixLength, notify) -> [plane, ...notes]; throws an Error.
+/// open(interface, mtu, port, raw, workers, ownLsi, lsiNetwork, lsiPrefixLength, notify) -> [plane, ...notes]; throws
+/// an Error.
 napi_value open(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info, "open");
   PlaneOptions options;
@@ -124,8 +98,8 @@ napi_value open(napi_env env, napi_callback_info info) {
   if (!arguments.ok()) return nullptr;
 
   auto instance = std::make_unique<Instance>();
-  if (napi_create_threadsafe_function(env, notify, nullptr, string(env, "hipd data plane"), 0, 1, nullptr, nullptr, nullptr,
-                                      callNotify, &instance->notify) != napi_ok) {
+  if (napi_create_threadsafe_function(env, notify, nullptr, string(env, "hipd data plane"), 0, 1, nullptr, nullptr,
+                                      nullptr, callNotify, &instance->notify) != napi_ok) {
     napi_throw_error(env, nullptr, "open: Node refused a thread-safe function");
     return nullptr;
   }
@@ -175,7 +149,8 @@ napi_value send(napi_env env, napi_callback_info info) {
   return undefined(env);
 }
 
-/// addSa(plane, inbound, spi, lsiSpi, suite, encryptionKey, integrityKey, localHit, peerHit, path, lsiFamily, softPackets, idleAfter)
+/// addSa(plane, inbound, spi, lsiSpi, suite, encryptionKey, integrityKey, localHit, peerHit, path, lsiFamily,
+/// softPackets, idleAfter)
 /// -> 0 done, 1 repeated, 2 keys or SPI that do not fit, 3 too many
 napi_value addSa(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info, "addSa");
@@ -268,7 +243,8 @@ napi_value drain(napi_env env, napi_callback_info info) {
   return number(env, static_cast<double>(plane->drain(buffer, max)));
 }
 
-/// associations(plane) -> records of 64 bytes: u8[16] peer, u32 outSpi, inSpi, pathMtu, 0, f64 txPackets, txBytes, rxPackets, rxBytes
+/// associations(plane) -> records of 64 bytes: u8[16] peer, u32 outSpi, inSpi, pathMtu, 0, f64 txPackets, txBytes,
+/// rxPackets, rxBytes
 napi_value associations(napi_env env, napi_callback_info info) {
   static constexpr std::size_t kRecord = 64;
   Arguments arguments(env, info, "associations");
@@ -302,129 +278,12 @@ napi_value counters(napi_env env, napi_callback_info info) {
   return result;
 }
 
-std::string addressList(const std::vector<Address>& addresses) {
-  std::string list;
-  for (const Address& address : addresses) list += (list.empty() ? "" : " ") + text(address);
-  return list;
-}
-
 /// addresses(plane) -> text, separated by spaces
 napi_value addresses(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info, "addresses");
   Plane* plane = planeOf(env, arguments);
   if (!arguments.ok()) return nullptr;
   return string(env, addressList(plane->addresses()));
-}
-
-// --- the host's network; none of these needs a plane ---
-
-/// source(remote) -> bytes of the local address, empty without a route
-napi_value source(napi_env env, napi_callback_info info) {
-  Arguments arguments(env, info, "source");
-  const Address remote = arguments.address(0, "remote");
-  if (!arguments.ok()) return nullptr;
-  const Address local = askKernel({}, {remote, 0}).source;
-  return array(env, {local.bytes.data(), local.family == 0 ? 0u : (local.family == 4 ? 4u : 16u)});
-}
-
-/// underlayAddresses(overlayLink) -> text, separated by spaces
-napi_value underlayAddresses(napi_env env, napi_callback_info info) {
-  Arguments arguments(env, info, "underlayAddresses");
-  const std::string link = arguments.string(0, "overlayLink", 15);
-  if (!arguments.ok()) return nullptr;
-  return string(env, addressList(netlink::underlayAddresses(link)));
-}
-
-/// Throws an Error with `failure`, or returns undefined when it is empty.
-napi_value outcome(napi_env env, const std::string& failure) {
-  if (!failure.empty()) {
-    napi_throw_error(env, nullptr, failure.c_str());
-    return nullptr;
-  }
-  return undefined(env);
-}
-
-/// deleteTun(name); throws an Error.
-napi_value deleteTunDevice(napi_env env, napi_callback_info info) {
-  Arguments arguments(env, info, "deleteTun");
-  const std::string name = arguments.string(0, "name", 15);
-  return arguments.ok() ? outcome(env, deleteTun(name)) : nullptr;
-}
-
-/// setLink(name, up, mtu); mtu 0 leaves it. Throws an Error.
-napi_value setLink(napi_env env, napi_callback_info info) {
-  Arguments arguments(env, info, "setLink");
-  const std::string name = arguments.string(0, "name", 15);
-  netlink::LinkChange change;
-  change.up = arguments.boolean(1, "up");
-  change.mtu = arguments.u32(2, "mtu");
-  return arguments.ok() ? outcome(env, netlink::setLink(name, change)) : nullptr;
-}
-
-/// listLinks() -> lines "index name flags mtu"
-napi_value listLinks(napi_env env, napi_callback_info) {
-  const auto listing = netlink::listLinks();
-  if (!listing.error.empty()) return outcome(env, listing.error);
-  std::string lines;
-  for (const netlink::Link& link : listing.entries) {
-    lines += std::to_string(link.index) + " " + link.name + " " + std::to_string(link.flags) + " " +
-             std::to_string(link.mtu) + "\n";
-  }
-  return string(env, lines);
-}
-
-/// listAddresses() -> lines "link address prefixLength scope flags"
-napi_value listAddresses(napi_env env, napi_callback_info) {
-  const auto listing = netlink::listAddresses();
-  if (!listing.error.empty()) return outcome(env, listing.error);
-  std::string lines;
-  for (const netlink::LinkAddress& one : listing.entries) {
-    lines += std::to_string(one.link) + " " + text(one.address) + " " + std::to_string(one.prefixLength) + " " +
-             std::to_string(one.scope) + " " + std::to_string(one.flags) + "\n";
-  }
-  return string(env, lines);
-}
-
-/// listRoutes() -> lines "destination prefixLength type table link metric mtu source"
-napi_value listRoutes(napi_env env, napi_callback_info) {
-  const auto listing = netlink::listRoutes();
-  if (!listing.error.empty()) return outcome(env, listing.error);
-  std::string lines;
-  for (const netlink::Route& one : listing.entries) {
-    lines += text(one.destination) + " " + std::to_string(one.prefixLength) + " " + std::to_string(one.type) + " " +
-             std::to_string(one.table) + " " + std::to_string(one.link) + " " + std::to_string(one.metric) + " " +
-             std::to_string(one.mtu) + " " + text(one.source) + "\n";
-  }
-  return string(env, lines);
-}
-
-/// changeAddress(add, link, address, prefixLength); throws an Error.
-napi_value changeAddress(napi_env env, napi_callback_info info) {
-  Arguments arguments(env, info, "changeAddress");
-  const bool add = arguments.boolean(0, "add");
-  const std::string link = arguments.string(1, "link", 15);
-  const Address address = arguments.address(2, "address");
-  const std::uint8_t length = arguments.u8(3, "prefixLength", address.family == 4 ? 32 : 128);
-  if (!arguments.ok()) return nullptr;
-  return outcome(env, add ? netlink::addAddress(link, address, length) : netlink::deleteAddress(link, address, length));
-}
-
-/// changeRoute(add, destination, prefixLength, type, link, table, metric, mtu, sourceOrEmpty); throws an Error.
-/// `link` is an index, 0 for none. Adding replaces a route with the same destination and metric.
-napi_value changeRoute(napi_env env, napi_callback_info info) {
-  Arguments arguments(env, info, "changeRoute");
-  const bool add = arguments.boolean(0, "add");
-  netlink::Route one;
-  one.destination = arguments.address(1, "destination");
-  one.prefixLength = arguments.u8(2, "prefixLength", one.destination.family == 4 ? 32 : 128);
-  one.type = arguments.u8(3, "type");
-  one.link = static_cast<int>(arguments.number(4, "link", 2147483647.0));
-  one.table = arguments.u32(5, "table");
-  one.metric = arguments.u32(6, "metric");
-  one.mtu = arguments.u32(7, "mtu");
-  one.source = arguments.address(8, "source", true);
-  if (!arguments.ok()) return nullptr;
-  return outcome(env, add ? netlink::addRoute(one, true) : netlink::deleteRoute(one));
 }
 
 napi_value init(napi_env env, napi_value exports) {
@@ -466,4 +325,6 @@ napi_value init(napi_env env, napi_value exports) {
 }  // namespace
 }  // namespace hipd
 
-NAPI_MODULE_INIT() { return hipd::init(env, exports); }
+NAPI_MODULE_INIT() {
+  return hipd::init(env, exports);
+}

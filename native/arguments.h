@@ -1,5 +1,5 @@
-// Arguments from JavaScript, checked one by one: a wrong one throws a TypeError that names it. Part of addon.cc, which includes
-// node_api.h before it.
+// Values to and from JavaScript. Arguments are checked one by one: a wrong one throws a TypeError that names it. Part
+// of addon.cc, which includes node_api.h before it.
 #pragma once
 
 #include <array>
@@ -12,7 +12,39 @@
 
 namespace hipd {
 
-/// The arguments of one call. After the first wrong one `ok()` is false and an exception is pending; values read then are empty.
+namespace {
+
+napi_value undefined(napi_env env) {
+  napi_value value = nullptr;
+  napi_get_undefined(env, &value);
+  return value;
+}
+
+napi_value number(napi_env env, double value) {
+  napi_value result = nullptr;
+  napi_create_double(env, value, &result);
+  return result;
+}
+
+napi_value string(napi_env env, const std::string& text) {
+  napi_value result = nullptr;
+  napi_create_string_utf8(env, text.data(), text.size(), &result);
+  return result;
+}
+
+/// A copy of bytes as a Uint8Array.
+napi_value array(napi_env env, View bytes) {
+  void* data = nullptr;
+  napi_value buffer = nullptr;
+  napi_value result = nullptr;
+  if (napi_create_arraybuffer(env, bytes.size(), &data, &buffer) != napi_ok) return undefined(env);
+  if (!bytes.empty()) std::memcpy(data, bytes.data(), bytes.size());
+  napi_create_typedarray(env, napi_uint8_array, bytes.size(), buffer, 0, &result);
+  return result;
+}
+
+/// The arguments of one call. After the first wrong one `ok()` is false and an exception is pending; values read then
+/// are empty.
 class Arguments {
  public:
   static constexpr std::size_t kMost = 16;
@@ -43,8 +75,8 @@ class Arguments {
   /// A whole number between 0 and `most`.
   std::uint64_t number(std::size_t i, const char* name, double most) {
     double value = 0;
-    if (i >= count_ || napi_get_value_double(env_, values_[i], &value) != napi_ok || !(value >= 0) ||
-        value > most || std::floor(value) != value) {
+    if (i >= count_ || napi_get_value_double(env_, values_[i], &value) != napi_ok || !(value >= 0) || value > most ||
+        std::floor(value) != value) {
       fail(name);
       return 0;
     }
@@ -53,9 +85,7 @@ class Arguments {
   std::uint32_t u32(std::size_t i, const char* name) {
     return static_cast<std::uint32_t>(number(i, name, 4294967295.0));
   }
-  std::uint16_t u16(std::size_t i, const char* name) {
-    return static_cast<std::uint16_t>(number(i, name, 65535.0));
-  }
+  std::uint16_t u16(std::size_t i, const char* name) { return static_cast<std::uint16_t>(number(i, name, 65535.0)); }
   std::uint8_t u8(std::size_t i, const char* name, double most = 255.0) {
     return static_cast<std::uint8_t>(number(i, name, most));
   }
@@ -134,4 +164,5 @@ class Arguments {
   bool ok_ = true;
 };
 
+}  // namespace
 }  // namespace hipd

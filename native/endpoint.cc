@@ -106,8 +106,12 @@ std::uint64_t read(clockid_t clock) {
 }
 }  // namespace
 
-std::uint64_t monotonicNow() { return read(CLOCK_MONOTONIC); }
-std::uint64_t monotonicCoarse() { return read(CLOCK_MONOTONIC_COARSE); }
+std::uint64_t monotonicNow() {
+  return read(CLOCK_MONOTONIC);
+}
+std::uint64_t monotonicCoarse() {
+  return read(CLOCK_MONOTONIC_COARSE);
+}
 
 Fd& Fd::operator=(Fd&& other) noexcept {
   if (this != &other) {

@@ -15,7 +15,8 @@ namespace hipd {
 /// Security Parameter Index (RFC 4303 2.1), host order; 0 means "none".
 using Spi = std::uint32_t;
 
-/// An IPv4 or IPv6 address. `family` is 4, 6, or 0 for "not chosen". IPv4 uses the first four bytes; the others are zero.
+/// An IPv4 or IPv6 address. `family` is 4, 6, or 0 for "not chosen". IPv4 uses the first four bytes; the others are
+/// zero.
 struct Address {
   std::uint8_t family = 0;
   std::array<std::uint8_t, 16> bytes{};

@@ -79,8 +79,8 @@ std::size_t EventQueue::drain(Bytes out, std::size_t max) {
     if (addressesChanged_) {
       Event event;
       event.type = EventType::Addresses;
-      at += writeRecord(event, {reinterpret_cast<const std::uint8_t*>(addresses_.data()), addresses_.size()},
-                        out.data());
+      at +=
+          writeRecord(event, {reinterpret_cast<const std::uint8_t*>(addresses_.data()), addresses_.size()}, out.data());
       addressesChanged_ = false;
       count++;
     }

@@ -25,6 +25,8 @@ enum class EventType : std::uint8_t {
   UnknownSpi = 7,
   EchoReply = 8,
   Addresses = 9,
+  /// The TUN device was removed under us.
+  DeviceLost = 10,
 };
 
 /// The longest HIP packet: Header Length is 8 bits of 8-byte units, not counting the first 8 (RFC 7401 5.1).
@@ -50,7 +52,8 @@ struct Event {
 /// Record layout, little endian, each record a multiple of 4 bytes long:
 ///   0 u32 length of the record    4 u8 type         8 u32 SPI      12 u32 sequence   16 u32 RTT in microseconds
 ///  20 u32 length of the payload  24 u8[16] peer    40 path (40 bytes)                80 payload
-/// Path layout: 0 u8 carrier  1 u8 local family  2 u8 remote family  4 u16 local port  6 u16 remote port  8 u8[16] local  24 u8[16] remote
+/// Path layout: 0 u8 carrier  1 u8 local family  2 u8 remote family  4 u16 local port  6 u16 remote port  8 u8[16]
+/// local  24 u8[16] remote
 inline constexpr std::size_t kPathRecord = 40;
 inline constexpr std::size_t kEventRecord = 80;
 inline constexpr std::size_t kMaxEventRecord = 64 * 1024;
@@ -79,8 +82,8 @@ class EventQueue {
   /// The latest list replaces one that was not read yet: this event is never lost.
   void setAddresses(const std::vector<Address>& addresses);
 
-  /// Writes up to `max` records into `out`, which holds at least kMaxEventRecord. Returns the bytes written. Events that are left
-  /// over cause another notification.
+  /// Writes up to `max` records into `out`, which holds at least kMaxEventRecord. Returns the bytes written. Events
+  /// that are left over cause another notification.
   std::size_t drain(Bytes out, std::size_t max);
 
   std::size_t size() const { return ring_.size(); }

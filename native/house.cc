@@ -15,7 +15,9 @@ namespace hipd {
 Housekeeper::Housekeeper(Shared& shared, std::string overlayLink)
     : shared_(shared), overlayLink_(std::move(overlayLink)), reader_(shared.epochs.join()) {}
 
-Housekeeper::~Housekeeper() { stop(); }
+Housekeeper::~Housekeeper() {
+  stop();
+}
 
 std::string Housekeeper::start() {
   std::string error;

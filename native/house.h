@@ -1,4 +1,5 @@
-// The house-keeping thread: watches the host's addresses, and looks at all associations once in a while. It sleeps otherwise.
+// The house-keeping thread: watches the host's addresses, and looks at all associations once in a while. It sleeps
+// otherwise.
 #pragma once
 
 #include <mutex>

@@ -6,8 +6,8 @@
 
 namespace hipd {
 
-/// Events a second at most, with a burst, from any number of threads: the generic cell rate algorithm, which needs one atomic
-/// number ("the moment at which the bucket would be full again") and no lock.
+/// Events a second at most, with a burst, from any number of threads: the generic cell rate algorithm, which needs one
+/// atomic number ("the moment at which the bucket would be full again") and no lock.
 class RateLimit {
  public:
   /// `perSecond` > 0; `burst` >= 1 events at once.

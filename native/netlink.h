@@ -43,7 +43,8 @@ struct Route {
   Address source;  // preferred source; family 0: none
 };
 
-/// One message of a reply: reads `bytes` (header included) into the list of its kind. False for another kind or a malformed one.
+/// One message of a reply: reads `bytes` (header included) into the list of its kind. False for another kind or a
+/// malformed one.
 bool parseLink(View message, Link& link);
 bool parseAddress(View message, LinkAddress& address);
 bool parseRoute(View message, Route& route);
@@ -65,8 +66,8 @@ Listing<Route> listRoutes();
 /// Every change returns "" or what went wrong. Changes that are already so are no error.
 struct LinkChange {
   bool up = true;
-  std::uint32_t mtu = 0;               // 0: as it is
-  bool withoutLinkLocal = false;       // IPv6 addr_gen_mode none
+  std::uint32_t mtu = 0;          // 0: as it is
+  bool withoutLinkLocal = false;  // IPv6 addr_gen_mode none
 };
 std::string setLink(const std::string& name, const LinkChange& change);
 std::string addAddress(const std::string& link, const Address& address, std::uint8_t prefixLength);

@@ -31,8 +31,8 @@ bool Pings::ask(const Hit& local, const Hit& peer, std::uint32_t sequence, std::
     next_ = (next_ + 1) % kPingsOutstanding;
   }
   return requests_.push([&](Request& request) {
-    request.length = static_cast<std::uint32_t>(buildEchoRequest(
-        local, peer, identifier_, static_cast<std::uint16_t>(sequence), content, request.packet));
+    request.length = static_cast<std::uint32_t>(
+        buildEchoRequest(local, peer, identifier_, static_cast<std::uint16_t>(sequence), content, request.packet));
   });
 }
 

@@ -88,8 +88,7 @@ std::string Plane::openSockets(std::vector<std::string>& notes) {
   const Sockets& first = workers_[0]->sockets();
   for (const auto& worker : workers_) {
     const Sockets& own = worker->sockets();
-    const std::string failed =
-        worker->start({own.udp4.get(), own.udp6.get(), first.esp4.get(), first.esp6.get()});
+    const std::string failed = worker->start({own.udp4.get(), own.udp6.get(), first.esp4.get(), first.esp6.get()});
     if (!failed.empty()) return failed;
   }
   return "";
@@ -102,14 +101,15 @@ void Plane::send(const Path& path, View packet) {
   const bool udp = path.carrier == Carrier::Udp;
   const int fd = udp ? (v6 ? sockets.udp6.get() : sockets.udp4.get()) : (v6 ? sockets.hip6.get() : sockets.hip4.get());
   std::array<std::uint8_t, 4> marker{};
-  std::array<iovec, 2> parts{{{marker.data(), marker.size()},
-                              {const_cast<std::uint8_t*>(packet.data()), packet.size()}}};
+  std::array<iovec, 2> parts{
+      {{marker.data(), marker.size()}, {const_cast<std::uint8_t*>(packet.data()), packet.size()}}};
   msghdr message{};
   message.msg_name = const_cast<sockaddr*>(&destination.remote.any);
   message.msg_namelen = destination.remote.length;
   message.msg_iov = udp ? parts.data() : &parts[1];
   message.msg_iovlen = udp ? 2 : 1;
-  message.msg_control = destination.source.length == 0 ? nullptr : const_cast<std::uint8_t*>(destination.source.bytes.data());
+  message.msg_control =
+      destination.source.length == 0 ? nullptr : const_cast<std::uint8_t*>(destination.source.bytes.data());
   message.msg_controllen = destination.source.length;
   ssize_t sent = sendmsg(fd, &message, MSG_DONTWAIT);
   if (sent < 0 && errno == EMSGSIZE) {
@@ -184,7 +184,9 @@ void Plane::rejectHeld(Peer& peer) {
   }
 }
 
-void Plane::alias(const Lsi& lsi, const Hit* peer) { shared_.routes.setAlias(lsi, peer); }
+void Plane::alias(const Lsi& lsi, const Hit* peer) {
+  shared_.routes.setAlias(lsi, peer);
+}
 
 void Plane::ping(const Hit& local, const Hit& peer, std::uint32_t sequence, std::size_t bytes) {
   if (shared_.pings.ask(local, peer, sequence, bytes, monotonicNow())) {
@@ -194,7 +196,9 @@ void Plane::ping(const Hit& local, const Hit& peer, std::uint32_t sequence, std:
   }
 }
 
-const char* Plane::cipher() const { return opensslBackend().name().data(); }
+const char* Plane::cipher() const {
+  return opensslBackend().name().data();
+}
 
 std::vector<Counter> Plane::counters() const {
   std::vector<Counter> list;

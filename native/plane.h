@@ -39,7 +39,8 @@ class Plane {
   Plane(const Plane&) = delete;
   Plane& operator=(const Plane&) = delete;
 
-  /// Sends a HIP packet; over UDP behind the zero SPI marker. Larger ones than the path are fragmented (RFC 7401 5.1.3).
+  /// Sends a HIP packet; over UDP behind the zero SPI marker. Larger ones than the path are fragmented (RFC
+  /// 7401 5.1.3).
   void send(const Path& path, View packet);
   Routes::Added addOutbound(const SaParameters& parameters, const Path& path);
   Routes::Added addInbound(const SaParameters& parameters, const Path& path, std::uint64_t idleAfter);

@@ -6,8 +6,7 @@ namespace hipd {
 
 Socket openRaw(int family, int protocol) {
   Socket result;
-  result.fd =
-      Fd(::socket(family == 4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
+  result.fd = Fd(::socket(family == 4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
   if (!result.fd.valid() || !prepareSocket(result.fd.get(), family)) {
     const int error = errno;
     result.fd.reset();

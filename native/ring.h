@@ -8,8 +8,8 @@
 
 namespace hipd {
 
-/// Fixed cells, each with a sequence number that says whose turn it is (D. Vyukov's bounded queue). Neither side blocks or
-/// allocates; a full ring refuses. Any number of producers and consumers.
+/// Fixed cells, each with a sequence number that says whose turn it is (D. Vyukov's bounded queue). Neither side blocks
+/// or allocates; a full ring refuses. Any number of producers and consumers.
 template <class T>
 class Ring {
  public:

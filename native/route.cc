@@ -8,7 +8,9 @@ namespace hipd {
 namespace {
 
 /// Smallest MTUs that IPv4 and IPv6 allow (RFC 791 3.1: 68, but every host takes 576; RFC 8200 5: 1280).
-std::uint32_t smallestMtu(const Path& path) { return path.remote.address.family == 6 ? 1280 : 576; }
+std::uint32_t smallestMtu(const Path& path) {
+  return path.remote.address.family == 6 ? 1280 : 576;
+}
 
 bool sameKeys(const Keys& keys, const SaParameters& parameters) {
   View encryption = parameters.encryptionKey;
@@ -89,7 +91,8 @@ void Routes::forgetIfUnused(const Hit& hit) {
 
 void Routes::forget(Peer* peer) {
   peers_.erase(peer->hit);
-  // A worker that still holds the peer may put one more packet into its queue: the queue is emptied when the peer is freed.
+  // A worker that still holds the peer may put one more packet into its queue: the queue is emptied when the peer is
+  // freed.
   struct Doomed {
     Peer* peer;
     Hold* hold;
@@ -261,7 +264,8 @@ Peer* Routes::setMode(const Hit& hit, Mode mode, Spi spi) {
     }
     if (via == nullptr) mode = Mode::Reject;
   }
-  // Readers look at `via` first, then at `mode`: "Send without an SA" is the only mixture that they may see, for a moment.
+  // Readers look at `via` first, then at `mode`: "Send without an SA" is the only mixture that they may see, for a
+  // moment.
   if (mode == Mode::Send) peer->via.store(via);
   peer->mode.store(mode);
   if (mode != Mode::Send) peer->via.store(nullptr);

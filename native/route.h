@@ -1,6 +1,7 @@
 // Who is reached how: peers by HIT and by LSI, inbound SAs by SPI.
 //
-// The control thread is the only writer. Workers read between two quiescent points (snapshot.h), and may keep no pointer across.
+// The control thread is the only writer. Workers read between two quiescent points (snapshot.h), and may keep no
+// pointer across.
 #pragma once
 
 #include <atomic>
@@ -161,16 +162,16 @@ class Routes {
   }
 
   enum class Added : std::uint8_t { Done, Repeated, BadKeys, Full };
-  /// `Repeated`: the same SA with the same key is there already; it stays as it is, since starting its sequence numbers again would
-  /// repeat nonces. An SA with the same SPI and another key is replaced.
+  /// `Repeated`: the same SA with the same key is there already; it stays as it is, since starting its sequence numbers
+  /// again would repeat nonces. An SA with the same SPI and another key is replaced.
   Added addOutbound(const SaParameters& parameters, const Path& path, std::uint64_t now);
   Added addInbound(const SaParameters& parameters, const Path& path, std::uint64_t idleAfter, std::uint64_t now);
   /// False when no outbound SA was changed: there is none, or, without `peer`, several peers chose this SPI.
   bool setPath(Spi spi, const Hit* peer, const Path& path, std::uint64_t now);
   bool dropOutbound(Spi spi, const Hit& peer);
   bool dropInbound(Spi spi, const Hit& peer);
-  /// The peer, whose held packets the caller now deals with; nullptr when there is nothing to do. With Mode::Send an SPI that is
-  /// not there gives Reject.
+  /// The peer, whose held packets the caller now deals with; nullptr when there is nothing to do. With Mode::Send an
+  /// SPI that is not there gives Reject.
   Peer* setMode(const Hit& peer, Mode mode, Spi spi);
   /// After setMode(Unknown): frees the peer if nothing else needs it.
   void forgetIfUnused(const Hit& peer);

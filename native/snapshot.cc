@@ -29,8 +29,8 @@ std::size_t Epochs::reclaim() {
       if (seen != 0) oldest = std::min(oldest, seen);
     }
     // Epochs only grow along the list, so what may go is a prefix.
-    const auto end = std::find_if(retired_.begin(), retired_.end(),
-                                  [oldest](const Retired& item) { return item.epoch > oldest; });
+    const auto end =
+        std::find_if(retired_.begin(), retired_.end(), [oldest](const Retired& item) { return item.epoch > oldest; });
     free.assign(retired_.begin(), end);
     retired_.erase(retired_.begin(), end);
     waiting = retired_.size();

@@ -1,10 +1,10 @@
-// Tables that the control thread changes while workers read them without a lock, and the moment at which what was removed may
-// be freed.
+// Tables that the control thread changes while workers read them without a lock, and the moment at which what was
+// removed may be freed.
 //
 // The choice: not one immutable map that is copied for each change (10,000 additions would copy 10,000 maps), but an
-// open-addressing array of atomic pointers to immutable-keyed values. A change is one pointer store; growing copies the array of
-// pointers once for each doubling, so n additions cost O(n) together. Whatever was unlinked (a value, an old array) is freed
-// after every worker has passed a quiescent point: the top of its loop, or its sleep in epoll_wait.
+// open-addressing array of atomic pointers to immutable-keyed values. A change is one pointer store; growing copies the
+// array of pointers once for each doubling, so n additions cost O(n) together. Whatever was unlinked (a value, an old
+// array) is freed after every worker has passed a quiescent point: the top of its loop, or its sleep in epoll_wait.
 #pragma once
 
 #include <array>
@@ -18,11 +18,12 @@
 
 namespace hipd {
 
-/// Quiescent-state based reclamation. Readers announce the epoch they have seen; a retired object is destroyed once each
-/// reader is either asleep or has seen an epoch later than its removal.
+/// Quiescent-state based reclamation. Readers announce the epoch they have seen; a retired object is destroyed once
+/// each reader is either asleep or has seen an epoch later than its removal.
 ///
-/// All accesses are sequentially consistent: the proof needs "unlink, then look at the readers" on one side and "announce, then
-/// follow the pointer" on the other never both to miss each other. On x86-64 and arm64 such loads cost what plain ones do.
+/// All accesses are sequentially consistent: the proof needs "unlink, then look at the readers" on one side and
+/// "announce, then follow the pointer" on the other never both to miss each other. On x86-64 and arm64 such loads cost
+/// what plain ones do.
 class Epochs {
  public:
   static constexpr std::size_t kMaxReaders = 32;
@@ -62,8 +63,8 @@ class Epochs {
   std::vector<Retired> retired_;
 };
 
-/// A hash table of pointers. `Traits` gives `Key`, `static const Key& key(const Value&)` (or by value; it must never change
-/// while the value is in the table) and `static std::uint64_t hash(const Key&)`.
+/// A hash table of pointers. `Traits` gives `Key`, `static const Key& key(const Value&)` (or by value; it must never
+/// change while the value is in the table) and `static std::uint64_t hash(const Key&)`.
 ///
 /// `find` and `each`: any thread that is online in `epochs`. Everything else: one writer at a time.
 /// The table does not own its values: the writer retires what `insert` and `erase` hand back.

@@ -13,7 +13,7 @@ namespace hipd {
 namespace {
 
 ifreq request(const std::string& name, int flags) {
-  ifreq interface{};
+  ifreq interface {};
   std::memcpy(interface.ifr_name, name.data(), std::min<std::size_t>(name.size(), IFNAMSIZ - 1));
   interface.ifr_flags = static_cast<short>(flags);
   return interface;

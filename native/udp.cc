@@ -52,8 +52,7 @@ bool prepareSocket(int fd, int family) {
   if (family == 4) {
     return set(fd, IPPROTO_IP, IP_PKTINFO, 1) && set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
   }
-  return set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) &&
-         set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
+  return set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) && set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
 }
 
 Socket openUdp(int family, std::uint16_t port, bool shared) {
@@ -102,7 +101,9 @@ Arena::Arena(std::size_t size) : memory_(nullptr), size_(size) {
   madvise(memory, size, MADV_DONTDUMP);
 }
 
-Arena::~Arena() { munmap(memory_, size_); }
+Arena::~Arena() {
+  munmap(memory_, size_);
+}
 
 ReceiveBatch::ReceiveBatch() : arena_(kBatch * kStride) {
   for (std::size_t i = 0; i < kBatch; i++) {
@@ -128,7 +129,9 @@ Frame ReceiveBatch::frame(std::size_t i) const {
   return {arena_.data() + i * kStride, kStride, kHeadroom, messages_[i].msg_len};
 }
 
-Endpoint ReceiveBatch::from(std::size_t i) const { return names_[i].endpoint(); }
+Endpoint ReceiveBatch::from(std::size_t i) const {
+  return names_[i].endpoint();
+}
 
 SendBatch::SendBatch() : arena_(kBatch * kStride) {
   for (std::size_t i = 0; i < kBatch; i++) {
@@ -137,7 +140,9 @@ SendBatch::SendBatch() : arena_(kBatch * kStride) {
   }
 }
 
-Frame SendBatch::room() { return {arena_.data() + count_ * kStride, kStride, kHeadroom, 0}; }
+Frame SendBatch::room() {
+  return {arena_.data() + count_ * kStride, kStride, kHeadroom, 0};
+}
 
 void SendBatch::add(const Frame& frame, const Destination& destination, std::uint32_t tag) {
   vectors_[count_] = {frame.data(), frame.length};

@@ -28,11 +28,13 @@ struct Socket {
   bool unsupported = false;
 };
 
-/// A bound, non-blocking UDP socket of one family (4 or 6) on every local address, that tells each packet's local address, never
-/// fragments, and follows the kernel's path MTU. `shared`: several workers bind the same port (SO_REUSEPORT).
+/// A bound, non-blocking UDP socket of one family (4 or 6) on every local address, that tells each packet's local
+/// address, never fragments, and follows the kernel's path MTU. `shared`: several workers bind the same port
+/// (SO_REUSEPORT).
 Socket openUdp(int family, std::uint16_t port, bool shared);
 
-/// Options that every socket of the data plane has: no fragmentation, local addresses told, large buffers. False on failure.
+/// Options that every socket of the data plane has: no fragmentation, local addresses told, large buffers. False on
+/// failure.
 bool prepareSocket(int fd, int family);
 
 /// Where sealed packets of an SA go, ready for sendmsg. Immutable.
@@ -100,7 +102,8 @@ class SendBatch {
   /// Adds what was written into the last `room()`. `destination` must live until `flush`.
   void add(const Frame& frame, const Destination& destination, std::uint32_t tag);
 
-  /// Sends all. Calls `refused(tag, length, errno)` for each that could not leave. Returns how many system calls it took.
+  /// Sends all. Calls `refused(tag, length, errno)` for each that could not leave. Returns how many system calls it
+  /// took.
   template <class Refused>
   std::size_t flush(Refused&& refused) {
     std::size_t at = 0;

@@ -33,7 +33,9 @@ Worker::Worker(Shared& shared, std::size_t index, Fd tun, Sockets sockets, std::
       sockets_(std::move(sockets)),
       arena_(kSlots * kStride) {}
 
-Worker::~Worker() { stop(); }
+Worker::~Worker() {
+  stop();
+}
 
 bool Worker::watch(int fd, Inlet inlet) {
   if (fd < 0) return true;
@@ -69,8 +71,8 @@ std::string Worker::start(const Outlets& outlets) {
   epoll_ = Fd(epoll_create1(EPOLL_CLOEXEC));
   mailbox_ = Fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   bool watched = epoll_.valid() && mailbox_.valid();
-  for (const Inlet inlet : {Inlet::Mailbox, Inlet::Tun, Inlet::Udp4, Inlet::Udp6, Inlet::Esp4, Inlet::Esp6,
-                            Inlet::Hip4, Inlet::Hip6}) {
+  for (const Inlet inlet :
+       {Inlet::Mailbox, Inlet::Tun, Inlet::Udp4, Inlet::Udp6, Inlet::Esp4, Inlet::Esp6, Inlet::Hip4, Inlet::Hip6}) {
     watched = watched && watch(fdOf(inlet), inlet);
   }
   if (!watched) return "cannot watch the data plane's sockets: " + errorText(errno);
@@ -101,8 +103,9 @@ void Worker::warmUp() {
     const SuiteShape* shape = suiteShape(id);
     if (shape == nullptr) continue;
     for (const Direction direction : {Direction::In, Direction::Out}) {
-      const std::shared_ptr<Keys> keys = Keys::make(shape->suite, direction, View(kZeros).first(shape->encryptionKeyLengths[0]),
-                                                    View(kZeros).first(shape->integrityKeyLength));
+      const std::shared_ptr<Keys> keys =
+          Keys::make(shape->suite, direction, View(kZeros).first(shape->encryptionKeyLengths[0]),
+                     View(kZeros).first(shape->integrityKeyLength));
       if (keys == nullptr) continue;
       ciphers_.find(keys);
       keys->retire();

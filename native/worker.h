@@ -29,7 +29,7 @@ inline constexpr std::size_t kBatchesInARow = 4;
 struct Shared {
   Shared(const Lsi& ownLsi, const Prefix& lsiPrefix, void (*notify)(void*), void* context);
 
-  Hold hold;      // outlives what waits in `epochs`
+  Hold hold;  // outlives what waits in `epochs`
   Epochs epochs;
   Routes routes;
   FlowTable flows;
@@ -99,6 +99,7 @@ class Worker {
   // worker_out.cc: TUN -> wire
   void fromMailbox();
   void fromTun();
+  void loseTun();
   Frame slot(std::size_t i) const { return {arena_.data() + i * kStride, kStride, kHeadroom, 0}; }
   Verdict outbound(std::size_t at, Frame frame);
   Verdict transmit(std::size_t at, Frame frame, const InnerView& view, Peer& peer, OutboundRoute& via);

@@ -1,4 +1,5 @@
 // From the TUN device to the wire.
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,8 +11,12 @@
 namespace hipd {
 
 namespace {
-bool isIpv6(const Path& path) { return path.remote.address.family == 6; }
-OuterShape outerShape(const Path& path) { return {path.carrier, isIpv6(path)}; }
+bool isIpv6(const Path& path) {
+  return path.remote.address.family == 6;
+}
+OuterShape outerShape(const Path& path) {
+  return {path.carrier, isIpv6(path)};
+}
 }  // namespace
 
 void Worker::fromMailbox() {
@@ -40,12 +45,19 @@ void Worker::fromTun() {
     Frame frame = slot(at);
     const ssize_t got = read(tun_.get(), frame.data(), kMaxDatagram);
     stats_.count(Tally::TunReads);
+    if (got < 0 && errno == EBADFD) loseTun();
     if (got <= 0) break;
     frame.length = static_cast<std::size_t>(got);
     stats_.count(outbound(at, frame));
     at++;
   }
   flush();
+}
+
+/// Somebody removed the device. Its descriptor would be "ready" for ever.
+void Worker::loseTun() {
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, tun_.get(), nullptr);
+  shared_.events.push(EventType::DeviceLost, [](Event&) {});
 }
 
 Verdict Worker::outbound(std::size_t at, Frame frame) {
@@ -192,8 +204,8 @@ Verdict Worker::sealInto(SendBatch& batch, std::size_t at, OutboundRoute& via, c
   if (batch.full()) flush();
   Frame room = batch.room();
   esp::Sealed sealed;
-  const Verdict verdict = esp::seal(ciphers_, *via.sa, spi, nextHeader, payload,
-                                    {room.data(), room.capacity - room.start}, sealed);
+  const Verdict verdict =
+      esp::seal(ciphers_, *via.sa, spi, nextHeader, payload, {room.data(), room.capacity - room.start}, sealed);
   if (sealed.softExpiry || via.softPending.load(std::memory_order_relaxed)) {
     const bool told = shared_.events.push(EventType::SoftExpiry, [&](Event& event) {
       event.spi = via.sa->spi();

@@ -59,7 +59,8 @@ void dropsOldestOfThePeer() {
 
   HoldQueue large(nullptr);
   std::uint32_t dropped = 0;
-  for (std::uint32_t i = 0; i < 30; i++) dropped += hold->push(large, packet(9000, static_cast<std::uint8_t>(i))).dropped;
+  for (std::uint32_t i = 0; i < 30; i++)
+    dropped += hold->push(large, packet(9000, static_cast<std::uint8_t>(i))).dropped;
   CHECK_EQ(large.waiting.load(), kHoldBytes / 9000);
   CHECK_EQ(dropped, 30 - kHoldBytes / 9000);
   CHECK(popped(*hold, large) == packet(9000, static_cast<std::uint8_t>(dropped)));

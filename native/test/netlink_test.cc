@@ -109,7 +109,8 @@ void reads() {
   info.ifi_flags = 1;
   Link link;
   // A name without its final zero.
-  CHECK(parseLink(Message(RTM_NEWLINK, info).attribute(IFLA_IFNAME, {'h', 'i', 'p', '0'}).number(IFLA_MTU, 1500).bytes(), link));
+  CHECK(parseLink(
+      Message(RTM_NEWLINK, info).attribute(IFLA_IFNAME, {'h', 'i', 'p', '0'}).number(IFLA_MTU, 1500).bytes(), link));
   CHECK(link.name == "hip0");
   CHECK_EQ(link.index, 7);
   CHECK_EQ(link.mtu, 1500u);

@@ -115,6 +115,7 @@ export interface NativePlaneOptions {
 const EVENT_HEADER = 80;
 const PATH_LENGTH = 40;
 const ASSOCIATION_LENGTH = 64;
+const DEVICE_LOST = 10;
 const BUFFER_LENGTH = 256 * 1024;
 const MODE = { unknown: 0, demand: 1, reject: 2, send: 3 } as const;
 const NOTHING = new Uint8Array(0);
@@ -246,7 +247,9 @@ export class NativePlane implements DataPlane {
   drain(max: number): readonly DataPlaneEvent[] {
     if (this.#handle === undefined) return [];
     const length = this.#native.drain(this.#handle, this.#buffer, max);
-    return decodeEvents(this.#buffer.subarray(0, length));
+    const events = decodeEvents(this.#buffer.subarray(0, length));
+    if (events.deviceLost) this.#log("warn", "the overlay's interface was removed: restart hipd");
+    return events.list;
   }
 
   associations(): readonly AssociationStats[] {
@@ -318,16 +321,21 @@ function decodePath(view: DataView, at: number): Path {
   };
 }
 
-function decodeEvents(records: Uint8Array): readonly DataPlaneEvent[] {
+function decodeEvents(records: Uint8Array): {
+  readonly list: readonly DataPlaneEvent[];
+  readonly deviceLost: boolean;
+} {
   const view = new DataView(records.buffer, records.byteOffset, records.length);
-  const events: DataPlaneEvent[] = [];
+  const list: DataPlaneEvent[] = [];
+  let deviceLost = false;
   let at = 0;
   while (at < records.length) {
     const event = decodeEvent(records, view, at);
-    if (event !== undefined) events.push(event);
+    if (event !== undefined) list.push(event);
+    else deviceLost ||= view.getUint8(at + 4) === DEVICE_LOST;
     at += view.getUint32(at, true);
   }
-  return events;
+  return { list, deviceLost };
 }
 
 function decodeEvent(records: Uint8Array, view: DataView, at: number): DataPlaneEvent | undefined {
