@@ -1,7 +1,7 @@
 /** Packets as tests need them: read, changed, made by hand with a peer's keys. */
 import type { Hit, Spi } from "../../src/core/types.ts";
 import type { Identity } from "../../src/crypto/identity.ts";
-import { addMac, signPacket, signR1 } from "../../src/crypto/signature.ts";
+import { addMac, addMac2, signPacket, signR1 } from "../../src/crypto/signature.ts";
 import type { AnswerR1 } from "../../src/hip/job.ts";
 import { i1 } from "../../src/hip/messages.ts";
 import {
@@ -154,6 +154,20 @@ export function remade(
     parameters: change(parameters.filter(({ type }) => type < HIP_MAC.type)),
   });
   return signPacket(signer, addMac(plain, agreement.rhash, agreement.macOut));
+}
+
+/** An R2 of `from` with HIP_MAC_2 and HIP_SIGNATURE; `hostId` is that of its R1, with type, length and padding. */
+export function authenticatedR2(
+  from: Node,
+  to: Node,
+  parameters: readonly DraftParameter[],
+  hostId: Uint8Array,
+): Uint8Array {
+  const { agreement } = from;
+  if (agreement === undefined) throw new Error("no keys");
+  const plain = build({ name: "R2", sender: from.hit, receiver: to.hit, parameters });
+  const withMac = addMac2(plain, agreement.rhash, agreement.macOut, hostId);
+  return signPacket(from.identities[0] as Identity, withMac);
 }
 
 /** Flips one bit of the contents of a parameter. */
