@@ -79,6 +79,11 @@ export async function main(argv: readonly string[], network: LoadNetwork): Promi
       return check(config.value);
     case "guard":
     case "teardown": {
+      if (args.mode === "teardown") {
+        const { freeSocket } = await import("../runtime/control-server.ts");
+        const free = await freeSocket(config.value.control.socket);
+        if (!free.ok) return complain(EXIT.failed, [`${free.error}; stop it first`]);
+      }
       const { interface: name, lsiPrefix } = config.value.network;
       const done = (await network())[args.mode]({
         interface: name,
@@ -130,10 +135,13 @@ async function run(config: DaemonConfig, network: LoadNetwork): Promise<ExitStat
   return EXIT.ok;
 }
 
+const AGAIN_MILLIS = 200;
+
 /** Signals that come before the daemon has started are kept until it has. */
 class Signals {
   #stop: ((signal: string) => void) | undefined;
   #stopped: string | undefined;
+  #askedAt = 0;
   #daemon: Daemon | undefined;
 
   constructor() {
@@ -150,9 +158,12 @@ class Signals {
     });
   }
 
-  /** Whoever asks twice does not want to wait for the peers. */
+  /** Whoever asks again does not want to wait for the peers. Some send one wish as two signals at once. */
   #onStop(signal: string): void {
-    if (this.#stopped !== undefined) process.exit(EXIT.failed);
+    const now = performance.now();
+    if (this.#stopped !== undefined && now - this.#askedAt > AGAIN_MILLIS) process.exit(EXIT.failed);
+    if (this.#stopped !== undefined) return;
+    this.#askedAt = now;
     this.#stopped = signal;
     this.#stop?.(signal);
   }

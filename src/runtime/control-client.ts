@@ -43,9 +43,11 @@ const ANSWER_MILLIS = 10_000;
 
 export class ControlClient {
   readonly #client: Client;
+  readonly #socket: string;
 
-  private constructor(client: Client) {
+  private constructor(client: Client, socket: string) {
     this.#client = client;
+    this.#socket = socket;
   }
 
   /** Looks at the socket first, so that the error can say what is wrong with it. */
@@ -58,7 +60,7 @@ export class ControlClient {
       // A Unix socket's path is no host name; hipd ignores what is here.
       "grpc.default_authority": "localhost",
     });
-    return ok(new ControlClient(client));
+    return ok(new ControlClient(client, socket));
   }
 
   close(): void {
@@ -77,7 +79,7 @@ export class ControlClient {
         request,
         new Metadata(),
         { deadline },
-        (error, value) => resolve(error === null ? ok(value as T) : err(clientError(error))),
+        (error, value) => resolve(error === null ? ok(value as T) : err(clientError(error, this.#socket))),
       );
     });
   }
@@ -100,15 +102,25 @@ export class ControlClient {
       request,
     );
     stream.on("data", (value) => each(value as T));
+    let cancelled = false;
     const done = new Promise<Result<undefined, ClientError>>((resolve) => {
       stream.on("end", () => resolve(ok(undefined)));
-      stream.on("error", (error: ServiceError) => resolve(err(clientError(error))));
+      stream.on("error", (error: ServiceError) => {
+        const stopped = error.code === status.CANCELLED && !cancelled;
+        resolve(
+          err(stopped ? unreachable(this.#socket, "it has stopped") : clientError(error, this.#socket)),
+        );
+      });
     });
     const started = new Promise<void>((resolve) => {
       stream.once("metadata", () => resolve());
       void done.then(() => resolve());
     });
-    return { done, started, cancel: () => stream.cancel() };
+    const cancel = (): void => {
+      cancelled = true;
+      stream.cancel();
+    };
+    return { done, started, cancel };
   }
 }
 
@@ -138,16 +150,15 @@ function unreachable(socket: string, why: string): ClientError {
   return { code: "unreachable", message };
 }
 
-function clientError(error: ServiceError): ClientError {
+function clientError(error: ServiceError, socket: string): ClientError {
   const code = CODES[error.code];
   if (code !== undefined) return { code, message: error.details };
   if (error.code !== status.UNAVAILABLE) return { code: "failed", message: error.details };
   // gRPC uses the same status for a server that is not there and for the server's own "it did not work".
   const noServer = /ECONN|EPIPE|No connection|Connection dropped|connect E/.test(error.details);
   if (!noServer) return { code: "failed", message: error.details };
-  const why = /ECONNREFUSED/.test(error.details) ? "nobody listens there" : "the connection broke";
-  return {
-    code: "unreachable",
-    message: `hipd does not answer: ${why} (is it running? systemctl status hipd)`,
-  };
+  return unreachable(
+    socket,
+    /ECONNREFUSED/.test(error.details) ? "nobody listens there" : "the connection broke",
+  );
 }

@@ -368,7 +368,8 @@ function narrowUmask(): number | undefined {
   }
 }
 
-async function freeSocket(socket: string): Promise<Result<undefined, string>> {
+/** Makes room for the socket: the folder made, a dead daemon's socket removed. Fails when somebody answers there. */
+export async function freeSocket(socket: string): Promise<Result<undefined, string>> {
   try {
     mkdirSync(dirname(socket), { recursive: true, mode: 0o755 });
     if (!lstatSync(socket).isSocket())

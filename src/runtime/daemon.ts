@@ -1,6 +1,6 @@
 /** The composition root: puts configuration, keys, interface, driver and servers together, and takes them apart again. */
 import { basename } from "node:path";
-import { formatHit } from "../core/ip.ts";
+import { formatHit, parseHit } from "../core/ip.ts";
 import { err, type Hit, NULL_HIT, ok, type Result } from "../core/types.ts";
 import { writeHipRecord } from "../crypto/keyfile.ts";
 import { Driver } from "../driver/driver.ts";
@@ -19,7 +19,7 @@ import {
   problemText,
 } from "./config-file.ts";
 import type { Problem, ReloadReport } from "./control-convert.ts";
-import { type ControlBackend, ControlServer } from "./control-server.ts";
+import { type ControlBackend, ControlServer, freeSocket } from "./control-server.ts";
 import { EventLog } from "./event-log.ts";
 import { exists, groupId } from "./files.ts";
 import {
@@ -38,7 +38,7 @@ import {
 import { JobPool } from "./job-pool.ts";
 import type { Log } from "./log.ts";
 import { MetricsServer } from "./metrics-server.ts";
-import type { Network, NetworkSystem } from "./network-port.ts";
+import type { Network, NetworkSystem, PeerSource } from "./network-port.ts";
 import { dropPeer, keepPeer } from "./peers-directory.ts";
 import { SYSTEM_RANDOM } from "./random.ts";
 import { changedSettings } from "./restart.ts";
@@ -47,6 +47,16 @@ import type { ServiceManager } from "./systemd.ts";
 
 /** Time for peers to answer CLOSE when the daemon stops. */
 const CLOSE_MILLIS = 1_500;
+
+/** Events after which a peer may be shown another identity than before. */
+const SOURCE_EVENTS: ReadonlySet<string> = new Set([
+  "peer-added",
+  "peer-changed",
+  "peer-removed",
+  "peer-discovered",
+  "config-applied",
+  "identity-default",
+]);
 
 /** Why the daemon could not start. */
 export interface StartFailure {
@@ -80,6 +90,8 @@ export class Daemon implements ControlBackend {
   readonly #state: StateStore;
   readonly #r1CounterStart: bigint;
   #active: Prepared;
+  #preferred: Hit;
+  #sourcesDue = false;
   #control: ControlServer | undefined;
   #metrics: MetricsServer | undefined;
   #watchdog: NodeJS.Timeout | undefined;
@@ -91,6 +103,9 @@ export class Daemon implements ControlBackend {
     const failed = (kind: StartFailure["kind"], ...messages: string[]) => err({ kind, messages });
     const group = config.control.group === undefined ? ok(undefined) : groupId(config.control.group);
     if (!group.ok) return failed("config", `[control] group: ${group.error}`);
+    // Before anything is touched that a running daemon may use.
+    const free = await freeSocket(config.control.socket);
+    if (!free.ok) return failed("failed", free.error);
     const state = new StateStore(config.stateDirectory, (message) => log.error("state-not-written", message));
     const opened = state.open();
     if (!opened.ok) return failed("permission", opened.error);
@@ -152,6 +167,7 @@ export class Daemon implements ControlBackend {
     this.#state = state;
     this.#r1CounterStart = r1CounterStart;
     this.#active = prepared;
+    this.#preferred = prepared.overlay.defaultIdentity;
     this.#jobs = new JobPool(
       prepared.identities.map(({ identity }) => identity),
       (reason) => this.#log.error("job-thread-crashed", "a crypto thread died and is replaced", { reason }),
@@ -163,16 +179,49 @@ export class Daemon implements ControlBackend {
       saveState: (saved) => this.#state.save(saved),
       persistPeer: (peer, done) => done(keepPeer(this.#active.config.peersDirectory, peer)),
       unpersistPeer: (peer, done) => done(dropPeer(peer)),
-      event: (event) => events.add(event, clock.now()),
+      event: (event) => {
+        events.add(event, clock.now());
+        if (SOURCE_EVENTS.has(event.name)) this.#sourcesChanged();
+      },
       identities: (all, preferred) => this.#setIdentities(all, preferred),
       defer: (task) => void setImmediate(task),
     };
     this.#driver = new Driver({ overlay, plane: network.plane, jobs: this.#jobs, clock, alarm, shell });
     alarm.onFire = () => this.#driver.alarmFired();
     this.#driver.start();
+    this.#sourcesChanged();
+  }
+
+  /** Many peers may change at once; their routes follow together. */
+  #sourcesChanged(): void {
+    if (this.#sourcesDue || this.#network.setSources === undefined) return;
+    this.#sourcesDue = true;
+    setImmediate(() => {
+      this.#sourcesDue = false;
+      if (this.#stopping === undefined)
+        this.#driver.request({ type: "peer-list" }, (reply) => this.#setSources(reply));
+    });
+  }
+
+  #setSources(reply: ControlReply): void {
+    if (reply.type !== "peers") return;
+    const preferred = formatHit(this.#preferred);
+    const sources = reply.peers.flatMap((peer): PeerSource[] => {
+      const hit = peer.hit === null || peer.identity === preferred ? undefined : parseHit(peer.hit);
+      const local = parseHit(peer.identity);
+      return hit?.ok && local.ok ? [{ peer: hit.value, local: local.value }] : [];
+    });
+    try {
+      this.#network.setSources?.(sources);
+    } catch (error) {
+      const reason = (error as Error).message;
+      this.#log.error("routes-not-set", "the routes of single peers could not be changed", { reason });
+    }
   }
 
   #setIdentities(all: readonly Hit[], preferred: Hit): void {
+    this.#preferred = preferred;
+    this.#sourcesChanged();
     try {
       this.#network.setIdentities(all, preferred);
     } catch (error) {

@@ -10,6 +10,8 @@ const LEVELS: Readonly<Record<string, LogLevel>> = {
   "exchange-refused": "warn",
   "authentication-failed": "warn",
   "notify-sent": "debug",
+  // The line "reloaded" says the same with names.
+  "config-applied": "debug",
 };
 
 /** Lines of events that somebody outside can cause. */

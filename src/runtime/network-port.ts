@@ -28,10 +28,18 @@ export interface NetworkError {
   readonly message: string;
 }
 
+/** Packets to `peer` must leave from `local`. */
+export interface PeerSource {
+  readonly peer: Hit;
+  readonly local: Hit;
+}
+
 export interface Network {
   readonly plane: DataPlane;
   /** The host's own HITs changed: their addresses on the interface follow. */
   setIdentities(hits: readonly Hit[], preferred: Hit): void;
+  /** All peers that are shown another identity than the preferred one. */
+  setSources?(sources: readonly PeerSource[]): void;
 }
 
 export interface NetworkSystem {

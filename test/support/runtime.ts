@@ -6,7 +6,7 @@ import type { Hit, Lsi, Path, Spi } from "../../src/core/types.ts";
 import type { DataPlane, DataPlaneEvent, Route } from "../../src/driver/ports.ts";
 import type { SaSpec } from "../../src/hip/sa.ts";
 import { createLog, type Log } from "../../src/runtime/log.ts";
-import type { Network, NetworkOptions, NetworkSystem } from "../../src/runtime/network-port.ts";
+import type { Network, NetworkOptions, NetworkSystem, PeerSource } from "../../src/runtime/network-port.ts";
 
 const folders: string[] = [];
 process.once("exit", () => {
@@ -106,6 +106,7 @@ export class FakeNetwork implements NetworkSystem {
   readonly plane: FakePlane;
   opened: NetworkOptions | undefined;
   hits: readonly Hit[] = [];
+  sources: readonly PeerSource[] = [];
 
   constructor(address: string, medium = new Medium()) {
     this.plane = new FakePlane(address, medium);
@@ -117,7 +118,10 @@ export class FakeNetwork implements NetworkSystem {
     const setIdentities = (hits: readonly Hit[]): void => {
       this.hits = hits;
     };
-    return { ok: true, value: { plane: this.plane, setIdentities } };
+    const setSources = (sources: readonly PeerSource[]): void => {
+      this.sources = sources;
+    };
+    return { ok: true, value: { plane: this.plane, setIdentities, setSources } };
   }
   guard() {
     return { ok: true, value: undefined } as const;

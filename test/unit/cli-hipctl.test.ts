@@ -295,7 +295,7 @@ describe("hipd that does not run", () => {
     const result = await hipctl(["--socket", socket, "status"]);
     expect(result.status).toBe(5);
     expect(result.error).toMatch(
-      /^hipctl: hipd does not answer.*nobody listens there \(is it running\? systemctl status hipd\)\n$/,
+      /^hipctl: hipd does not answer on \/.*hipd.sock: nobody listens there \(is it running\? systemctl status hipd\)\n$/,
     );
   });
   test("the version of hipctl is known without it", async () => {

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:f
 import { get } from "node:http";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
+import { formatHit } from "../../src/core/ip.ts";
 import { loadConfig } from "../../src/runtime/config-file.ts";
 import { ControlClient } from "../../src/runtime/control-client.ts";
 import { Daemon } from "../../src/runtime/daemon.ts";
@@ -260,6 +261,22 @@ describe("identities through the API", () => {
     await it.daemon.stop();
     const again = await start({ folder: it.folder });
     expect((await ask<Status>(again, "GetStatus")).self.hit).toBe(made.hit);
+  });
+
+  test("peers that are shown another identity get a route of their own", async () => {
+    const it = await start();
+    const made = await ask<{ hit: string }>(it, "NewIdentity", { name: "second", kind: "" });
+    const other = (await ask<Status>(it, "GetStatus")).self.hit;
+    await ask(it, "AddPeer", { name: "a", hit: HIT, locators: [], identity: "second" });
+    await ask(it, "AddPeer", { name: "b", hit: OTHER, locators: [] });
+    const shown = () => it.network.sources.map(({ peer, local }) => [formatHit(peer), formatHit(local)]);
+    await expect.poll(shown).toEqual([[HIT, made.hit]]);
+    await ask(it, "UseIdentity", { identity: "second" });
+    await expect.poll(shown).toEqual([]);
+    await ask(it, "UseIdentity", { identity: "identity", peer: "b" });
+    await expect.poll(shown).toEqual([[OTHER, other]]);
+    await ask(it, "RemovePeer", { peer: "b" });
+    await expect.poll(shown).toEqual([]);
   });
 
   test("an existing name is not replaced, a bad kind and a bad key are refused", async () => {
