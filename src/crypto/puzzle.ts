@@ -20,9 +20,14 @@ export interface PuzzleSearch extends Puzzle {
   readonly start: Uint8Array;
   /** Hashes to spend at most. */
   readonly attempts: number;
+  /** Milliseconds to spend at most. */
+  readonly millis?: number;
 }
 
-/** A J that solves the puzzle, or undefined when `attempts` were not enough. */
+/** Hashes between two looks at the clock: well below a millisecond's worth. */
+const CLOCK_EVERY = 256;
+
+/** A J that solves the puzzle, or undefined when `attempts` or `millis` were not enough (RFC 7401 6.8 step 12). */
 export function solve(search: PuzzleSearch): Uint8Array | undefined {
   const size = rhashLength(search.rhash);
   if (search.k > 8 * size || search.i.length !== size) return undefined;
@@ -31,7 +36,9 @@ export function solve(search: PuzzleSearch): Uint8Array | undefined {
   j.set(start, size - start.length);
   const input = hashInput(search, j);
   const tried = input.subarray(input.length - size);
+  const end = performance.now() + (search.millis ?? Number.POSITIVE_INFINITY);
   for (let attempt = 0; attempt < search.attempts; attempt++) {
+    if (attempt % CLOCK_EVERY === CLOCK_EVERY - 1 && performance.now() > end) return undefined;
     if (lowBitsAreZero(hash(search.rhash, input), search.k)) return tried.slice();
     increment(tried);
   }

@@ -17,6 +17,7 @@ import {
 } from "./context.ts";
 import type { HostOutput } from "./io.ts";
 import type { I2Made, JobRefused, R2Accepted } from "./job.ts";
+import { solveMillis } from "./job-common.ts";
 import { i1 } from "./messages.ts";
 import { sentAgain, sentOnce } from "./retransmit.ts";
 import { inboundSa, openSession } from "./session.ts";
@@ -24,8 +25,6 @@ import type { Attempt, State, StateOf } from "./states.ts";
 
 /** RFC 7401 6.6.1: at most three addresses at once, and one only when retransmitting. */
 const PARALLEL_I1S = 3;
-/** The longest that the solver may take, whatever the puzzle's Lifetime says, in milliseconds. */
-const MAX_SOLVE_MILLIS = 60_000;
 /** Random bytes for the start of the search for #J and for the IV of ENCRYPTED. */
 const J_BYTES = 48;
 const IV_BYTES = 16;
@@ -112,7 +111,7 @@ export function receiveR1(state: Opening, received: Received, cx: Context): Step
   if (puzzle === undefined || raw(packet, HOST_ID) === undefined) return step(state, drop("r1_incomplete"));
   const inbound = cx.newInbound();
   const startedAt = state.name === "I2-SENT" ? state.startedAt : (state.attempt?.startedAt ?? cx.now);
-  const lifetime = Math.min(2 ** (puzzle.lifetime - 32) * 1000, MAX_SOLVE_MILLIS);
+  const lifetime = solveMillis(puzzle.lifetime);
   const { config } = cx;
   const started = cx.start(
     {

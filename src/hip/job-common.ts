@@ -11,6 +11,14 @@ import type { DomainIdentifier } from "./config.ts";
 import type { Agreement, DhPair, Job, JobRefused } from "./job.ts";
 import type { EspSuite } from "./sa.ts";
 
+/** The longest that the solver may take, whatever the puzzle's Lifetime says. */
+const MAX_SOLVE_MILLIS = 60_000;
+
+/** How long a puzzle may be worked on: its Lifetime field means 2^(value - 32) seconds (RFC 7401 5.2.4). */
+export function solveMillis(lifetime: number): number {
+  return Math.min(2 ** (lifetime - 32) * 1000, MAX_SOLVE_MILLIS);
+}
+
 /** A KEYMAT Index further than this beyond the natural one is refused: it would only cost us hashing. */
 const MAX_KEYMAT_SKIP = 4096;
 

@@ -34,7 +34,15 @@ import {
 import { ESP_INFO, ESP_TRANSFORM } from "../wire/rfc7402.ts";
 import { NAT_TRAVERSAL_MODE } from "../wire/rfc9028.ts";
 import type { AcceptR2, AnswerR1, I2Made, JobRefused, R2Accepted } from "./job.ts";
-import { deriveAgreement, domainText, hostIdParameter, isSpi, refusal, u16Bytes } from "./job-common.ts";
+import {
+  deriveAgreement,
+  domainText,
+  hostIdParameter,
+  isSpi,
+  refusal,
+  solveMillis,
+  u16Bytes,
+} from "./job-common.ts";
 
 /** 2^(K + this) attempts find a solution but for one puzzle in e^16. */
 const SOLVE_SLACK_BITS = 4;
@@ -114,7 +122,9 @@ export function answerR1(job: AnswerR1, identity: Identity): I2Made | JobRefused
   const start = job.j.subarray(0, puzzle.i.length);
   const { i, k } = puzzle;
   const hits = { hitI: job.localHit, hitR: r1.sender };
-  const j = solve({ rhash, i, ...hits, k, start, attempts: 2 ** (k + SOLVE_SLACK_BITS) });
+  // The search has this thread for itself, so it must end by itself when nobody waits for it any more.
+  const millis = solveMillis(puzzle.lifetime);
+  const j = solve({ rhash, i, ...hits, k, start, attempts: 2 ** (k + SOLVE_SLACK_BITS), millis });
   if (j === undefined) return no("puzzle_unsolved", `K ${k}`);
 
   const ours = generateDh(dh.group);

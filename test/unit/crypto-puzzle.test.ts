@@ -40,6 +40,14 @@ describe.each(["sha256", "sha384", "cshake128"] as const)("%s", (rhash) => {
   });
 });
 
+test("the search ends when its time is over (RFC 7401 6.8 step 12)", () => {
+  const start = new Uint8Array(32);
+  const began = performance.now();
+  const hopeless = { rhash: "sha256", i: start, hitI, hitR, k: 200, start } as const;
+  expect(solve({ ...hopeless, attempts: 2 ** 40, millis: 30 })).toBeUndefined();
+  expect(performance.now() - began).toBeGreaterThanOrEqual(30);
+});
+
 test("the hash is over I | HIT-I | HIT-R | J, and its low-order bits count (RFC 7401 6.3)", () => {
   const i = new Uint8Array(32).fill(7);
   const digestOf = (j: Uint8Array) =>
