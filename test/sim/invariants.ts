@@ -33,6 +33,8 @@ export class Invariants {
   readonly #lsis = new Map<string, string>();
   /** Bytes and packets from and to addresses where nobody of us is. */
   readonly #strangers = new Map<string, { bytesIn: number; bytesOut: number; i1s: number; r1s: number }>();
+  /** Addresses from where a complete, signed I2 came: the exchange itself has verified them. */
+  readonly #verified = new Set<string>();
 
   constructor(now: () => number) {
     this.#now = now;
@@ -60,6 +62,7 @@ export class Invariants {
   }
 
   saAdded(daemon: Daemon, sa: SaSpec, key: string): void {
+    this.#verified.add(sa.path.remote.address);
     const who = `${daemon.name}: SA ${sa.direction} for ${this.#nameOf(sa.peerHit)}`;
     if (!daemon.knows(sa.peerHit)) this.breach(`${who}, which is not configured`);
     if (!daemon.owns(sa.localHit)) this.breach(`${who} with a foreign identity of ours`);
@@ -112,7 +115,7 @@ export class Invariants {
       this.breach(`${from}: sent a message that no SA has sealed`);
     }
     const stranger = this.#strangers.get(destination.address);
-    if (stranger === undefined) return;
+    if (stranger === undefined || this.#verified.has(destination.address)) return;
     if (payload.kind === "hip" && describe(payload.bytes).startsWith("R1")) stranger.r1s++;
     else stranger.bytesOut += sizeOf(payload);
     if (stranger.r1s > stranger.i1s) this.breach(`${from}: more R1s than I1s for ${destination.address}`);
