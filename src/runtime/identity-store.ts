@@ -1,6 +1,6 @@
 /** The host's private keys on disk: which there are, which is the default one, and how new ones get there. */
 import { generateKeyPair } from "node:crypto";
-import { chmodSync, readdirSync, readFileSync, statSync, unlinkSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { formatHit, parseHit } from "../core/ip.ts";
@@ -231,7 +231,6 @@ export function writePrivateKey(file: string, text: string): Result<undefined, s
   if (exists(file)) return err(`${file}: exists already and is not replaced`);
   try {
     writeAtomically(file, text, 0o600);
-    chmodSync(file, 0o600);
     return ok(undefined);
   } catch (error) {
     return err(`${file}: cannot be written: ${whyNot(error)}`);

@@ -1,5 +1,5 @@
 /** Peers that were added at run time and are to be kept: one file each in peers.d. */
-import { chmodSync, mkdirSync, readFileSync, unlinkSync } from "node:fs";
+import { mkdirSync, readFileSync, unlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parse, stringify } from "smol-toml";
 import { formatHit } from "../core/ip.ts";
@@ -25,7 +25,6 @@ export function keepPeer(directory: string, peer: PeerConfig): Result<string, st
   try {
     mkdirSync(directory, { recursive: true, mode: 0o755 });
     writeAtomically(file, peerFileText(peer), 0o644);
-    chmodSync(file, 0o644);
     return ok(file);
   } catch (error) {
     return err(`${file}: cannot be written: ${whyNot(error)}`);

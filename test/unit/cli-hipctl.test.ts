@@ -210,6 +210,14 @@ describe("the JSON schema is stable", () => {
       .split("\n")
       .map((line) => JSON.parse(line));
     expect(Object.keys(event)).toEqual(["number", "time", "name", "peer", "hit", "detail"]);
+    expect(event).toMatchObject({ number: 1, name: "peer-added", peer: "b", detail: { source: "runtime" } });
+    const events = await atA(["events", "--since", "1", "-n", "5", "--json"]);
+    const all = events.out
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const made = all.find((each) => each.name === "association-established");
+    expect(made?.detail).toMatchObject({ role: "initiator", millis: expect.any(Number), espSuite: 13 });
   });
 });
 

@@ -109,7 +109,8 @@ describe("keys are written", () => {
   test("whole or not at all", () => {
     write(folder, "file", "old", 0o600);
     expect(() => writeAtomically(join(folder, "missing", "file"), "new", 0o600)).toThrow(/ENOENT/);
-    writeAtomically(join(folder, "file"), "new", 0o600);
+    writeAtomically(join(folder, "file"), "new", 0o666);
+    expect(statSync(join(folder, "file")).mode & 0o777).toBe(0o666);
     expect(readFileSync(join(folder, "file"), "utf8")).toBe("new");
     expect(readdirSync(folder)).toEqual(["file"]);
   });

@@ -19,7 +19,8 @@ import { memoryLog, temporaryFolder, write } from "../support/runtime.ts";
 describe("log", () => {
   test("keys cannot get in, whatever their field or form", () => {
     const { log, lines } = memoryLog();
-    const key = "00112233445566778899aabbccddeeff0011223344556677";
+    // AES-GCM key and salt.
+    const key = "00112233445566778899aabbccddeeff00112233";
     const pem = Identity.generate("ed25519").toPkcs8Pem();
     log.info("x", `message with ${key} and ${pem}`, {
       macKey: "short",
