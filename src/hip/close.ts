@@ -3,12 +3,13 @@ import { constantTimeEqual } from "../core/bytes.ts";
 import { after, type Path } from "../core/types.ts";
 import { macOfPacketValid } from "../crypto/signature.ts";
 import { get } from "../wire/packet.ts";
+import type { DraftParameter } from "../wire/parameter.ts";
 import { ECHO_REQUEST_SIGNED, ECHO_RESPONSE_SIGNED } from "../wire/rfc7401.ts";
 import { type Context, drop, event, type Received, type Sealed, type Step, send, step } from "./context.ts";
 import { stateEvent } from "./initiator.ts";
 import type { HostOutput } from "./io.ts";
 import type { Agreement } from "./job.ts";
-import { closeAckDraft, closeDraft } from "./messages.ts";
+import { closeAckDraft, closeDraft, unsignedEchoes } from "./messages.ts";
 import { sentAgain, sentOnce } from "./retransmit.ts";
 import { dropOtherSas, dropSasOf } from "./session.ts";
 import { agreementOf, type State, type StateOf, UNASSOCIATED } from "./states.ts";
@@ -49,6 +50,7 @@ function sealClose(
   agreement: Agreement,
   path: Path,
   sealed: Extract<Sealed, { what: "close" | "close-ack" }>,
+  unsigned: readonly DraftParameter[] = [],
 ): readonly HostOutput[] {
   const draft = sealed.what === "close" ? closeDraft : closeAckDraft;
   const started = cx.start(
@@ -58,6 +60,7 @@ function sealClose(
       draft: draft(cx.local, cx.peer, sealed.echo),
       rhash: agreement.rhash,
       macKey: agreement.macOut,
+      unsigned,
     },
     { kind: "seal", sealed, path },
   );
@@ -141,7 +144,13 @@ export function verifiedClose(state: State, received: Received, cx: Context): St
     until: after(cx.now, timers.unusedAssociationLifetime + 2 * timers.maximumSegmentLifetime),
     attempt: state.name === "CLOSED" ? state.attempt : undefined,
   };
-  const sealing = sealClose(cx, agreement, received.path, { what: "close-ack", echo });
+  const sealing = sealClose(
+    cx,
+    agreement,
+    received.path,
+    { what: "close-ack", echo },
+    unsignedEchoes(received.packet),
+  );
   if (state.name === "CLOSED") return step(next, sealing);
   return step(
     next,

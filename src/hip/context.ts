@@ -68,6 +68,8 @@ export interface Context {
   matchI2(received: Received): R1Match | { readonly drop: string };
   /** The I2 of this match was accepted; false when its solution was accepted before. */
   usedI2(match: R1Match): boolean;
+  /** Its solution was right and its sender an impostor: that solution counts no more, and puzzles get harder. */
+  forgedI2(match: R1Match): void;
   /** Tells the peer about an error, within the limits of RFC 7401 5.2.19; `limit` is the size of what it answers. */
   notify(messageType: number, data: Uint8Array, path: Path, limit: number): readonly HostOutput[];
 }

@@ -466,6 +466,10 @@ export class Host {
       answerI1: (received) => this.#answerI1(local, received, now),
       matchI2: ({ packet, path }) => this.#pool.match(local, packet, path, now),
       usedI2: (match) => this.#pool.used(match),
+      forgedI2: (match) => {
+        this.#pool.used(match);
+        this.#pool.busy(now);
+      },
       notify: (messageType, data, path, limit) => {
         if (!this.#notifies.take(now)) return [drop("notify_rate_limit")];
         const agreement = agreementOf(association.state);

@@ -13,15 +13,13 @@ import {
 } from "../crypto/signature.ts";
 import { isHipCipher, rhashLength, rhashOfHit } from "../crypto/suites.ts";
 import { NOTIFY } from "../wire/notification.ts";
-import { append, build, get, getAll, parse, raw, tlv } from "../wire/packet.ts";
+import { append, build, get, parse, raw, tlv } from "../wire/packet.ts";
 import { HIPD_LSI_SPI } from "../wire/private.ts";
 import {
   DH_GROUP_LIST,
   DIFFIE_HELLMAN,
   ECHO_REQUEST_SIGNED,
-  ECHO_REQUEST_UNSIGNED,
   ECHO_RESPONSE_SIGNED,
-  ECHO_RESPONSE_UNSIGNED,
   ENCRYPTED,
   HIP_CIPHER,
   HIT_SUITE_LIST,
@@ -43,6 +41,7 @@ import {
   solveMillis,
   u16Bytes,
 } from "./job-common.ts";
+import { unsignedEchoes } from "./messages.ts";
 
 /** 2^(K + this) attempts find a solution but for one puzzle in e^16. */
 const SOLVE_SLACK_BITS = 4;
@@ -169,12 +168,10 @@ export function answerR1(job: AnswerR1, identity: Identity): I2Made | JobRefused
   ];
   const plain = build({ name: "I2", sender: job.localHit, receiver: r1.sender, parameters });
   const signed = signPacket(identity, addMac(plain, rhash, keys.macOut));
-  const unsignedEchoes = getAll(r1, ECHO_REQUEST_UNSIGNED).map((request) =>
-    ECHO_RESPONSE_UNSIGNED.of(request),
-  );
+  const echoes = unsignedEchoes(r1);
   return {
     kind: "answer-r1",
-    i2: unsignedEchoes.length === 0 ? signed : append(signed, unsignedEchoes),
+    i2: echoes.length === 0 ? signed : append(signed, echoes),
     hostId: r1.bytes.slice(hostIdRaw.offset, hostIdRaw.end),
     r1Counter: get(r1, R1_COUNTER)?.counter,
     lsiSpi,

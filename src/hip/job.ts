@@ -2,6 +2,7 @@
 import type { Hit, Spi } from "../core/types.ts";
 import type { Rhash } from "../crypto/suites.ts";
 import type { PacketDraft } from "../wire/packet.ts";
+import type { DraftParameter } from "../wire/parameter.ts";
 import type { DomainIdentifier } from "./config.ts";
 import type { EspSuite } from "./sa.ts";
 
@@ -97,6 +98,8 @@ export interface SealPacket {
   readonly draft: PacketDraft;
   readonly rhash: Rhash;
   readonly macKey: Uint8Array | undefined;
+  /** Parameters behind the signature. */
+  readonly unsigned?: readonly DraftParameter[];
 }
 
 /** A new Diffie-Hellman key for rekeying (RFC 7402 6.8 step 1). */

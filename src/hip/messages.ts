@@ -1,7 +1,15 @@
 /** The packets that are the same whoever sends them (RFC 7401 5.3). */
 import type { Hit } from "../core/types.ts";
-import { build, type PacketDraft } from "../wire/packet.ts";
-import { DH_GROUP_LIST, ECHO_REQUEST_SIGNED, ECHO_RESPONSE_SIGNED, NOTIFICATION } from "../wire/rfc7401.ts";
+import { build, getAll, type HasParameters, type PacketDraft } from "../wire/packet.ts";
+import type { DraftParameter } from "../wire/parameter.ts";
+import {
+  DH_GROUP_LIST,
+  ECHO_REQUEST_SIGNED,
+  ECHO_REQUEST_UNSIGNED,
+  ECHO_RESPONSE_SIGNED,
+  ECHO_RESPONSE_UNSIGNED,
+  NOTIFICATION,
+} from "../wire/rfc7401.ts";
 
 /** RFC 7401 5.3.1; `receiver` is the NULL HIT in opportunistic mode. */
 export function i1(local: Hit, receiver: Hit, dhGroups: readonly number[]): Uint8Array {
@@ -36,4 +44,9 @@ export function notifyDraft(local: Hit, peer: Hit, messageType: number, data: Ui
     receiver: peer,
     parameters: [NOTIFICATION.of({ messageType, data })],
   };
+}
+
+/** What ECHO_REQUEST_UNSIGNEDs must be answered with (RFC 7401 5.2.21, 5.2.23), to stand behind the signature. */
+export function unsignedEchoes(packet: HasParameters): readonly DraftParameter[] {
+  return getAll(packet, ECHO_REQUEST_UNSIGNED).map((request) => ECHO_RESPONSE_UNSIGNED.of(request));
 }

@@ -68,6 +68,9 @@ export function receiveI2<S extends State>(state: S, received: Received, cx: Con
   );
 }
 
+/** Refusals that show that whoever solved the puzzle does not hold the key of the HIT (RFC 7401 8). */
+const FORGED: ReadonlySet<string> = new Set(["mac", "decryption", "host_id", "hit_mismatch", "signature"]);
+
 /** 6.9 steps 16 to 21. The state may have moved while the job ran, so that crossing is judged again. */
 export function acceptedI2<S extends State>(
   state: S,
@@ -77,6 +80,7 @@ export function acceptedI2<S extends State>(
 ): Step {
   const { packet, path } = pending.received;
   if (result.kind === "refused") {
+    if (FORGED.has(result.reason)) cx.forgedI2(pending.match);
     const told = event(cx, "exchange-refused", {
       packet: "I2",
       reason: result.reason,

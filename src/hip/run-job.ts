@@ -4,7 +4,7 @@ import { agree, generateDh } from "../crypto/dh.ts";
 import { type Identity, PublicIdentity } from "../crypto/identity.ts";
 import { espKeys, Keymat } from "../crypto/keymat.ts";
 import { addMac, signatureValid, signPacket } from "../crypto/signature.ts";
-import { build, parse } from "../wire/packet.ts";
+import { append, build, MAX_PACKET_BYTES, parse } from "../wire/packet.ts";
 import type {
   Job,
   JobRefused,
@@ -84,8 +84,11 @@ function verifyPacket(job: VerifyPacket): PacketVerified | JobRefused {
   return refusal("verify")("signature", "HIP_SIGNATURE does not verify", "AUTHENTICATION_FAILED");
 }
 
-function sealPacket(job: SealPacket, identity: Identity): PacketSealed {
+function sealPacket(job: SealPacket, identity: Identity): PacketSealed | JobRefused {
   const plain = build(job.draft);
   const authenticated = job.macKey === undefined ? plain : addMac(plain, job.rhash, job.macKey);
-  return { kind: "seal", bytes: signPacket(identity, authenticated) };
+  const signed = signPacket(identity, authenticated);
+  const bytes = job.unsigned === undefined ? signed : append(signed, job.unsigned);
+  if (bytes.length > MAX_PACKET_BYTES) return refusal("seal")("packet_too_large", `${bytes.length} bytes`);
+  return { kind: "seal", bytes };
 }

@@ -50,9 +50,10 @@ export function answerUpdate(
   parameters: readonly DraftParameter[],
   path: Path,
   cx: Context,
+  unsigned: readonly DraftParameter[] = [],
 ): readonly HostOutput[] {
   const acknowledging = [ACK.of({ ids: [id] }), ...parameters];
-  return sealUpdate(state.session, acknowledging, { id: undefined, answers: id }, path, cx);
+  return sealUpdate(state.session, acknowledging, { id: undefined, answers: id }, path, cx, unsigned);
 }
 
 export function sealUpdate(
@@ -61,6 +62,7 @@ export function sealUpdate(
   what: { readonly id: number | undefined; readonly answers: number | undefined },
   path: Path,
   cx: Context,
+  unsigned: readonly DraftParameter[] = [],
 ): readonly HostOutput[] {
   const started = cx.start(
     {
@@ -69,6 +71,7 @@ export function sealUpdate(
       draft: { name: "UPDATE", sender: cx.local, receiver: cx.peer, parameters },
       rhash: session.agreement.rhash,
       macKey: session.agreement.macOut,
+      unsigned,
     },
     { kind: "seal", sealed: { what: "update", ...what }, path },
   );

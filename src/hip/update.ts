@@ -15,6 +15,7 @@ import { close, verify } from "./close.ts";
 import { type Context, drop, type Received, type Step, send, step } from "./context.ts";
 import { stateEvent } from "./initiator.ts";
 import type { HostOutput } from "./io.ts";
+import { unsignedEchoes } from "./messages.ts";
 import { offerIn, switchOver, takeOffer } from "./rekey.ts";
 import { sentAgain } from "./retransmit.ts";
 import type { Open, Session, State, StateOf } from "./states.ts";
@@ -158,7 +159,7 @@ function takeContents(
   }
   const echo = get(packet, ECHO_REQUEST_SIGNED);
   const parameters = echo === undefined ? [] : [ECHO_RESPONSE_SIGNED.of(echo)];
-  return step(state, answerUpdate(state, id, parameters, path, cx));
+  return step(state, answerUpdate(state, id, parameters, path, cx, unsignedEchoes(packet)));
 }
 
 /** Goes on with the next step where the association is still open. */

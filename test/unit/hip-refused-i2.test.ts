@@ -204,10 +204,9 @@ describe("an I2 with", () => {
     const { a, b } = pair;
     const sas = [...a.sas.keys()];
     const sessionKeys = b.agreement;
-    const i2 = i2Of(b, r1OfA);
     for (const { make } of wrong) {
       pair.now = (pair.now + 1_000) as never;
-      pair.deliver(a, make(i2, b));
+      pair.deliver(a, make(i2Of(b, r1OfA), b));
     }
     expect(a.state(b)).toBe("ESTABLISHED");
     expect([...a.sas.keys()]).toEqual(sas);
@@ -220,12 +219,13 @@ describe("an I2 with", () => {
 
   test("errors are told at a limited rate (5.2.19)", () => {
     const pair = new Pair({ config });
-    const i2 = damaged(i2Of(pair.a, r1Of(pair, pair.b, pair.a)), HIP_MAC.type);
-    for (let n = 0; n < 40; n++) pair.deliver(pair.b, i2);
+    const r1 = r1Of(pair, pair.b, pair.a);
+    const forge = (): Uint8Array => damaged(i2Of(pair.a, r1), HIP_MAC.type);
+    for (let n = 0; n < 40; n++) pair.deliver(pair.b, forge());
     expect(pair.count("NOTIFY")).toBe(20);
     expect(pair.b.drops("notify_rate_limit")).toBe(20);
     pair.now = (pair.now + 1_000) as never;
-    for (let n = 0; n < 40; n++) pair.deliver(pair.b, i2);
+    for (let n = 0; n < 40; n++) pair.deliver(pair.b, forge());
     expect(pair.count("NOTIFY")).toBe(30);
   });
 
