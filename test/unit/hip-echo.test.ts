@@ -1,0 +1,82 @@
+import { describe, expect, test } from "vitest";
+import { append, get, getAll, parse } from "../../src/wire/packet.ts";
+import {
+  ECHO_REQUEST_UNSIGNED,
+  ECHO_RESPONSE_SIGNED,
+  ECHO_RESPONSE_UNSIGNED,
+} from "../../src/wire/rfc7401.ts";
+import { Pair } from "../support/pair.ts";
+
+/** Middleboxes put ECHO_REQUEST_UNSIGNED behind the signature of packets that pass (RFC 7401 5.2.21). */
+function withRequests(pair: Pair, names: readonly string[]): void {
+  const deliver = pair.deliver.bind(pair);
+  pair.deliver = (to, bytes, path) => {
+    const parsed = parse(bytes);
+    const wanted = parsed.ok && names.includes(parsed.value.name);
+    const requests = [1, 2].map((n) => ECHO_REQUEST_UNSIGNED.of({ data: Uint8Array.of(n, n, n) }));
+    deliver(to, wanted ? append(bytes, requests) : bytes, path);
+  };
+}
+
+function answers(bytes: Uint8Array | undefined): readonly (readonly number[])[] {
+  const parsed = parse(bytes ?? new Uint8Array());
+  if (!parsed.ok) throw new Error(parsed.error.detail);
+  return getAll(parsed.value, ECHO_RESPONSE_UNSIGNED).map(({ data }) => [...data]);
+}
+
+const BOTH = [
+  [1, 1, 1],
+  [2, 2, 2],
+];
+
+describe("ECHO_REQUEST_UNSIGNED is answered (RFC 7401 5.2.21, 5.2.23)", () => {
+  test("from R1 in I2 and from I2 in R2", () => {
+    const pair = new Pair();
+    withRequests(pair, ["R1", "I2"]);
+    pair.connect(pair.a);
+    pair.run(() => pair.a.state(pair.b) === "ESTABLISHED");
+    expect(answers(pair.sent(pair.a, "I2"))).toEqual(BOTH);
+    expect(answers(pair.sent(pair.b, "R2"))).toEqual(BOTH);
+  });
+
+  test("from UPDATE in its acknowledgment, beside the signed one", () => {
+    const pair = new Pair();
+    pair.connect(pair.a);
+    pair.run(() => pair.a.state(pair.b) === "ESTABLISHED");
+    withRequests(pair, ["UPDATE"]);
+    pair.input(pair.a, { type: "probe", peer: pair.b.hit });
+    pair.run(() => pair.sent(pair.b, "UPDATE") !== undefined);
+    const answer = pair.sent(pair.b, "UPDATE");
+    expect(answers(answer)).toEqual(BOTH);
+    const parsed = parse(answer as Uint8Array);
+    expect(parsed.ok && get(parsed.value, ECHO_RESPONSE_SIGNED)?.data).toHaveLength(8);
+  });
+
+  test("from CLOSE in CLOSE_ACK", () => {
+    const pair = new Pair();
+    pair.connect(pair.a);
+    pair.run(() => pair.a.state(pair.b) === "ESTABLISHED");
+    withRequests(pair, ["CLOSE"]);
+    pair.input(pair.a, { type: "close", peer: pair.b.hit });
+    pair.run(() => pair.a.state(pair.b) === "UNASSOCIATED");
+    expect(answers(pair.sent(pair.b, "CLOSE_ACK"))).toEqual(BOTH);
+  });
+});
+
+describe("a solution that came with a forged I2 (RFC 7401 8)", () => {
+  test("does not count again, and puzzles get harder", () => {
+    const pair = new Pair();
+    pair.filter = ({ name }) => name !== "I2";
+    pair.connect(pair.a);
+    pair.run(() => pair.sent(pair.a, "I2") !== undefined);
+    const forged = (pair.sent(pair.a, "I2") as Uint8Array).slice();
+    forged[forged.length - 100] = (forged[forged.length - 100] as number) ^ 1;
+    pair.deliver(pair.b, forged);
+    expect(pair.b.drops("mac")).toBe(1);
+    pair.deliver(pair.b, forged);
+    expect(pair.b.drops("i2_replayed")).toBe(1);
+    pair.now = (pair.now + 1_000) as never;
+    pair.deliver(pair.b, pair.sent(pair.a, "I1") as Uint8Array);
+    expect(pair.b.host.gauges().puzzleDifficulty).toBeGreaterThan(0);
+  });
+});
