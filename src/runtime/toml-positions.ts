@@ -12,11 +12,12 @@ type Step = string | number;
 export class TomlPositions {
   readonly #keys = new Map<string, number>();
   readonly #values = new Map<string, number>();
-  readonly #text: string;
+  /** Offset of each line's beginning. */
+  readonly #lines: readonly number[];
 
   /** `text` must be a valid document; on an invalid one the positions found until then remain. */
   constructor(text: string) {
-    this.#text = text;
+    this.#lines = lineStarts(text);
     scan(text, this.#keys, this.#values);
   }
 
@@ -34,15 +35,28 @@ export class TomlPositions {
     for (let length = path.length; length > 0; length--) {
       const name = pathName(path.slice(0, length));
       const offset = first.get(name) ?? second.get(name);
-      if (offset !== undefined) return positionOf(this.#text, offset);
+      if (offset !== undefined) return this.#position(offset);
     }
     return { line: 1, column: 1 };
   }
+
+  /** The last line that begins at or before `offset`. */
+  #position(offset: number): Position {
+    let low = 0;
+    let high = this.#lines.length;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if ((this.#lines[middle] as number) <= offset) low = middle;
+      else high = middle;
+    }
+    return { line: low + 1, column: offset - (this.#lines[low] as number) + 1 };
+  }
 }
 
-export function positionOf(text: string, offset: number): Position {
-  const before = text.slice(0, offset);
-  return { line: before.split("\n").length, column: offset - before.lastIndexOf("\n") };
+function lineStarts(text: string): readonly number[] {
+  const starts = [0];
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) starts.push(at + 1);
+  return starts;
 }
 
 function pathName(path: readonly Step[]): string {
