@@ -122,7 +122,7 @@ export class Daemon implements Station {
       queue,
       network,
       hooks: {
-        saAdded: (sa, key) => invariants.saAdded(this, sa, key),
+        saAdded: (sa) => invariants.saAdded(this, sa),
         sealed: (sa, key, sequence, message) => invariants.sealed(this, sa, key, sequence, message),
         delivered: (from, message) => {
           invariants.delivered(this, from, message);

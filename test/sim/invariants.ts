@@ -61,14 +61,11 @@ export class Invariants {
     this.#sent.set(sent.message.id, sent);
   }
 
-  saAdded(daemon: Daemon, sa: SaSpec, key: string): void {
+  saAdded(daemon: Daemon, sa: SaSpec): void {
     this.#verified.add(sa.path.remote.address);
     const who = `${daemon.name}: SA ${sa.direction} for ${this.#nameOf(sa.peerHit)}`;
     if (!daemon.knows(sa.peerHit)) this.breach(`${who}, which is not configured`);
     if (!daemon.owns(sa.localHit)) this.breach(`${who} with a foreign identity of ours`);
-    if (sa.direction === "out" && this.#derived.get(key)?.has(sa.peerHit) !== true) {
-      this.breach(`${who}, who has not derived its key`);
-    }
   }
 
   sealed(daemon: Daemon, sa: SaSpec, key: string, sequence: number, message: Message): void {
@@ -80,6 +77,10 @@ export class Invariants {
     if (used.has(sequence))
       this.breach(`${daemon.name}: sequence number ${sequence} used twice with one key`);
     used.add(sequence);
+    // The peer must have shown that it is the peer: only then both have drawn the same keys.
+    if (this.#derived.get(key)?.has(sa.peerHit) !== true) {
+      this.breach(`${daemon.name}: data for ${this.#nameOf(sa.peerHit)} under a key that it has not derived`);
+    }
     if (!daemon.knows(sa.peerHit)) {
       this.breach(`${daemon.name}: data for ${this.#nameOf(sa.peerHit)}, which is not configured`);
     }

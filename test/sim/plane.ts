@@ -30,7 +30,7 @@ export interface SealedMessage {
 
 /** What the world wants to know of a data plane. */
 export interface PlaneHooks {
-  saAdded(sa: SaSpec, key: string): void;
+  saAdded(sa: SaSpec): void;
   /** Before every use of an outbound key. */
   sealed(sa: SaSpec, key: string, sequence: number, message: Message): void;
   delivered(from: Hit, message: Message): void;
@@ -137,7 +137,7 @@ export class MemoryPlane implements DataPlane {
 
   addSa(sa: SaSpec): void {
     const key = keyName(sa.suite, sa);
-    this.#options.hooks.saAdded(sa, key);
+    this.#options.hooks.saAdded(sa);
     if (sa.direction === "out") {
       this.#out.set(outKey(sa.spi, sa.peerHit), { sa, key, path: sa.path, sequence: 0, softRaised: false });
       return;

@@ -254,6 +254,8 @@ function makeHostConfig(random: SeededRandom, plain: boolean): HostConfig {
       ? { type: 1, value: Uint8Array.of(97, 46, 98) }
       : DEFAULT_CONFIG.domainIdentifier,
     puzzle: { ...DEFAULT_CONFIG.puzzle, idleK: random.below(6) },
+    softPackets: random.chance(0.25) ? 4 + random.below(60) : DEFAULT_CONFIG.softPackets,
+    rekeyWithDh: random.chance(0.5),
     timers: shortLived
       ? {
           ...DEFAULT_CONFIG.timers,
