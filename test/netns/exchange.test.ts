@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { Capture } from "../../tools/lab/capture.ts";
 import type { Side } from "../../tools/lab/daemon.ts";
 import { espPacket, hipType, ICMP, ICMPV6, isOverlayCarrier } from "../../tools/lab/packet.ts";
-import { addressesOf, ping, sharedPair, suite } from "./support.ts";
+import { addressesOf, associationOf, ping, sharedPair, suite } from "./support.ts";
 
 const FAMILIES = ["ipv4", "ipv6"] as const;
 const CARRIERS = ["udp", "none"] as const;
@@ -50,10 +50,10 @@ for (const family of FAMILIES) {
 
       it("lets the responder's side begin conversations over the same association", async () => {
         const { a, b } = pair();
-        const before = await b.daemon.peer("a");
+        const before = await associationOf({ a, b });
         expect((await ping(b.daemon.namespace, a.daemon.hit)).received).toBe(3);
         expect((await ping(b.daemon.namespace, await b.daemon.lsi("a"))).received).toBe(3);
-        expect((await b.daemon.peer("a")).establishedAt).toBe(before.establishedAt);
+        expect(await associationOf({ a, b })).toEqual(before);
       });
     });
   }

@@ -5,7 +5,7 @@ import { Identity } from "../../src/crypto/identity.ts";
 import { Capture } from "../../tools/lab/capture.ts";
 import { inject, mutate, repaired } from "../../tools/lab/inject.ts";
 import { espPacket, hipType, type IpPacket } from "../../tools/lab/packet.ts";
-import { type Pair, ping, suite, withPair } from "./support.ts";
+import { associationOf, type Pair, ping, suite, withPair } from "./support.ts";
 
 const [I1, R1, I2, R2, UPDATE, CLOSE, CLOSE_ACK] = [1, 2, 3, 4, 16, 18, 19];
 
@@ -76,27 +76,19 @@ suite("replayed packets", () => {
         const recorded = [...(await record.stop())];
         const esp = recorded.filter((packet) => packet.source === a.ipv4 && espPacket(packet) !== undefined);
         expect(esp.length).toBeGreaterThanOrEqual(3);
-        const before = {
-          views: [await a.daemon.peer("b"), await b.daemon.peer("a")],
-          drops: await b.daemon.count(/replay/),
-        };
+        const before = { association: await associationOf(pair), drops: await b.daemon.count(/replay/) };
         const inner = await Capture.start(b.daemon.namespace, "hip0");
         const wire = await Capture.start(router, "to-b");
         await inject(router, bytesOf([...esp, ...esp]));
         await inject(router, bytesOf(sent(recorded, a.ipv4, I2, UPDATE)));
         await inject(router, bytesOf(sent(recorded, b.ipv4, R1, R2)));
-        const marked = performance.now();
         await settled(pair);
-        expect(performance.now() - marked).toBeLessThan(10_000);
         const requests = (await inner.stop()).filter(
           (packet) => packet.destination === b.daemon.hit && packet.payload[0] === 128,
         );
         expect(requests.length).toBe(3);
         expect(await b.daemon.count(/replay/)).toBeGreaterThanOrEqual(before.drops + 2 * esp.length);
-        const views = [await a.daemon.peer("b"), await b.daemon.peer("a")];
-        expect(views.map((view) => [view.state, view.establishedAt])).toEqual(
-          before.views.map((view) => [view.state, view.establishedAt]),
-        );
+        expect(await associationOf(pair)).toEqual(before.association);
         // A replayed I2 may be answered with the R2 again (RFC 7401 6.9); nothing else may go out.
         const answers = sent(await wire.stop(), b.ipv4, I1, R1, I2, UPDATE, CLOSE, CLOSE_ACK);
         expect(answers).toEqual([]);
@@ -113,17 +105,14 @@ suite("replayed packets", () => {
       await record.until((packet) => hipType(packet) === CLOSE_ACK, "CLOSE_ACK");
       await settled(pair);
       const recorded = await record.stop();
-      const before = [await a.daemon.peer("b"), await b.daemon.peer("a")];
+      const before = await associationOf(pair);
       const firstI2 = sent(recorded, a.ipv4, I2).slice(0, 1);
       await inject(
         router,
         bytesOf([...firstI2, ...sent(recorded, a.ipv4, CLOSE), ...sent(recorded, b.ipv4, CLOSE_ACK)]),
       );
       await settled(pair);
-      const after = [await a.daemon.peer("b"), await b.daemon.peer("a")];
-      expect(after.map((view) => [view.state, view.establishedAt])).toEqual(
-        before.map((view) => [view.state, view.establishedAt]),
-      );
+      expect(await associationOf(pair)).toEqual(before);
     });
   });
 });
@@ -139,7 +128,7 @@ suite("forged packets", () => {
       const control = [...sent(recorded, a.ipv4, I2), ...sent(recorded, b.ipv4, R1, R2)];
       expect(control.length).toBe(3);
       const drops = await b.daemon.count(/^drop_/);
-      const before = [await a.daemon.peer("b"), await b.daemon.peer("a")];
+      const before = await associationOf(pair);
       const inner = await Capture.start(b.daemon.namespace, "hip0");
       const forged = [...esp, ...control].flatMap((packet) => everyEighthByteChanged(packet));
       await inject(router, forged);
@@ -149,10 +138,7 @@ suite("forged packets", () => {
       );
       expect(requests.length).toBe(3);
       expect(await b.daemon.count(/^drop_/)).toBeGreaterThan(drops);
-      const after = [await a.daemon.peer("b"), await b.daemon.peer("a")];
-      expect(after.map((view) => [view.state, view.establishedAt])).toEqual(
-        before.map((view) => [view.state, view.establishedAt]),
-      );
+      expect(await associationOf(pair)).toEqual(before);
       expect([a.daemon.process.running, b.daemon.process.running]).toEqual([true, true]);
     });
   });
@@ -172,4 +158,34 @@ function everyEighthByteChanged(packet: IpPacket): Uint8Array[] {
     );
   }
   return copies;
+}
+
+suite("a flood of I1s", () => {
+  it("from many addresses makes the puzzle harder, creates nothing, and a peer still gets through", async () => {
+    await withPair({}, async (pair) => {
+      const { a, b, router } = pair;
+      const record = await Capture.start(router, "to-a");
+      await settled(pair);
+      const [first] = sent(await record.stop(), a.ipv4, I1);
+      expect((await a.daemon.ctl("association", "close", "b")).status).toBe(0);
+      const flood = Array.from({ length: 5_000 }, (_, i) =>
+        fromAddress(first as IpPacket, 10, 0, i >> 8, i & 255),
+      );
+      const before = await b.daemon.count(/puzzle/);
+      await inject(router, flood);
+      await settled(pair);
+      expect(await b.daemon.count(/puzzle/)).toBeGreaterThanOrEqual(before);
+      expect(
+        (await b.daemon.json<{ associations: unknown[] }>("association", "list")).associations,
+      ).toHaveLength(1);
+      expect(b.daemon.process.running).toBe(true);
+    });
+  });
+});
+
+/** The packet as if it came from another IPv4 address. */
+function fromAddress(packet: IpPacket, ...address: readonly number[]): Uint8Array {
+  const copy = packet.bytes.slice();
+  copy.set(address, 12);
+  return repaired(copy);
 }

@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import { Capture } from "../../tools/lab/capture.ts";
 import { hipType } from "../../tools/lab/packet.ts";
-import { ping, suite, withPair } from "./support.ts";
+import { associationOf, ping, suite, withPair } from "./support.ts";
 
 const CLOSE = 18;
 const CLOSE_ACK = 19;
@@ -45,6 +45,29 @@ suite("a reboot under traffic", () => {
   });
 });
 
+suite("crossing exchanges", () => {
+  it("both begin at the same moment and end with one association that works both ways", async () => {
+    await withPair({}, async ({ a, b }) => {
+      const both = await Promise.all([
+        ping(a.daemon.namespace, b.daemon.hit),
+        ping(b.daemon.namespace, a.daemon.hit),
+        a.daemon.ctl("connect", "b"),
+        b.daemon.ctl("connect", "a"),
+      ]);
+      expect(both.slice(2).map((done) => "status" in done && done.status)).toEqual([0, 0]);
+      for (const [from, to] of [
+        [a, b],
+        [b, a],
+      ] as const) {
+        expect((await ping(from.daemon.namespace, to.daemon.hit)).received).toBe(3);
+        expect(
+          (await from.daemon.json<{ associations: unknown[] }>("association", "list")).associations,
+        ).toHaveLength(1);
+      }
+    });
+  });
+});
+
 suite("a clean stop", () => {
   it("closes associations, exits with 0, and the next start talks again", async () => {
     await withPair({}, async ({ a, b, router }) => {
@@ -62,10 +85,10 @@ suite("a clean stop", () => {
   it("hipctl association close ends one association; the next packet makes a new one", async () => {
     await withPair({}, async ({ a, b }) => {
       await ping(a.daemon.namespace, b.daemon.hit);
-      const first = (await a.daemon.peer("b")).establishedAt;
+      const first = await associationOf({ a, b });
       expect((await a.daemon.ctl("association", "close", "b")).status).toBe(0);
       expect((await ping(a.daemon.namespace, b.daemon.hit)).received).toBe(3);
-      expect((await a.daemon.peer("b")).establishedAt).not.toBe(first);
+      expect(await associationOf({ a, b })).not.toEqual(first);
     });
   });
 

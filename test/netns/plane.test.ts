@@ -86,6 +86,15 @@ suite("the native data plane", () => {
       expect(capture.packets.every((packet) => packet.bytes.length <= 1500)).toBe(true);
     }));
 
+  it("carries packets larger than the path in fragments", () =>
+    associated({}, async () => {
+      for (const name of [toB.hit, toB.lsi]) {
+        expect((await ping(net.a.namespace, name, 2, ["-s", "4000"])).received).toBe(2);
+        // Without DF: the path is learnt, or the packet is split on the way.
+        expect((await ping(net.a.namespace, name, 2, ["-M", "dont", "-s", "1450"])).received).toBe(2);
+      }
+    }));
+
   it("follows the path MTU behind a router, without a black hole", () =>
     associated({}, async () => {
       const mtu = (value: number) => net.router.ip([`link set dev to-b mtu ${value}`]);

@@ -87,6 +87,26 @@ export async function addressesOf(
   return { lsi: await from.daemon.lsi(to.daemon.namespace.label), hit: to.daemon.hit };
 }
 
+/** What makes one association different from the next: its state and both SPIs, seen from both ends. */
+export async function associationOf({ a, b }: Pick<Pair, "a" | "b">): Promise<unknown> {
+  const ends = [
+    [a, "b"],
+    [b, "a"],
+  ] as const;
+  return Promise.all(
+    ends.map(async ([side, peer]) => {
+      const { state, inSpi, outSpi } = await side.daemon.json<Association>("association", "show", peer);
+      return { state, inSpi, outSpi };
+    }),
+  );
+}
+
+interface Association {
+  readonly state: string;
+  readonly inSpi: string;
+  readonly outSpi: string;
+}
+
 export function ping(from: Namespace, to: string, ...options: readonly string[]): Promise<PingResult> {
   return echo(from, to, 3, options);
 }
@@ -105,7 +125,9 @@ function logOf({ daemon }: Side): string {
   }
 }
 
+/** The same error, with the daemons' logs behind its message. */
 function withLogs(error: unknown, pair: Pair): Error {
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return new Error(`${text}\n${logs(pair)}`);
+  const shown = error instanceof Error ? error : new Error(String(error));
+  shown.message = `${shown.message}\n${logs(pair)}`;
+  return shown;
 }

@@ -128,8 +128,13 @@ export class Daemon {
     await this.process.stop("SIGKILL");
   }
 
+  /** The command line of hipctl. */
+  ctlCommand(...args: readonly string[]): string[] {
+    return [join(BIN, "hipctl"), "--socket", this.socket, ...args];
+  }
+
   ctl(...args: readonly string[]): Promise<Ended> {
-    return this.namespace.attempt([join(BIN, "hipctl"), "--socket", this.socket, ...args]);
+    return this.namespace.attempt(this.ctlCommand(...args));
   }
 
   /** `hipctl ... --json`, which must succeed. */
