@@ -67,6 +67,9 @@ const ERROR_EVENTS: ReadonlySet<string> = new Set([
   "authentication-failed",
 ]);
 
+/** The wall clock was set when it differs from the monotonic one by more than this. */
+const CLOCK_STEP_MILLIS = 1_000;
+
 export class Overlay {
   readonly facts: Facts;
   readonly peers: PeerTable;
@@ -81,6 +84,7 @@ export class Overlay {
   #out: OverlayOutput[] = [];
   #now: Instant = 0 as Instant;
   #wall = 0;
+  #epoch = 0;
   #events = 0;
   #addresses: readonly string[] = [];
   #startedAt: number | undefined;
@@ -168,7 +172,9 @@ export class Overlay {
   /** `now` never decreases; `wall` is milliseconds since 1970 and may jump. The outputs are to be carried out in order. */
   handle(input: OverlayInput, now: Instant, wall: number): readonly OverlayOutput[] {
     this.#now = now;
-    this.#wall = wall;
+    // The two clocks tick apart by a millisecond now and then: times that are shown must not.
+    if (Math.abs(wall - now - this.#epoch) > CLOCK_STEP_MILLIS) this.#epoch = wall - now;
+    this.#wall = now + this.#epoch;
     this.#dispatch(input);
     this.#saveWhenChanged();
     const out = this.#out;

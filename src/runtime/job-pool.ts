@@ -99,7 +99,9 @@ export class JobPool implements JobRunner {
     while (this.#waiting.length > 0) {
       const thread = [...this.#threads].find((candidate) => candidate.task === undefined) ?? this.#grow();
       if (thread === undefined) return;
-      const task = this.#waiting.shift() as Task;
+      // An exchange under way goes before R1s that nobody asked for yet.
+      const urgent = this.#waiting.findIndex(({ job }) => job.kind !== "make-r1");
+      const [task] = this.#waiting.splice(Math.max(0, urgent), 1) as [Task];
       thread.task = task;
       post(thread.worker, { type: "job", job: task.job });
     }
