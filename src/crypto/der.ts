@@ -1,4 +1,4 @@
-/** The little of DER (X.690) that MODP public keys need: OpenSSL takes and gives them in no raw form. */
+/** The little of DER (X.690) that MODP public keys and ECDSA signatures need: OpenSSL takes and gives them so. */
 import { concat } from "../core/bytes.ts";
 
 const INTEGER = 0x02;
@@ -44,6 +44,22 @@ export function bitString(bytes: Uint8Array): Uint8Array {
 export function integer(bytes: Uint8Array): Uint8Array {
   const value = withoutLeadingZeros(bytes);
   return element(INTEGER, (value[0] ?? 0) < 0x80 ? value : concat(Uint8Array.of(0), value));
+}
+
+/** An ECDSA-Sig-Value (RFC 3279 2.2.3) of r | s. */
+export function ecdsaSignature(raw: Uint8Array): Uint8Array {
+  const half = raw.length / 2;
+  return sequence(integer(raw.subarray(0, half)), integer(raw.subarray(half)));
+}
+
+/** r | s, each of `width` bytes, of an ECDSA-Sig-Value that OpenSSL made. */
+export function rawEcdsaSignature(der: Uint8Array, width: number): Uint8Array {
+  const raw = new Uint8Array(2 * width);
+  for (const [at, { contents }] of children(der).entries()) {
+    const value = withoutLeadingZeros(contents);
+    raw.set(value, (at + 1) * width - value.length);
+  }
+  return raw;
 }
 
 /** Keeps one byte of zero. */

@@ -1,10 +1,20 @@
 /** Diffie-Hellman (RFC 7401 5.2.7): raw public values of fixed width; Kij keeps its leading zeros. */
-import { createPrivateKey, diffieHellman, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { diffieHellman, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { BoundedMap } from "../core/bounded.ts";
 import { concat, toHex } from "../core/bytes.ts";
 import { err, ok, type Result } from "../core/types.ts";
 import { bitString, children, elements, integer, sequence, withoutLeadingZeros } from "./der.ts";
-import { type Curve, ecPoint, ecPublicKey, P256, P384, P521, publicKeyOfSpki, spkiOf } from "./keyobject.ts";
-import { plain } from "./plain.ts";
+import {
+  type Curve,
+  ecPublicKey,
+  P256,
+  P384,
+  P521,
+  privateKeyOfPkcs8,
+  publicKeyOfSpki,
+  spkiOf,
+} from "./keyobject.ts";
+import { plain, toLatin1 } from "./plain.ts";
 import { DH_GROUP } from "./suites.ts";
 
 /** A key pair as plain data, so that a worker thread can be given it. Secret: never logged. */
@@ -18,13 +28,19 @@ export interface DhKey {
 
 interface Group {
   readonly id: number;
-  /** Bytes of a public value. */
-  readonly publicBytes: number;
   generate(): { readonly publicKey: KeyObject; readonly privateKey: KeyObject };
-  rawOf(publicKey: KeyObject): Uint8Array;
+  /** The public value of a generated pair, of which `pkcs8` is the private key. */
+  rawOf(publicKey: KeyObject, pkcs8: Uint8Array): Uint8Array;
   /** The peer's value as a key; a text when it fails validation (RFC 2785 3.1, RFC 7401 5.3.2). */
   keyOf(raw: Uint8Array): KeyObject | string;
 }
+
+/**
+ * Private keys that are ready for use: one that has an R1 is used for many I2s. As the R1 pool makes new ones all the
+ * time, none stays here for long.
+ */
+const MAX_READY_KEYS = 32;
+const readyKeys = new BoundedMap<string, KeyObject>("ready_dh_keys", MAX_READY_KEYS, "evict-oldest");
 
 const EMPTY = new Uint8Array(0);
 
@@ -44,34 +60,31 @@ export function generateDh(group: number): DhKey {
   const row = groupOf(group);
   if (row === undefined) throw new Error(`DH group ${group} is not supported`);
   const { publicKey, privateKey } = row.generate();
-  return {
-    group,
-    publicValue: row.rawOf(publicKey),
-    privateKey: plain(privateKey.export({ format: "der", type: "pkcs8" })),
-  };
+  const pkcs8 = plain(privateKey.export({ format: "der", type: "pkcs8" }));
+  readyKeys.set(toLatin1(pkcs8), privateKey);
+  return { group, publicValue: row.rawOf(publicKey, pkcs8), privateKey: pkcs8 };
 }
 
 /** Kij of our key and the peer's public value, which is validated first. */
 export function agree(key: DhKey, peerPublic: Uint8Array): Result<Uint8Array, string> {
   const row = groupOf(key.group);
   if (row === undefined) return err(`DH group ${key.group} is not supported`);
-  if (peerPublic.length !== row.publicBytes) {
-    return err(
-      `DH group ${key.group}: the public value has ${peerPublic.length} bytes, not ${row.publicBytes}`,
-    );
-  }
   const publicKey = row.keyOf(peerPublic);
   if (typeof publicKey === "string") return err(`DH group ${key.group}: ${publicKey}`);
   try {
-    const privateKey = createPrivateKey({
-      key: Buffer.from(key.privateKey),
-      format: "der",
-      type: "pkcs8",
-    });
-    return ok(plain(diffieHellman({ privateKey, publicKey })));
+    return ok(plain(diffieHellman({ privateKey: readyKey(key.privateKey), publicKey })));
   } catch {
     return err(`DH group ${key.group}: no agreement with this public value`);
   }
+}
+
+function readyKey(pkcs8: Uint8Array): KeyObject {
+  const name = toLatin1(pkcs8);
+  const known = readyKeys.get(name);
+  if (known !== undefined) return known;
+  const key = privateKeyOfPkcs8(pkcs8);
+  readyKeys.set(name, key);
+  return key;
 }
 
 function groupOf(id: number): Group | undefined {
@@ -79,12 +92,16 @@ function groupOf(id: number): Group | undefined {
 }
 
 function ecGroup(id: number, curve: Curve): Group {
+  const publicBytes = 2 * curve.fieldBytes;
   return {
     id,
-    publicBytes: 2 * curve.fieldBytes,
     generate: () => generateKeyPairSync("ec", { namedCurve: curve.name }),
-    rawOf: (publicKey) => ecPoint(curve, publicKey),
-    keyOf: (raw) => ecPublicKey(curve, raw) ?? "the point is not on the curve",
+    // OpenSSL writes the public key at the very end (RFC 5915 3).
+    rawOf: (_, pkcs8) => pkcs8.slice(-publicBytes),
+    keyOf: (raw) => {
+      if (raw.length !== publicBytes) return `the public value has ${raw.length} bytes, not ${publicBytes}`;
+      return ecPublicKey(curve, raw) ?? "the point is not on the curve";
+    },
   };
 }
 
@@ -93,7 +110,6 @@ function modpGroup(id: number, name: string, publicBytes: number): Group {
   const generate = () => generateModp("dh", { group: name });
   return {
     id,
-    publicBytes,
     generate,
     rawOf: (publicKey) => {
       // A BIT STRING begins with the count of unused bits; in it is an INTEGER.
@@ -102,6 +118,10 @@ function modpGroup(id: number, name: string, publicBytes: number): Group {
       return concat(new Uint8Array(publicBytes - value.length), value);
     },
     keyOf: (raw) => {
+      // A peer may have stripped the zeros in front: the number is the same.
+      if (raw.length === 0 || raw.length > publicBytes) {
+        return `the public value has ${raw.length} bytes, not 1 to ${publicBytes}`;
+      }
       known ??= domainOf(generate().publicKey);
       const value = numberOf(raw);
       if (value < 2n || value > known.prime - 2n) return "the public value is not between 2 and p - 2";

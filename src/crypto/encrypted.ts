@@ -1,5 +1,5 @@
 /** The body of ENCRYPTED: IV and ciphertext of padded parameters (RFC 7401 5.2.18, RFC 3602). */
-import { createCipheriv, createDecipheriv } from "node:crypto";
+import { createCipheriv, createDecipheriv, createSecretKey } from "node:crypto";
 import { concat } from "../core/bytes.ts";
 import { err, ok, type Result } from "../core/types.ts";
 import { plain } from "./plain.ts";
@@ -17,7 +17,7 @@ export function encrypt(
   iv: Uint8Array,
   plainTlv: Uint8Array,
 ): Uint8Array {
-  const aes = createCipheriv(nameOf(cipher), key, iv);
+  const aes = createCipheriv(nameOf(cipher), createSecretKey(key), iv);
   return concat(iv, aes.update(plainTlv), aes.final());
 }
 
@@ -31,7 +31,7 @@ export function decrypt(cipher: HipCipher, key: Uint8Array, body: Uint8Array): R
     return err(`ENCRYPTED: ${body.length} bytes are not an IV and whole blocks`);
   }
   try {
-    const aes = createDecipheriv(nameOf(cipher), key, body.subarray(0, IV_BYTES));
+    const aes = createDecipheriv(nameOf(cipher), createSecretKey(key), body.subarray(0, IV_BYTES));
     aes.setAutoPadding(false);
     return ok(withoutPadding(plain(concat(aes.update(ciphertext), aes.final()))));
   } catch {

@@ -3,7 +3,16 @@ import { createPublicKey, type KeyObject } from "node:crypto";
 import { concat, equal, fromHex } from "../core/bytes.ts";
 import { Reader, Writer } from "../core/cursor.ts";
 import { err, ok, type Result } from "../core/types.ts";
-import { type Curve, ecPoint, ecPublicKey, ed25519PublicKey, ed25519Raw, P256, P384 } from "./keyobject.ts";
+import {
+  type Curve,
+  ecPoint,
+  ecPublicKey,
+  ed25519PublicKey,
+  ed25519Raw,
+  P256,
+  P384,
+  withoutStackTraces,
+} from "./keyobject.ts";
 import { fromBase64, toBase64url } from "./plain.ts";
 import { HI_ALGORITHM } from "./suites.ts";
 
@@ -92,7 +101,7 @@ function decodeRsa(hostIdentity: Uint8Array): Result<HostKey, string> {
   }
   const jwk = { kty: "RSA", n: toBase64url(modulus), e: toBase64url(exponent) };
   try {
-    const key = createPublicKey({ key: jwk, format: "jwk" });
+    const key = withoutStackTraces(() => createPublicKey({ key: jwk, format: "jwk" }));
     return ok({ key, digest: "sha256", signatureBytes: modulus.length });
   } catch {
     return err("RSA: the key is not usable");

@@ -5,15 +5,17 @@ import {
   createPublicKey,
   generateKeyPairSync,
   type KeyObject,
-  type SignKeyObjectInput,
   sign,
   verify,
 } from "node:crypto";
+import { BoundedMap } from "../core/bounded.ts";
 import { formatHit } from "../core/ip.ts";
 import { err, type Hit, ok, type Result } from "../core/types.ts";
+import { ecdsaSignature, rawEcdsaSignature } from "./der.ts";
 import { hitOf } from "./hit.ts";
 import { decodeHostIdentity, encodeHostIdentity, type HostKey } from "./host-identity.ts";
-import { plain } from "./plain.ts";
+import { withoutStackTraces } from "./keyobject.ts";
+import { plain, toLatin1 } from "./plain.ts";
 import { HI_ALGORITHM, type HitSuiteId, suiteOfAlgorithm } from "./suites.ts";
 
 export type KeyKind = "ecdsa-p256" | "ecdsa-p384" | "rsa-2048" | "rsa-3072" | "rsa-4096" | "ed25519";
@@ -80,7 +82,14 @@ export class Identity {
 
   /** The contents of the Signature field over `bytes`, in the form of this key's algorithm (RFC 7401 5.2.14). */
   sign(bytes: Uint8Array): Uint8Array {
-    return plain(sign(digestOf(this.kind), bytes, { key: this.#key, ...FORMS[this.algorithm] }));
+    const digest = digestOf(this.kind);
+    const key = this.#key;
+    if (this.algorithm === HI_ALGORITHM.RSA) {
+      return plain(withoutStackTraces(() => sign(digest, bytes, { key, ...PSS })));
+    }
+    const made = sign(digest, bytes, key);
+    if (this.algorithm !== HI_ALGORITHM.ECDSA) return plain(made);
+    return rawEcdsaSignature(made, this.kind === "ecdsa-p384" ? 48 : 32);
   }
 
   /** The private key as PKCS#8 PEM, unencrypted: to be written to a file of mode 0600 and nowhere else. */
@@ -102,6 +111,10 @@ export class Identity {
   }
 }
 
+/** Host identities that were met lately. Whoever signs once signs again: I2 or R2, then UPDATE and CLOSE. */
+const MAX_KNOWN = 256;
+const known = new BoundedMap<string, PublicIdentity>("known_host_identities", MAX_KNOWN, "evict-oldest");
+
 /** What others know of an identity. */
 export class PublicIdentity {
   readonly hit: Hit;
@@ -118,20 +131,30 @@ export class PublicIdentity {
 
   /** Checks the key: a known curve and a point on it, or an RSA modulus of 2048 to 4096 bits. Keeps a copy. */
   static from(algorithm: number, hostIdentity: Uint8Array): Result<PublicIdentity, string> {
+    const name = `${algorithm} ${toLatin1(hostIdentity)}`;
+    const before = known.get(name);
+    if (before !== undefined) return ok(before);
     const key = decodeHostIdentity(algorithm, hostIdentity);
     if (!key.ok) return key;
     const hit = hitOf(algorithm, hostIdentity);
-    return hit.ok ? ok(new PublicIdentity(hit.value, algorithm, plain(hostIdentity), key.value)) : hit;
+    if (!hit.ok) return hit;
+    const identity = new PublicIdentity(hit.value, algorithm, plain(hostIdentity), key.value);
+    known.set(name, identity);
+    return ok(identity);
   }
 
   /** Whether `signature`, of SIG algorithm `algorithm`, is this identity's over `bytes`. False for any malformed input. */
   verify(bytes: Uint8Array, algorithm: number, signature: Uint8Array): boolean {
     const { key, digest, otherDigest, signatureBytes } = this.#key;
     if (algorithm !== this.algorithm || signature.length !== signatureBytes) return false;
-    const how = { key, ...FORMS[algorithm], ...ANY_SALT[algorithm] };
+    const isRsa = algorithm === HI_ALGORITHM.RSA;
+    const form = algorithm === HI_ALGORITHM.ECDSA ? ecdsaSignature(signature) : signature;
+    const one = (hash: typeof digest) =>
+      isRsa
+        ? withoutStackTraces(() => verify(hash, bytes, { key, ...PSS_OF_ANY_SALT }, form))
+        : verify(hash, bytes, key, form);
     try {
-      if (verify(digest, bytes, how, signature)) return true;
-      return otherDigest !== undefined && verify(otherDigest, bytes, how, signature);
+      return one(digest) || (otherDigest !== undefined && one(otherDigest));
     } catch {
       return false;
     }
@@ -146,21 +169,14 @@ export class PublicIdentity {
   }
 }
 
-type SignatureForm = Omit<SignKeyObjectInput, "key">;
-
-/** RSASSA-PSS (RFC 7401 5.2.9) with MGF1 of the same hash and a salt as long as the hash; ECDSA as r | s. */
-const FORMS: Readonly<Record<number, SignatureForm>> = {
-  [HI_ALGORITHM.RSA]: {
-    padding: constants.RSA_PKCS1_PSS_PADDING,
-    saltLength: constants.RSA_PSS_SALTLEN_DIGEST,
-  },
-  [HI_ALGORITHM.ECDSA]: { dsaEncoding: "ieee-p1363" },
+/** RSASSA-PSS (RFC 7401 5.2.9) with MGF1 of the same hash and a salt as long as the hash. */
+const PSS = {
+  padding: constants.RSA_PKCS1_PSS_PADDING,
+  saltLength: constants.RSA_PSS_SALTLEN_DIGEST,
 };
 
 /** RFC 7401 names no salt length, so any is accepted. */
-const ANY_SALT: Readonly<Record<number, SignatureForm>> = {
-  [HI_ALGORITHM.RSA]: { saltLength: constants.RSA_PSS_SALTLEN_AUTO },
-};
+const PSS_OF_ANY_SALT = { ...PSS, saltLength: constants.RSA_PSS_SALTLEN_AUTO };
 
 /** RFC 4754 for ECDSA, the hash of suite 1 for RSA; Ed25519 hashes by itself. */
 function digestOf(kind: KeyKind): string | null {

@@ -1,4 +1,5 @@
 /** Keying material (RFC 7401 6.5, RFC 5869) and the keys that are drawn from it (RFC 7402 7). */
+import { createSecretKey, hkdfSync } from "node:crypto";
 import { concat } from "../core/bytes.ts";
 import { hitBytes } from "../core/ip.ts";
 import type { Hit } from "../core/types.ts";
@@ -26,17 +27,22 @@ export interface KeymatInput {
 
 /** HKDF-Expand gives 255 blocks (RFC 5869 2.3). */
 const MAX_BLOCKS = 255;
+/** Derived at once: the keys of an association and of its first ESP SAs, whatever the suites. */
+const FIRST_BYTES = 288;
 
 /** A stream of key bytes, drawn once from front to back. Secret: never logged. */
 export class Keymat {
-  readonly #expand: HkdfExpand;
+  readonly #derive: (length: number) => Uint8Array;
   readonly #limit: number;
+  /** The stream from its beginning, as far as it was needed. */
+  #derived: Uint8Array = new Uint8Array(0);
   #index: number;
 
   constructor(input: KeymatInput) {
     const [lesser, greater] = input.hitI < input.hitR ? [input.hitI, input.hitR] : [input.hitR, input.hitI];
-    const prk = hmac(input.rhash, concat(input.i, input.j), input.kij);
-    this.#expand = new HkdfExpand(input.rhash, prk, concat(hitBytes(lesser), hitBytes(greater)));
+    const salt = concat(input.i, input.j);
+    const info = concat(hitBytes(lesser), hitBytes(greater));
+    this.#derive = (length) => hkdf(input.rhash, salt, input.kij, info, length);
     this.#limit = keymatLimit(input.rhash);
     this.#index = input.index ?? 0;
   }
@@ -54,8 +60,13 @@ export class Keymat {
   /** The next bytes. Throws a RangeError beyond `remaining`: compare first, where the index came from a peer. */
   draw(length: number): Uint8Array {
     if (length > this.remaining) throw new RangeError(`KEYMAT has no ${length} bytes behind ${this.#index}`);
-    const bytes = this.#expand.bytes(this.#index, length);
-    this.#index += length;
+    const end = this.#index + length;
+    if (end > this.#derived.length) {
+      const enough = Math.max(end, FIRST_BYTES, 2 * this.#derived.length);
+      this.#derived = this.#derive(Math.min(enough, this.#limit));
+    }
+    const bytes = this.#derived.slice(this.#index, end);
+    this.#index = end;
     return bytes;
   }
 }
@@ -65,7 +76,7 @@ export function keymatLimit(rhash: Rhash): number {
   return MAX_BLOCKS * rhashLength(rhash);
 }
 
-/** RFC 5869 2.2 and 2.3 in one call, for tests and for other secrets that are derived. */
+/** RFC 5869 2.2 and 2.3 in one call. */
 export function hkdf(
   rhash: Rhash,
   salt: Uint8Array,
@@ -73,35 +84,15 @@ export function hkdf(
   info: Uint8Array,
   length: number,
 ): Uint8Array {
-  return new HkdfExpand(rhash, hmac(rhash, salt, ikm), info).bytes(0, length);
-}
-
-/** HKDF-Expand, block by block as bytes are asked for. */
-class HkdfExpand {
-  readonly #rhash: Rhash;
-  readonly #prk: Uint8Array;
-  readonly #info: Uint8Array;
-  readonly #blocks: Uint8Array[] = [];
-
-  constructor(rhash: Rhash, prk: Uint8Array, info: Uint8Array) {
-    this.#rhash = rhash;
-    this.#prk = prk;
-    this.#info = info;
+  if (rhash !== "cshake128") return new Uint8Array(hkdfSync(rhash, createSecretKey(ikm), salt, info, length));
+  const prk = hmac(rhash, salt, ikm);
+  const blocks: Uint8Array[] = [];
+  for (let made = 0; made < length; made += rhashLength(rhash)) {
+    // T(n) = HMAC(PRK, T(n-1) | info | n).
+    const last = blocks.at(-1) ?? new Uint8Array(0);
+    blocks.push(hmac(rhash, prk, concat(last, info, Uint8Array.of(blocks.length + 1))));
   }
-
-  bytes(from: number, length: number): Uint8Array {
-    const size = rhashLength(this.#rhash);
-    const first = Math.floor(from / size);
-    const end = Math.ceil((from + length) / size);
-    while (this.#blocks.length < end) this.#blocks.push(this.#nextBlock());
-    return concat(...this.#blocks.slice(first, end)).slice(from - first * size, from - first * size + length);
-  }
-
-  /** T(n) = HMAC(PRK, T(n-1) | info | n). */
-  #nextBlock(): Uint8Array {
-    const last = this.#blocks.at(-1) ?? new Uint8Array(0);
-    return hmac(this.#rhash, this.#prk, concat(last, this.#info, Uint8Array.of(this.#blocks.length + 1)));
-  }
+  return concat(...blocks).subarray(0, length);
 }
 
 /** Keys of ENCRYPTED and HIP_MAC, for what we send and what we receive. */

@@ -1,5 +1,5 @@
 /** Raw public values to and from OpenSSL's keys. Node's types stay inside this layer. */
-import { createPublicKey, type KeyObject } from "node:crypto";
+import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { concat, fromHex } from "../core/bytes.ts";
 
 export type CurveName = "P-256" | "P-384" | "P-521";
@@ -53,9 +53,28 @@ export function ed25519Raw(key: KeyObject): Uint8Array {
 /** Undefined when OpenSSL refuses it. */
 export function publicKeyOfSpki(der: Uint8Array): KeyObject | undefined {
   try {
-    return createPublicKey({ key: Buffer.from(der), format: "der", type: "spki" });
+    return withoutStackTraces(() => createPublicKey({ key: Buffer.from(der), format: "der", type: "spki" }));
   } catch {
     return undefined;
+  }
+}
+
+/** Throws when OpenSSL refuses it. */
+export function privateKeyOfPkcs8(der: Uint8Array): KeyObject {
+  return withoutStackTraces(() => createPrivateKey({ key: Buffer.from(der), format: "der", type: "pkcs8" }));
+}
+
+/**
+ * Node tells keys from objects that describe a key by catching errors. Collecting their stack traces takes longer than
+ * reading a key, so that whatever needs such an object runs in here.
+ */
+export function withoutStackTraces<T>(work: () => T): T {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  try {
+    return work();
+  } finally {
+    Error.stackTraceLimit = limit;
   }
 }
 

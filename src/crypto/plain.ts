@@ -21,6 +21,11 @@ export function toBase64url(bytes: Uint8Array): string {
   return viewOf(bytes).toString("base64url");
 }
 
+/** One character for each byte: a key of a map. */
+export function toLatin1(bytes: Uint8Array): string {
+  return viewOf(bytes).toString("latin1");
+}
+
 function viewOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
