@@ -38,7 +38,9 @@ export type ActionName = keyof typeof WEIGHTS;
 /** Does one thing, chosen by the seed. */
 export function act(world: World, random: SeededRandom, name: ActionName = random.weighted(WEIGHTS)): void {
   const what = ACTIONS[name](world, random);
-  if (what !== undefined) world.trace.action(world.queue.now, "", `${name}: ${what}`);
+  if (what === undefined) return;
+  world.trace.action(world.queue.now, "", `${name}: ${what}`);
+  world.trace.count(`action ${name}`);
 }
 
 /** A line for the trace, or undefined when there was nothing to do. */

@@ -131,7 +131,8 @@ export class Daemon implements Station {
         rejected: () => undefined,
         dropped: (reason) => {
           invariants.planeDropped(this, reason);
-          this.#world.trace.remark(queue.now, this.name, `plane drops: ${reason}`);
+          this.#remark(`plane drops: ${reason}`);
+          this.#world.trace.count(`plane drop ${reason}`);
         },
       },
     });
@@ -307,7 +308,9 @@ export class Daemon implements Station {
       const outputs = handle.call(overlay, input, now, wall);
       this.#world.invariants.handled(this, input, outputs);
       for (const output of outputs) {
-        if (output.type === "drop") this.#remark(`drops: ${output.reason}`);
+        if (output.type !== "drop") continue;
+        this.#remark(`drops: ${output.reason}`);
+        this.#world.trace.count(`drop ${output.reason}`);
       }
       return outputs;
     };
@@ -317,6 +320,8 @@ export class Daemon implements Station {
     this.events.push(event);
     if (this.events.length > 200) this.events.shift();
     const { name, peer, detail } = event;
+    const move = name === "association-state" ? ` ${detail["from"]} ${detail["to"]}` : "";
+    this.#world.trace.count(`event ${name}${move}`);
     this.#remark(`${name} ${peer ?? event.hit ?? ""} ${Object.values(detail).join(" ")}`);
   }
 

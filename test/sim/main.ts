@@ -1,4 +1,4 @@
-/** Runs many worlds: `node test/sim/main.ts`, with RUNS (how many), SEED (one, or the first), VERBOSE. Exit status 1: a seed fails. */
+/** Runs many worlds: `node test/sim/main.ts`, with RUNS (how many), SEED (one, or the first), VERBOSE, STATS (what was covered). Exit status 1: a seed fails. */
 import { readFileSync } from "node:fs";
 import { runSeed } from "./run.ts";
 
@@ -27,10 +27,12 @@ const started = performance.now();
 const failed: number[] = [];
 let time = 0;
 let slowest = 0;
+const totals = new Map<string, number>();
 const all = seeds();
 for (const seed of all) {
   const outcome = runSeed(seed);
   time += outcome.time;
+  for (const [what, n] of outcome.counts) totals.set(what, (totals.get(what) ?? 0) + n);
   slowest = Math.max(slowest, outcome.recovery);
   if (verbose)
     console.log(
@@ -43,6 +45,10 @@ for (const seed of all) {
   if (failed.length === 1 || first !== undefined)
     console.log(outcome.picture(Number(process.env["LINES"] ?? "120")));
   if (failed.length >= Number(process.env["MAX_FAILURES"] ?? "5")) break;
+}
+if (process.env["STATS"] !== undefined) {
+  for (const [what, n] of [...totals].sort(([a], [b]) => (a < b ? -1 : 1)))
+    console.log(`${String(n).padStart(9)} ${what}`);
 }
 const seconds = (performance.now() - started) / 1000;
 console.log(

@@ -21,6 +21,7 @@ export interface Outcome {
   /** Virtual milliseconds from calm until everybody was heard. */
   readonly recovery: number;
   readonly steps: number;
+  readonly counts: ReadonlyMap<string, number>;
   readonly picture: (lines?: number) => string;
 }
 
@@ -51,6 +52,7 @@ export function runSeed(seed: number | string, options: WorldOptions = {}): Outc
     time: world.queue.now,
     recovery,
     steps: world.queue.steps,
+    counts: world.trace.counts,
     picture: (lines) =>
       diagram(
         world.trace,

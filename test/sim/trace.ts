@@ -15,6 +15,8 @@ const KEPT = 4000;
 
 export class Trace {
   readonly records: Record[] = [];
+  /** How often each kind of thing was remarked: what a run has covered. */
+  readonly counts = new Map<string, number>();
   /** Two 32-bit FNV-1a states over everything recorded, in order. */
   #low = 0x811c_9dc5;
   #high = 0x9747_b28c;
@@ -38,6 +40,10 @@ export class Trace {
   /** Something that is shown but not hashed, because it may depend on random bytes. */
   remark(at: number, from: string, what: string): void {
     this.#keep({ at, from, to: "", what, note: "remark" });
+  }
+
+  count(what: string): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
   }
 
   get hash(): string {
