@@ -14,6 +14,7 @@
 #include "limit.h"
 #include "mtu.h"
 #include "ping.h"
+#include "reassembly.h"
 #include "route.h"
 #include "stats.h"
 #include "udp.h"
@@ -138,6 +139,7 @@ class Worker {
   // The thread's own.
   Stats stats_;
   CipherCache ciphers_;
+  IcmpReassembly reassembly_;
   std::uint64_t swept_ = 0;
   std::uint64_t nowMs_ = 0;
   std::uint32_t fragmentId_ = 0;

@@ -116,6 +116,17 @@ Verdict Worker::espPacket(Frame frame, std::size_t i, Carrier carrier) {
     family = shared_.flows.decide(route->peer->hit, view, frame.view(), sa.inboundFamily(),
                                   static_cast<std::uint32_t>(nowMs_ / 1000));
   }
+  if (family == InnerFamily::Lsi && IcmpReassembly::wantsPayload(view)) {
+    Frame whole;
+    const Verdict added =
+        reassembly_.addPayload(route->peer->hit, frame.view(), view, static_cast<std::uint32_t>(nowMs_ / 1000), whole);
+    stats_.count(Verdict::FragmentIcmp, reassembly_.takeLost());
+    if (added != Verdict::Ok) return added;
+    frame = whole;
+    opened.nextHeader = proto::kIcmp6;
+    const Verdict again = parsePayload(opened.nextHeader, frame.view(), view);
+    if (again != Verdict::Ok) return again;
+  }
   const Verdict shown = beet::inbound(frame, opened.nextHeader, view, *route->pair.load(), {family});
   if (shown != Verdict::Ok) return shown;
   return toTun(frame.view());

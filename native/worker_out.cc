@@ -152,6 +152,17 @@ SendBatch& Worker::batchFor(const Path& path) {
 }
 
 Verdict Worker::transmit(std::size_t at, Frame frame, const InnerView& view, Peer& peer, OutboundRoute& via) {
+  if (IcmpReassembly::wantsPacket(view)) {
+    // A fragmented ICMP message has one checksum over all of it, which only the whole can be given anew.
+    Frame whole;
+    const Verdict verdict =
+        reassembly_.addPacket(peer.hit, frame.view(), view, static_cast<std::uint32_t>(nowMs_ / 1000), whole);
+    stats_.count(Verdict::FragmentIcmp, reassembly_.takeLost());
+    if (verdict != Verdict::Ok) return verdict;
+    InnerView wholeView;
+    const Verdict parsed = parseInner(whole.view(), wholeView);
+    return parsed == Verdict::Ok ? transmit(at, whole, wholeView, peer, via) : parsed;
+  }
   OutboundSa& sa = *via.sa;
   const Destination& destination = *via.destination.load();
   const OuterShape outer = outerShape(destination.path);
@@ -167,7 +178,8 @@ Verdict Worker::transmit(std::size_t at, Frame frame, const InnerView& view, Pee
   if (sa.lsiSpi() == 0) {
     shared_.flows.remember(outboundFlow(peer.hit, view), view.family, static_cast<std::uint32_t>(nowMs_ / 1000));
   }
-  slots_[at] = {&via, frame, view.family};
+  // A packet that was put together lives in memory that the next one takes over: its sender gets no ICMP error later.
+  slots_[at] = {&via, frame.buffer == slot(at).buffer ? frame : Frame{}, view.family};
   beet::Outbound out;
   const Verdict translated = beet::outbound(frame, view, *via.pair.load(), out);
   if (translated != Verdict::Ok) {

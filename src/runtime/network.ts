@@ -1,9 +1,10 @@
 /** The interface hip0, its addresses and routes, and the native data plane behind it. What they are is decided here; rtnetlink in native/ makes them so. */
 import { availableParallelism } from "node:os";
+import { equal, toHex } from "../core/bytes.ts";
 import { contains, formatPrefix, HIT_PREFIX, hitBytes, overlaps, type Prefix, parseIp } from "../core/ip.ts";
 import { err, type Hit, ok, type Result } from "../core/types.ts";
 import { addon, NativePlane } from "./native.ts";
-import type { Network, NetworkError, NetworkOptions, NetworkSystem } from "./network-port.ts";
+import type { Network, NetworkError, NetworkOptions, NetworkSystem, PeerSource } from "./network-port.ts";
 
 export interface LinkRow {
   readonly index: number;
@@ -66,6 +67,7 @@ function open(options: NetworkOptions): Network {
     workers: workerCount(options.workers, availableParallelism()),
     ownLsi: options.lsi,
     lsiPrefix: options.lsiPrefix,
+    log: options.log,
   });
   try {
     setUp(options, mtu, options.hits, options.preferred);
@@ -76,6 +78,7 @@ function open(options: NetworkOptions): Network {
   return {
     plane,
     setIdentities: (hits, preferred) => setUp(options, mtu, hits, preferred),
+    setSources: (sources) => setSources(options.interface, mtu, sources),
   };
 }
 
@@ -100,6 +103,25 @@ function setUp(options: NetworkOptions, mtu: number, hits: readonly Hit[], prefe
   }
   addRoute(HIT_PREFIX, UNICAST, link.index, 0, mtu, hitBytes(preferred));
   addRoute(options.lsiPrefix, UNICAST, link.index, 0, mtu - LSI_SHORTER, lsi);
+}
+
+/** Gives each of these peers a route with its source address, and takes it from all others. @throws Error */
+function setSources(interfaceName: string, mtu: number, sources: readonly PeerSource[]): void {
+  const link = links().find((one) => one.name === interfaceName);
+  if (link === undefined) throw new Error(`there is no interface ${interfaceName}`);
+  const wanted = new Set<string>(sources.map(({ peer }) => peer));
+  const own = addresses().filter((one) => one.link === link.index);
+  for (const row of routes()) {
+    const { bytes, length } = row.destination;
+    const ours = row.link === link.index && row.table === MAIN_TABLE && row.type === UNICAST;
+    if (!ours || length !== 128 || !contains(HIT_PREFIX, bytes)) continue;
+    // The kernel's own route to an address of the interface is a host route too.
+    if (wanted.has(toHex(bytes)) || own.some((one) => equal(one.prefix.bytes, bytes))) continue;
+    addon().changeRoute(false, bytes, length, UNICAST, link.index, MAIN_TABLE, row.metric, 0, NOTHING);
+  }
+  for (const { peer, local } of sources) {
+    addRoute(whole(hitBytes(peer)), UNICAST, link.index, 0, mtu, hitBytes(local));
+  }
 }
 
 /** The routes that keep the overlay's addresses from leaving in the clear. They stay when the daemon is gone. */

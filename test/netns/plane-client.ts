@@ -6,6 +6,7 @@ import type { Hit, Lsi, Path, Spi } from "../../src/core/types.ts";
 import type { DataPlaneEvent } from "../../src/driver/ports.ts";
 import type { EspSuite, SaSpec } from "../../src/hip/sa.ts";
 import type { NativePlane } from "../../src/runtime/native.ts";
+import type { PeerSource } from "../../src/runtime/network-port.ts";
 import type { Host } from "../../tools/lab/lab.ts";
 import type { Background } from "../../tools/lab/shell.ts";
 import type { PlaneHostOptions } from "./plane-host.ts";
@@ -14,7 +15,7 @@ type Calls = Pick<
   NativePlane,
   "addSa" | "setPath" | "dropSa" | "route" | "alias" | "ping" | "send" | "source" | "addresses"
 > &
-  Pick<NativePlane, "associations" | "counters">;
+  Pick<NativePlane, "associations" | "counters"> & { setSources(sources: readonly PeerSource[]): void };
 
 export const NAMES = {
   a: { hit: hitFromBytes(parseIpv6("2001:22:1::a") as Uint8Array), lsi: "198.18.0.1" as Lsi },
@@ -82,6 +83,11 @@ export class PlaneHost {
     type Wanted = Extract<DataPlaneEvent, { type: Type }>;
     const look = () => this.events().find((one): one is Wanted => one.type === type && test(one as Wanted));
     return this.#program.until(look, 10_000, () => `waiting for an event "${type}"`);
+  }
+
+  /** The first line of output that fits. */
+  line(test: (line: string) => boolean): Promise<string> {
+    return this.#program.line(test);
   }
 
   async counter(name: string): Promise<number> {

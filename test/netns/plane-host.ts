@@ -8,6 +8,7 @@ import { parsePrefix } from "../../src/core/ip.ts";
 import type { Hit, Lsi } from "../../src/core/types.ts";
 import type { NativePlane } from "../../src/runtime/native.ts";
 import { NATIVE_NETWORK } from "../../src/runtime/network.ts";
+import type { PeerSource } from "../../src/runtime/network-port.ts";
 
 export interface PlaneHostOptions {
   readonly hit: Hit;
@@ -35,12 +36,14 @@ const opened = NATIVE_NETWORK.open({
   hits: [options.hit],
   preferred: options.hit,
   plainIp: true,
+  log: (level, message) => say({ log: level, message }),
 });
 if (!opened.ok) {
   say({ failed: opened.error });
   process.exit(1);
 }
-const plane = opened.value.plane as NativePlane;
+const network = opened.value;
+const plane = network.plane as NativePlane;
 plane.onReady = () => {
   for (const event of plane.drain(1000)) say({ event });
 };
@@ -51,6 +54,10 @@ createInterface({ input: process.stdin })
     const { id, op, args } = JSON.parse(line, (_, one) =>
       typeof one?.hex === "string" ? fromHex(one.hex) : one,
     ) as { id: number; op: string; args: readonly unknown[] };
+    if (op === "setSources") {
+      network.setSources?.(args[0] as readonly PeerSource[]);
+      return say({ id, result: null });
+    }
     const method = plane[op as keyof NativePlane] as (...args: readonly unknown[]) => unknown;
     say({
       id,

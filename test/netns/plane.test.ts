@@ -1,6 +1,6 @@
 /** The native data plane alone, with static SAs, on real kernels: what ports.ts promises. */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { formatHit } from "../../src/core/ip.ts";
+import { formatHit, hitFromBytes, parseIpv6 } from "../../src/core/ip.ts";
 import type { Hit } from "../../src/core/types.ts";
 import { Capture } from "../../tools/lab/capture.ts";
 import { Lab, type RoutedPair, routedPair } from "../../tools/lab/lab.ts";
@@ -291,6 +291,38 @@ suite("the native data plane", () => {
         { type: "addresses", local: [net.a.ipv4, "192.0.2.78", net.a.ipv6] },
         { type: "addresses", local: [net.a.ipv4, net.a.ipv6] },
       ]);
+  });
+
+  it("chooses another source for a peer that knows the host by another name", async () => {
+    const other = "2001:22:1::a2";
+    const third = hitFromBytes(parseIpv6("2001:22:1::c") as Uint8Array);
+    const local = hitFromBytes(parseIpv6(other) as Uint8Array);
+    await net.a.namespace.ip([`addr add ${other}/128 dev hip0 nodad`]);
+    const sourceTo = async (peer: string) =>
+      / src (\S+)/.exec(await net.a.namespace.run(["ip", "-6", "route", "get", peer]))?.[1];
+    await a.call("setSources", [
+      { peer: b.hit, local },
+      { peer: third, local },
+    ]);
+    expect(await sourceTo(toB.hit)).toBe(other);
+    await a.call("setSources", [{ peer: third, local }]);
+    expect(await sourceTo(toB.hit)).toBe(formatHit(a.hit));
+    expect(await sourceTo("2001:22:1::c")).toBe(other);
+    await a.call("setSources", []);
+    expect(await sourceTo("2001:22:1::c")).toBe(formatHit(a.hit));
+    await net.a.namespace.ip([`addr del ${other}/128 dev hip0`]);
+    expect((await ping(net.a.namespace, formatHit(a.hit), 1)).received).toBe(1);
+  });
+
+  it("says when its interface was removed, and rests", async () => {
+    await b.stop();
+    b = await PlaneHost.start(net.b, NAMES.b);
+    await net.b.namespace.ip(["link del hip0"]);
+    await b.line((line) => line.includes("interface was removed"));
+    const [before, after] = [await b.counter("tun_reads_total"), await b.counter("tun_reads_total")];
+    expect(after).toBe(before);
+    await b.stop();
+    b = await PlaneHost.start(net.b, NAMES.b);
   });
 
   it("refuses a second plane, and prefixes that are used elsewhere, in clear words", async () => {
