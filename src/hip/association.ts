@@ -1,5 +1,6 @@
 /** One association: a state, the jobs that run for it, and when it wants to be woken. */
 import type { Deadline, Hit, Instant, Spi } from "../core/types.ts";
+import { associationKey } from "./association-table.ts";
 import type { HostConfig } from "./config.ts";
 import type { Context, Pending, Received, Step } from "./context.ts";
 import type { AssociationView, HostOutput, JobId } from "./io.ts";
@@ -23,6 +24,11 @@ export class Association {
     this.peer = peer;
     this.secondChoice = secondChoice;
     this.#since = now;
+  }
+
+  /** Names it among all of a host. */
+  get key(): string {
+    return associationKey(this.local, this.peer);
   }
 
   get state(): State {

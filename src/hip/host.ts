@@ -1,5 +1,5 @@
 /** One host's HIP: its identities, its R1 pool and all its associations (RFC 7401 6). */
-import { BoundedMap, RateLimit } from "../core/bounded.ts";
+import { RateLimit } from "../core/bounded.ts";
 import type { Random } from "../core/random.ts";
 import { Timers } from "../core/timers.ts";
 import {
@@ -13,6 +13,7 @@ import {
 } from "../core/types.ts";
 import { parse } from "../wire/packet.ts";
 import { Association } from "./association.ts";
+import { AssociationTable, associationKey } from "./association-table.ts";
 import type { HostConfig } from "./config.ts";
 import { type Context, drop, event, type Pending, type Received } from "./context.ts";
 import type { AssociationView, HostGauges, HostInput, HostOutput, JobId, PeerBook } from "./io.ts";
@@ -21,7 +22,8 @@ import { closeDraft, notifyDraft } from "./messages.ts";
 import { Opportunistic } from "./opportunistic.ts";
 import { type MakeR1Wanted, R1Pool } from "./r1-pool.ts";
 import { dropSasOf } from "./session.ts";
-import { agreementOf, type InboundSpis, sessionOf } from "./states.ts";
+import { SpiIndex } from "./spi-index.ts";
+import { agreementOf, sessionOf } from "./states.ts";
 import type { Happening } from "./tables.ts";
 
 /** An identity as the protocol needs it: the private key stays with the job runner. */
@@ -38,7 +40,7 @@ const POOL = "r1-pool";
 
 /** Whom a running job is for. */
 type JobOwner =
-  | { readonly what: "association"; readonly key: string; readonly association: Association }
+  | { readonly what: "association"; readonly association: Association }
   | { readonly what: "r1"; readonly wanted: MakeR1Wanted; readonly pool: R1Pool }
   /** A farewell of an association that is gone already. */
   | { readonly what: "farewell"; readonly path: Path };
@@ -49,11 +51,8 @@ export class Host {
   #config: HostConfig;
   #identities: readonly LocalIdentity[];
   #pool: R1Pool;
-  readonly #associations: BoundedMap<string, Association>;
-  /** Our inbound SPIs (and theirs to us, for soft expiry): whose they are. The second SPI of an SA is there, too. */
-  readonly #inbound = new Map<Spi, { readonly key: string; readonly lsiSpi: Spi | undefined }>();
-  readonly #outbound = new Map<string, string>();
-  readonly #byPeer = new Map<Hit, string>();
+  readonly #associations: AssociationTable;
+  readonly #spis: SpiIndex;
   readonly #timers = new Timers<string>();
   readonly #jobs = new Map<JobId, JobOwner>();
   readonly #notifies = new RateLimit(NOTIFY_RATE, NOTIFY_BURST);
@@ -67,7 +66,8 @@ export class Host {
     this.#identities = identities;
     this.#peers = peers;
     this.#random = random;
-    this.#associations = new BoundedMap("associations", config.maxAssociations, "refuse");
+    this.#associations = new AssociationTable(config.maxAssociations);
+    this.#spis = new SpiIndex(random);
     this.#opportunistic = new Opportunistic(random);
     this.#pool = this.#newPool(config.r1CounterStart);
     this.#timers.set(POOL, { at: 0 as Instant, why: "first r1s" });
@@ -90,9 +90,9 @@ export class Host {
     this.#config = config;
     this.#identities = identities;
     const out: HostOutput[] = [];
-    for (const [key, association] of [...this.#associations.entries()]) {
+    for (const association of this.#associations.values()) {
       if (!identities.some(({ hit }) => hit === association.local))
-        out.push(...this.#forget(key, association, now));
+        out.push(...this.#forget(association, now));
     }
     const before = this.#pool;
     this.#pool = this.#newPool(before.generation);
@@ -102,12 +102,11 @@ export class Host {
   }
 
   association(peer: Hit): AssociationView | undefined {
-    const key = this.#byPeer.get(peer);
-    return key === undefined ? undefined : this.#associations.get(key)?.view();
+    return this.#associations.of(peer)?.view();
   }
 
   associations(): readonly AssociationView[] {
-    return [...this.#associations.values()].map((association) => association.view());
+    return this.#associations.values().map((association) => association.view());
   }
 
   gauges(): HostGauges {
@@ -131,16 +130,11 @@ export class Host {
       case "probe":
         return this.#happen(input.peer, input.type, now);
       case "close":
-        return this.#allOf(input.peer).flatMap(([key, association]) =>
-          this.#after(
-            key,
-            association,
-            association.happen("close", this.#context(key, association, now)),
-            now,
-          ),
+        return this.#allOf(input.peer).flatMap((association) =>
+          this.#after(association, association.happen("close", this.#context(association, now)), now),
         );
       case "forget":
-        return this.#allOf(input.peer).flatMap(([key, association]) => this.#forget(key, association, now));
+        return this.#allOf(input.peer).flatMap((association) => this.#forget(association, now));
       case "connect-opportunistic":
         return this.#opportunistic.begin(input, this.#config, now);
       case "esp":
@@ -160,25 +154,19 @@ export class Host {
     if (packet.name === "I1" && packet.receiver === NULL_HIT) return this.#opportunisticI1(received, now);
     // RFC 7401 6.7 step 1, 6.9 step 2: whatever is not for one of our HITs is dropped.
     if (!this.#identities.some(({ hit }) => hit === packet.receiver)) return [drop("not_our_hit")];
-    const key = packet.receiver + packet.sender;
-    let association = this.#associations.get(key);
+    let association = this.#associations.get(associationKey(packet.receiver, packet.sender));
     if (association === undefined) {
       const hit = this.#permitted(packet.sender, received);
       if (hit !== undefined) return [drop(hit)];
-      if (this.#full) return [drop("associations_full")];
+      if (this.#associations.full) return [drop("associations_full")];
       association = new Association(packet.receiver, packet.sender, now);
     }
     if (packet.name === "R1" && association.blank) {
-      const cx = this.#context(key, association, now);
+      const cx = this.#context(association, now);
       const adopted = this.#opportunistic.adopt(received, association, cx);
-      if (adopted !== undefined) return this.#after(key, association, adopted, now);
+      if (adopted !== undefined) return this.#after(association, adopted, now);
     }
-    return this.#after(
-      key,
-      association,
-      association.receive(received, this.#context(key, association, now)),
-      now,
-    );
+    return this.#after(association, association.receive(received, this.#context(association, now)), now);
   }
 
   /** Default deny: why a HIT without an association gets nothing, or undefined when it may go on. */
@@ -209,16 +197,14 @@ export class Host {
   }
 
   #happen(peer: Hit, what: Happening, now: Instant): readonly HostOutput[] {
-    const known = this.#byPeer.get(peer);
-    const existing = known === undefined ? undefined : this.#associations.get(known);
+    const existing = this.#associations.of(peer);
     if (existing === undefined && what !== "connect") return [];
     const policy = this.#peers.find(peer);
     if (existing === undefined && policy === undefined) return [drop("policy")];
-    if (existing === undefined && this.#full) return [drop("associations_full")];
+    if (existing === undefined && this.#associations.full) return [drop("associations_full")];
     const local = existing?.local ?? (policy?.localHit as Hit);
-    const key = local + peer;
     const association = existing ?? new Association(local, peer, now);
-    return this.#after(key, association, association.happen(what, this.#context(key, association, now)), now);
+    return this.#after(association, association.happen(what, this.#context(association, now)), now);
   }
 
   #esp(
@@ -226,19 +212,11 @@ export class Host {
     what: "first-inbound" | "idle" | "soft-expiry" | "moved",
     now: Instant,
   ): readonly HostOutput[] {
-    const keys =
-      what === "soft-expiry"
-        ? [...this.#outbound].filter(([id]) => id.endsWith(`/${spi}`)).map(([, key]) => key)
-        : [this.#inbound.get(spi)?.key];
+    const keys = what === "soft-expiry" ? this.#spis.outbound(spi) : [this.#spis.inbound(spi)];
     return keys.flatMap((key) => {
       const association = key === undefined ? undefined : this.#associations.get(key);
-      if (key === undefined || association === undefined) return [];
-      return this.#after(
-        key,
-        association,
-        association.happen(what, this.#context(key, association, now), spi),
-        now,
-      );
+      if (association === undefined) return [];
+      return this.#after(association, association.happen(what, this.#context(association, now), spi), now);
     });
   }
 
@@ -259,33 +237,25 @@ export class Host {
       if (owner.pool === this.#pool) this.#timers.set(POOL, this.#pool.deadline());
       return [];
     }
-    const { key, association } = owner;
+    const { association } = owner;
     // It was forgotten meanwhile, and there may be another one in its place.
-    if (this.#associations.get(key) !== association) return [drop("overtaken")];
-    const cx = this.#context(key, association, now);
-    const out = this.#after(key, association, association.conclude(id, result, cx), now);
-    return [...out, ...this.#tryOtherIdentity(key, association, result, now)];
+    if (this.#associations.get(association.key) !== association) return [drop("overtaken")];
+    const cx = this.#context(association, now);
+    const out = this.#after(association, association.conclude(id, result, cx), now);
+    return [...out, ...this.#tryOtherIdentity(association, result, now)];
   }
 
   /** RFC 7401 6.8 step 6, Table 3: the peer does not support our HIT's suite, but that of another HIT of ours. */
-  #tryOtherIdentity(
-    key: string,
-    before: Association,
-    result: JobResult,
-    now: Instant,
-  ): readonly HostOutput[] {
+  #tryOtherIdentity(before: Association, result: JobResult, now: Instant): readonly HostOutput[] {
     if (result.kind !== "refused" || result.peerSuites === undefined || before.secondChoice) return [];
     if (before.state.name !== "I1-SENT") return [];
     const { peerSuites } = result;
     const other = this.#identities.find((one) => one.hit !== before.local && peerSuites.includes(one.suite));
     if (other === undefined) return [];
     const next = new Association(other.hit, before.peer, now, true);
-    const nextKey = other.hit + before.peer;
-    if (this.#associations.has(nextKey) || this.#full) return [];
-    const leaving = before.happen("close", this.#context(key, before, now));
-    const left = this.#after(key, before, leaving, now);
-    const begun = next.happen("connect", this.#context(nextKey, next, now));
-    return [...left, ...this.#after(nextKey, next, begun, now)];
+    if (this.#associations.get(next.key) !== undefined || this.#associations.full) return [];
+    const left = this.#after(before, before.happen("close", this.#context(before, now)), now);
+    return [...left, ...this.#after(next, next.happen("connect", this.#context(next, now)), now)];
   }
 
   #timeout(now: Instant): readonly HostOutput[] {
@@ -298,17 +268,15 @@ export class Host {
       }
       const association = this.#associations.get(key);
       if (association === undefined) continue;
-      out.push(
-        ...this.#after(key, association, association.timeout(this.#context(key, association, now)), now),
-      );
+      out.push(...this.#after(association, association.timeout(this.#context(association, now)), now));
     }
     return out;
   }
 
   /** Ends without waiting for anything: one CLOSE goes out where there is an association. */
-  #forget(key: string, association: Association, now: Instant): readonly HostOutput[] {
+  #forget(association: Association, now: Instant): readonly HostOutput[] {
     const { state } = association;
-    const cx = this.#context(key, association, now);
+    const cx = this.#context(association, now);
     const out: HostOutput[] = [...dropSasOf(cx, state)];
     const session = sessionOf(state);
     if (session !== undefined) {
@@ -324,87 +292,34 @@ export class Host {
       this.#startJob(job, { what: "farewell", path });
       out.push(event(cx, "association-closed", { by: "us", reason: "forgotten" }));
     }
-    this.#remove(key, association);
-    return this.#indexed(key, out);
+    return this.#removed(association, out);
   }
 
-  get #full(): boolean {
-    return this.#associations.size >= this.#associations.limit;
-  }
-
-  /** A peer may have associations with several of our identities (RFC 7401 6). */
-  #allOf(peer: Hit): readonly (readonly [string, Association])[] {
-    return this.#identities.flatMap(({ hit }) => {
-      const association = this.#associations.get(hit + peer);
-      return association === undefined ? [] : [[hit + peer, association] as const];
-    });
+  #allOf(peer: Hit): readonly Association[] {
+    return this.#associations.allOf(peer, this.#identities);
   }
 
   /** Keeps tables and timers in step with what the association became. */
-  #after(
-    key: string,
-    association: Association,
-    out: readonly HostOutput[],
-    now: Instant,
-  ): readonly HostOutput[] {
-    if (association.blank) {
-      this.#remove(key, association);
-      return this.#indexed(key, out);
-    }
-    if (!this.#associations.has(key) && !this.#associations.set(key, association)) {
-      return [drop("associations_full")];
-    }
-    this.#show(key, association);
-    this.#timers.set(key, association.deadline(this.#config));
+  #after(association: Association, out: readonly HostOutput[], now: Instant): readonly HostOutput[] {
+    if (association.blank) return this.#removed(association, out);
+    if (!this.#associations.keep(association)) return [drop("associations_full")];
+    this.#timers.set(association.key, association.deadline(this.#config));
+    this.#spis.follow(association.key, out);
     const session = sessionOf(association.state);
     if (session !== undefined && this.#peers.find(association.peer) === undefined) {
       const { carrier, remote } = session.path;
       if (!this.#peers.discovered(association.peer, association.local, carrier, remote)) {
-        return [...out.filter(({ type }) => type !== "send"), ...this.#forget(key, association, now)];
-      }
-    }
-    return this.#indexed(key, out);
-  }
-
-  #indexed(key: string, out: readonly HostOutput[]): readonly HostOutput[] {
-    for (const output of out) {
-      if (output.type === "sa-add") {
-        const { direction, spi, lsiSpi, peerHit } = output.sa;
-        if (direction === "out") this.#outbound.set(`${peerHit}/${spi}`, key);
-        else {
-          this.#inbound.set(spi, { key, lsiSpi });
-          if (lsiSpi !== undefined) this.#inbound.set(lsiSpi, { key, lsiSpi: undefined });
-        }
-      } else if (output.type === "sa-drop") {
-        if (output.direction === "out") this.#outbound.delete(`${output.peer}/${output.spi}`);
-        else {
-          const lsiSpi = this.#inbound.get(output.spi)?.lsiSpi;
-          this.#inbound.delete(output.spi);
-          if (lsiSpi !== undefined) this.#inbound.delete(lsiSpi);
-        }
+        return [...out.filter(({ type }) => type !== "send"), ...this.#forget(association, now)];
       }
     }
     return out;
   }
 
-  /** Of several associations with a peer the one that is open is what others see. */
-  #show(key: string, association: Association): void {
-    const shown = this.#associations.get(this.#byPeer.get(association.peer) ?? key);
-    if (
-      shown === undefined ||
-      sessionOf(shown.state) === undefined ||
-      sessionOf(association.state) !== undefined
-    )
-      this.#byPeer.set(association.peer, key);
-  }
-
-  #remove(key: string, association: Association): void {
-    this.#associations.delete(key);
-    this.#timers.set(key, undefined);
-    if (this.#byPeer.get(association.peer) !== key) return;
-    const [other] = this.#allOf(association.peer);
-    if (other === undefined) this.#byPeer.delete(association.peer);
-    else this.#byPeer.set(association.peer, other[0]);
+  #removed(association: Association, out: readonly HostOutput[]): readonly HostOutput[] {
+    this.#spis.follow(association.key, out);
+    this.#associations.remove(association, this.#identities);
+    this.#timers.set(association.key, undefined);
+    return out;
   }
 
   #startWantedR1s(): void {
@@ -429,21 +344,7 @@ export class Host {
     return this.#jobs.size - this.#pool.making < (job.kind === "accept-i2" ? maxJobs / 2 : maxJobs);
   }
 
-  #newInbound(): InboundSpis {
-    const fresh = (): Spi => {
-      for (;;) {
-        const spi = this.#random.u32() as Spi;
-        if (spi > 255 && !this.#inbound.has(spi)) return spi;
-      }
-    };
-    const spi = fresh();
-    if (!this.#config.offerLsiSpi) return { spi, lsiSpi: undefined };
-    let lsiSpi = fresh();
-    while (lsiSpi === spi) lsiSpi = fresh();
-    return { spi, lsiSpi };
-  }
-
-  #context(key: string, association: Association, now: Instant): Context {
+  #context(association: Association, now: Instant): Context {
     const { local, peer } = association;
     return {
       now,
@@ -459,10 +360,10 @@ export class Host {
           this.#pool.busy(now);
           return false;
         }
-        association.started(this.#startJob(job, { what: "association", key, association }), pending);
+        association.started(this.#startJob(job, { what: "association", association }), pending);
         return true;
       },
-      newInbound: () => this.#newInbound(),
+      newInbound: () => this.#spis.fresh(this.#config.offerLsiSpi),
       answerI1: (received) => this.#answerI1(local, received, now),
       matchI2: ({ packet, path }) => this.#pool.match(local, packet, path, now),
       usedI2: (match) => this.#pool.used(match),
@@ -481,7 +382,7 @@ export class Host {
           macKey: agreement?.macOut,
         };
         const pending: Pending = { kind: "seal", sealed: { what: "notify", limit }, path };
-        association.started(this.#startJob(job, { what: "association", key, association }), pending);
+        association.started(this.#startJob(job, { what: "association", association }), pending);
         return [];
       },
     };
