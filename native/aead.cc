@@ -5,8 +5,8 @@
 namespace hipd {
 namespace {
 
-// HMAC-SHA-256 in ESP: RFC 4868 2.1.1 (key of 256 bits), 2.3 (ICV of 128 bits). CBC: RFC 3602 2.4, 3. GCM: RFC 4106 3, 6, 8.1.
-// RFC 7402 5.1.2 leaves GCM's key size open: 128 bits, and 256 for peers that take it.
+// HMAC-SHA-256 in ESP: RFC 4868 2.1.1 (key of 256 bits), 2.3 (ICV of 128 bits). CBC: RFC 3602 2.4, 3. GCM: RFC 4106 3,
+// 6, 8.1. RFC 7402 5.1.2 leaves GCM's key size open: 128 bits, and 256 for peers that take it.
 constexpr std::array<SuiteShape, 5> kShapes{{
     {Suite::NullHmacSha256, "NULL/HMAC-SHA-256", 0, 16, 4, 32, {0, 0}},
     {Suite::Aes128CbcHmacSha256, "AES-128-CBC/HMAC-SHA-256", 16, 16, 16, 32, {16, 16}},
@@ -17,7 +17,9 @@ constexpr std::array<SuiteShape, 5> kShapes{{
 
 constexpr std::size_t kSaltLength = 4;
 
-bool isGcm(Suite suite) { return suite == Suite::AesGcm8 || suite == Suite::AesGcm16; }
+bool isGcm(Suite suite) {
+  return suite == Suite::AesGcm8 || suite == Suite::AesGcm16;
+}
 
 std::atomic<std::uint64_t> lastKeyId{0};
 

@@ -1,4 +1,5 @@
-// BEET mode (RFC 7402 Appendix B): inner packets between HITs or LSIs, ESP payloads without inner addresses on the wire.
+// BEET mode (RFC 7402 Appendix B): inner packets between HITs or LSIs, ESP payloads without inner addresses on the
+// wire.
 //
 // On the wire every payload is what IPv6 between the HITs would carry: checksums over the HIT pseudo header
 // (RFC 7401 4.5.1), ICMPv6, fragment headers. LSIs never leave the host. Between IPv4 and that form packets are
@@ -31,7 +32,8 @@ struct InnerPair {
 
 namespace beet {
 
-/// The largest IPv6 packet that every path carries whole (RFC 8200 5). Smaller ones are fragmented here when they must be.
+/// The largest IPv6 packet that every path carries whole (RFC 8200 5). Smaller ones are fragmented here when they must
+/// be.
 inline constexpr std::size_t kIpv6MinMtu = 1280;
 /// Inner hop limit when the outer one is not known.
 inline constexpr std::uint8_t kHopLimit = 64;
@@ -69,8 +71,8 @@ struct Presentation {
 };
 
 /// Turns ESP's payload into a packet for the TUN device, in place. `frame` holds the payload, and afterwards the
-/// packet: contiguous, beginning at most 40 bytes before the payload did and never ending later. IPv4 is given DF and no
-/// identification unless it is a fragment (RFC 6864 4.1).
+/// packet: contiguous, beginning at most 40 bytes before the payload did and never ending later. IPv4 is given DF and
+/// no identification unless it is a fragment (RFC 6864 4.1).
 /// @param view parsePayload's result for this payload.
 /// @return Ok, Dummy, InnerExtensions, InnerHeader, InnerTruncated, InnerOptions, InnerChecksum, FragmentIcmp,
 ///         FragmentBad, IcmpType, IcmpEmbedded, LsiUnknown or BufferSmall.

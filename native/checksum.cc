@@ -5,7 +5,8 @@
 namespace hipd {
 
 std::uint64_t sumBytes(View bytes, std::uint64_t sum) {
-  // Words are added in the machine's order, which commutes with the one's complement sum (RFC 1071 2 B), and swapped once.
+  // Words are added in the machine's order, which commutes with the one's complement sum (RFC 1071 2 B), and swapped
+  // once.
   const std::uint8_t* p = bytes.data();
   std::size_t left = bytes.size();
   std::uint64_t native = 0;

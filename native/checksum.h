@@ -10,12 +10,15 @@ std::uint64_t sumBytes(View bytes, std::uint64_t sum = 0);
 /// Folds a running sum to 16 bits.
 std::uint16_t foldSum(std::uint64_t sum);
 /// The checksum field's value for a running sum.
-inline std::uint16_t checksumOf(std::uint64_t sum) { return static_cast<std::uint16_t>(~foldSum(sum)); }
+inline std::uint16_t checksumOf(std::uint64_t sum) {
+  return static_cast<std::uint16_t>(~foldSum(sum));
+}
 
 /// The folded sum of the address part of a pseudo header.
 std::uint16_t sumAddresses(const Hit& a, const Hit& b);
 std::uint16_t sumAddresses(const Lsi& a, const Lsi& b);
-/// The part of the pseudo header that both families share: protocol and upper-layer length (RFC 8200 8.1, RFC 9293 3.1).
+/// The part of the pseudo header that both families share: protocol and upper-layer length (RFC 8200 8.1, RFC
+/// 9293 3.1).
 inline std::uint64_t sumPseudo(std::uint8_t protocol, std::size_t upperLength) {
   return (upperLength >> 16) + (upperLength & 0xffffU) + protocol;
 }

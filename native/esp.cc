@@ -153,8 +153,8 @@ Verdict open(CipherCache& cache, InboundSa& sa, Frame& frame, Opened& opened) {
   std::size_t payloadLength = 0;
   if (!stripTrailer(View(text, textLength), payloadLength, opened.nextHeader)) return Verdict::EspPadding;
   opened.sequence = header.sequence;
-  opened.firstInbound = sa.untouched.load(std::memory_order_relaxed) &&
-                        sa.untouched.exchange(false, std::memory_order_relaxed);
+  opened.firstInbound =
+      sa.untouched.load(std::memory_order_relaxed) && sa.untouched.exchange(false, std::memory_order_relaxed);
   frame.start += kHeaderLength + shape.ivLength;
   frame.length = payloadLength;
   sa.counters.add(1, payloadLength);

@@ -1,4 +1,5 @@
-// ESP (RFC 4303) in the transport format, with 64-bit sequence numbers of which the lower half is sent (RFC 7402 3.3.6).
+// ESP (RFC 4303) in the transport format, with 64-bit sequence numbers of which the lower half is sent (RFC
+// 7402 3.3.6).
 #pragma once
 
 #include "aead.h"
@@ -25,7 +26,9 @@ std::size_t sealedLength(const SuiteShape& shape, std::size_t payloadLength);
 std::size_t payloadCapacity(const SuiteShape& shape, std::size_t espLength);
 
 /// The SPI field. `packet` has at least 4 bytes.
-inline std::uint32_t spiOf(View packet) { return load32(packet.data()); }
+inline std::uint32_t spiOf(View packet) {
+  return load32(packet.data());
+}
 
 /// Seals one packet with a keyed cipher: the inner loop for a run of sequence numbers reserved at once.
 /// @param payload up to kMaxPieces. Sealing in place: one piece at out.data() + kHeaderLength + shape.ivLength.

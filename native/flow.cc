@@ -10,10 +10,14 @@ constexpr std::uint64_t kTagMask = ~0x1ffffULL;  // 47 bits of the hash, one of 
 /// The table's clock ticks every four seconds, so that 16 bits last for three days.
 constexpr unsigned kTickShift = 2;
 
-std::uint16_t tickOf(std::uint32_t now) { return static_cast<std::uint16_t>(now >> kTickShift); }
+std::uint16_t tickOf(std::uint32_t now) {
+  return static_cast<std::uint16_t>(now >> kTickShift);
+}
 
 /// Both families' ICMP is one protocol here: on the wire there is only ICMPv6.
-std::uint8_t wireProtocol(std::uint8_t protocol) { return protocol == proto::kIcmp ? proto::kIcmp6 : protocol; }
+std::uint8_t wireProtocol(std::uint8_t protocol) {
+  return protocol == proto::kIcmp ? proto::kIcmp6 : protocol;
+}
 
 FlowKey fragmentKey(const Hit& peer, std::uint32_t id) {
   return {peer, proto::kFragment, static_cast<std::uint16_t>(id >> 16), static_cast<std::uint16_t>(id)};

@@ -32,7 +32,8 @@ FlowKey inboundFlow(const Hit& peer, const InnerView& view, View payload);
 class FlowTable {
  public:
   static constexpr std::size_t kDefaultEntries = 1U << 15;
-  /// @param entries a power of two, at least 4; 8 bytes each. @param secret random: flows that collide cannot be chosen.
+  /// @param entries a power of two, at least 4; 8 bytes each. @param secret random: flows that collide cannot be
+  /// chosen.
   FlowTable(std::size_t entries, const std::array<std::uint64_t, 2>& secret);
 
   /// @param now coarse seconds, any origin.

@@ -38,10 +38,12 @@ const Algorithms& algorithms() {
   return *all;
 }
 
-int lengthOf(std::size_t size) { return static_cast<int>(size); }
+int lengthOf(std::size_t size) {
+  return static_cast<int>(size);
+}
 
-/// The one source to encrypt from: the only piece, or all of them copied to where the ciphertext goes. A copy costs less
-/// than a second call for a few bytes.
+/// The one source to encrypt from: the only piece, or all of them copied to where the ciphertext goes. A copy costs
+/// less than a second call for a few bytes.
 const std::uint8_t* linear(Pieces plain, std::uint8_t* out) {
   if (plain.size() == 1) return plain[0].data();
   std::uint8_t* p = out;
@@ -67,8 +69,8 @@ class Gcm final : public Cipher {
 
   bool key(const Keys& keys) override {
     std::memcpy(nonce_.data(), keys.salt().data(), keys.salt().size());
-    return EVP_CipherInit_ex(context_.get(), nullptr, nullptr, keys.encryptionKey().data(), nullptr, encrypt_ ? 1 : 0) ==
-           1;
+    return EVP_CipherInit_ex(context_.get(), nullptr, nullptr, keys.encryptionKey().data(), nullptr,
+                             encrypt_ ? 1 : 0) == 1;
   }
 
   Verdict seal(const EspHeader& header, Pieces plain, Bytes out) override {
@@ -92,8 +94,7 @@ class Gcm final : public Cipher {
     std::array<std::uint8_t, 16> icv{};
     std::memcpy(icv.data(), text + length, icvLength_);
     int done = 0;
-    if (!begin(header, sealed.data()) ||
-        EVP_DecryptUpdate(context_.get(), out, &done, text, lengthOf(length)) != 1 ||
+    if (!begin(header, sealed.data()) || EVP_DecryptUpdate(context_.get(), out, &done, text, lengthOf(length)) != 1 ||
         EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_AEAD_SET_TAG, lengthOf(icvLength_), icv.data()) != 1 ||
         EVP_DecryptFinal_ex(context_.get(), out + length, &done) != 1) {
       return Verdict::EspAuth;
@@ -153,8 +154,7 @@ class CbcHmac final : public Cipher {
       std::array<std::uint8_t, kIvLength> counter{};
       store64(counter.data() + 8, header.sequence);
       if (EVP_EncryptUpdate(ivCipher_.get(), out.data(), &done, counter.data(), lengthOf(counter.size())) != 1 ||
-          !start(out.data()) ||
-          EVP_EncryptUpdate(cipher_.get(), text, &done, source, lengthOf(length)) != 1) {
+          !start(out.data()) || EVP_EncryptUpdate(cipher_.get(), text, &done, source, lengthOf(length)) != 1) {
         return Verdict::SealFailed;
       }
     }
@@ -176,8 +176,7 @@ class CbcHmac final : public Cipher {
     int done = 0;
     if (cipher_ == nullptr) {
       if (out != text) std::memcpy(out, text, length);
-    } else if (!start(sealed.data()) ||
-               EVP_DecryptUpdate(cipher_.get(), out, &done, text, lengthOf(length)) != 1) {
+    } else if (!start(sealed.data()) || EVP_DecryptUpdate(cipher_.get(), out, &done, text, lengthOf(length)) != 1) {
       return Verdict::EspAuth;
     }
     return Verdict::Ok;

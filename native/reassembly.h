@@ -12,7 +12,8 @@
 
 namespace hipd {
 
-/// The fragments of a worker's latest ICMP messages. Not thread-safe. Bounded: a new message takes the place of the oldest.
+/// The fragments of a worker's latest ICMP messages. Not thread-safe. Bounded: a new message takes the place of the
+/// oldest.
 class IcmpReassembly {
  public:
   /// Messages that may be incomplete at once.
@@ -30,7 +31,8 @@ class IcmpReassembly {
   static bool wantsPayload(const InnerView& view) { return view.fragment && view.protocol == proto::kIcmp6; }
 
   /// Takes an IPv4 fragment. @param peer of its destination. @param now coarse seconds.
-  /// @return Ok: `whole` is the IPv4 packet without fragmentation, in memory of this object with kHeadroom, until the next
+  /// @return Ok: `whole` is the IPv4 packet without fragmentation, in memory of this object with kHeadroom, until the
+  /// next
   ///         call; Pending: others are missing; FragmentBad: it contradicts the others, and all are dropped.
   Verdict addPacket(const Hit& peer, View packet, const InnerView& view, std::uint32_t now, Frame& whole);
   /// Takes a payload with a fragment header. @return as addPacket; `whole` is the ICMPv6 message, Next Header 58.

@@ -13,7 +13,8 @@ std::uint64_t inferSequence(std::uint32_t low, std::uint64_t top, std::uint32_t 
     // Case A: the window lies within one subspace.
     if (low < bottomLow) high = topHigh + 1;
   } else if (low >= bottomLow) {
-    // Case B: the window began in the subspace before. Before the first of all there is none: such a number is from the future.
+    // Case B: the window began in the subspace before. Before the first of all there is none: such a number is from the
+    // future.
     if (topHigh > 0) high = topHigh - 1;
   }
   return (static_cast<std::uint64_t>(high) << 32) | low;

@@ -62,9 +62,7 @@ class OutboundSa {
   std::uint32_t spi() const { return spi_; }
   std::uint32_t lsiSpi() const { return lsiSpi_; }
   /// The SPI for a packet of this family at the sender: the second SPI for IPv4 when the peer offered one.
-  std::uint32_t spiFor(InnerFamily family) const {
-    return family == InnerFamily::Lsi && lsiSpi_ != 0 ? lsiSpi_ : spi_;
-  }
+  std::uint32_t spiFor(InnerFamily family) const { return family == InnerFamily::Lsi && lsiSpi_ != 0 ? lsiSpi_ : spi_; }
   const SuiteShape& shape() const { return *shape_; }
   const std::shared_ptr<Keys>& keys() const { return keys_; }
   const Hit& localHit() const { return localHit_; }

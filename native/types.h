@@ -39,7 +39,8 @@ enum class Carrier : std::uint8_t { Udp, None };
 inline constexpr std::size_t kHeadroom = 96;
 /// Room behind the last byte: ESP padding, trailer and ICV when sealing in place.
 inline constexpr std::size_t kTailroom = 64;
-/// The largest inner packet: an IPv4 packet's total length is 16 bits; larger IPv6 ones do not exist without jumbograms.
+/// The largest inner packet: an IPv4 packet's total length is 16 bits; larger IPv6 ones do not exist without
+/// jumbograms.
 inline constexpr std::size_t kMaxPacket = 65535;
 
 /// A packet inside a writable buffer. `start` bytes are free before it and `capacity - start - length` behind it.

@@ -24,6 +24,8 @@ std::string_view verdictText(Verdict verdict) {
   return "unknown";
 }
 
-bool isDrop(Verdict verdict) { return verdictName(verdict).starts_with("drop_"); }
+bool isDrop(Verdict verdict) {
+  return verdictName(verdict).starts_with("drop_");
+}
 
 }  // namespace hipd

@@ -8,7 +8,9 @@ bool hasPorts(std::uint8_t protocol) {
          protocol == proto::kDccp || protocol == proto::kSctp;
 }
 
-bool isIcmp4Error(std::uint8_t type) { return type == 3 || type == 4 || type == 5 || type == 11 || type == 12; }
+bool isIcmp4Error(std::uint8_t type) {
+  return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+}
 
 /// Ports or ICMP type. Fields that the packet is too short for stay 0.
 void readUpper(View packet, InnerView& view) {
@@ -38,9 +40,8 @@ Verdict walk(View packet, std::size_t offset, std::uint8_t header, bool whole, I
     view.protocol = header;
     view.upperOffset = static_cast<std::uint16_t>(offset);
     // AH is taken for an upper layer: it cannot be skipped without breaking what it says.
-    const bool extension = header == proto::kHopByHop || header == proto::kRouting ||
-                           header == proto::kDestination || header == proto::kFragment ||
-                           (header == proto::kBeet && offset == 0);
+    const bool extension = header == proto::kHopByHop || header == proto::kRouting || header == proto::kDestination ||
+                           header == proto::kFragment || (header == proto::kBeet && offset == 0);
     if (!extension || !view.first) break;
     if (count == kMaxExtensions) return Verdict::InnerExtensions;
     if (offset + 8 > packet.size()) {
@@ -132,9 +133,13 @@ Verdict parse(View packet, bool whole, InnerView& view) {
 
 }  // namespace
 
-Verdict parseInner(View packet, InnerView& view) { return parse(packet, true, view); }
+Verdict parseInner(View packet, InnerView& view) {
+  return parse(packet, true, view);
+}
 
-Verdict parseEmbedded(View packet, InnerView& view) { return parse(packet, false, view); }
+Verdict parseEmbedded(View packet, InnerView& view) {
+  return parse(packet, false, view);
+}
 
 Verdict parsePayload(std::uint8_t firstHeader, View payload, InnerView& view) {
   view = InnerView{};

@@ -15,7 +15,8 @@ struct InnerView {
   InnerFamily family = InnerFamily::Hit;
   /// The upper-layer protocol: of IPv4's header, or behind IPv6's extension headers.
   std::uint8_t protocol = 0;
-  /// IPv6: the base header's Next Header, with which ESP carries everything behind the base header. IPv4: as `protocol`.
+  /// IPv6: the base header's Next Header, with which ESP carries everything behind the base header. IPv4: as
+  /// `protocol`.
   std::uint8_t firstHeader = 0;
   /// TOS or Traffic Class: DSCP in the upper six bits, ECN in the lower two.
   std::uint8_t trafficClass = 0;
@@ -72,11 +73,19 @@ Verdict parsePayload(std::uint8_t firstHeader, View payload, InnerView& view);
 Verdict parseEmbedded(View packet, InnerView& view);
 
 /// Source and destination addresses of an IPv6 packet of at least 40 bytes.
-inline Hit sourceHit(View packet) { return hitAt(packet.data() + 8); }
-inline Hit destinationHit(View packet) { return hitAt(packet.data() + 24); }
+inline Hit sourceHit(View packet) {
+  return hitAt(packet.data() + 8);
+}
+inline Hit destinationHit(View packet) {
+  return hitAt(packet.data() + 24);
+}
 /// Source and destination addresses of an IPv4 packet of at least 20 bytes.
-inline Lsi sourceLsi(View packet) { return lsiAt(packet.data() + 12); }
-inline Lsi destinationLsi(View packet) { return lsiAt(packet.data() + 16); }
+inline Lsi sourceLsi(View packet) {
+  return lsiAt(packet.data() + 12);
+}
+inline Lsi destinationLsi(View packet) {
+  return lsiAt(packet.data() + 16);
+}
 
 /// A multicast address, IPv4's limited broadcast, or an unspecified or loopback address: no peer can have it.
 bool isUnroutable(const Hit& address);

@@ -43,12 +43,12 @@ double nanoseconds(Work&& work) {
 void row(const char* what, std::string_view detail, std::size_t bytes, double each) {
   const double gigabits = static_cast<double>(bytes) * 8 / each;
   if (json) {
-    std::printf("%s{\"what\":\"%s\",\"detail\":\"%.*s\",\"bytes\":%zu,\"ns\":%.1f,\"gbitPerSecond\":%.2f}", firstRow ? "[" : ",\n",
-                what, static_cast<int>(detail.size()), detail.data(), bytes, each, gigabits);
+    std::printf("%s{\"what\":\"%s\",\"detail\":\"%.*s\",\"bytes\":%zu,\"ns\":%.1f,\"gbitPerSecond\":%.2f}",
+                firstRow ? "[" : ",\n", what, static_cast<int>(detail.size()), detail.data(), bytes, each, gigabits);
     firstRow = false;
   } else {
-    std::printf("%-14s %-26.*s %5zu B %8.1f ns %7.2f Gbit/s\n", what, static_cast<int>(detail.size()), detail.data(), bytes,
-                each, gigabits);
+    std::printf("%-14s %-26.*s %5zu B %8.1f ns %7.2f Gbit/s\n", what, static_cast<int>(detail.size()), detail.data(),
+                bytes, each, gigabits);
   }
 }
 
@@ -72,9 +72,8 @@ void benchCipher(const SuiteShape& shape, std::size_t size) {
   const View pieces[] = {payload};
   std::vector<std::uint8_t> packet(esp::sealedLength(shape, size));
   esp::Sealed sealed;
-  row("seal", shape.name, size, nanoseconds([&] {
-        expect(esp::seal(cache, *out, out->spi(), proto::kTcp, pieces, packet, sealed));
-      }));
+  row("seal", shape.name, size,
+      nanoseconds([&] { expect(esp::seal(cache, *out, out->spi(), proto::kTcp, pieces, packet, sealed)); }));
 
   // The receiver needs new sequence numbers, so a batch is sealed first and opened against the clock.
   constexpr std::size_t kBatch = 512;
@@ -85,7 +84,8 @@ void benchCipher(const SuiteShape& shape, std::size_t size) {
     const auto sa = InboundSa::make(parameters);
     const auto fresh = OutboundSa::make(parameters);
     for (std::size_t i = 0; i < kBatch; i++) {
-      expect(esp::seal(cache, *fresh, fresh->spi(), proto::kTcp, pieces, Bytes(batch).subspan(i * stride, stride), sealed));
+      expect(esp::seal(cache, *fresh, fresh->spi(), proto::kTcp, pieces, Bytes(batch).subspan(i * stride, stride),
+                       sealed));
     }
     cache.find(sa->keys());
     const auto start = Clock::now();

@@ -9,7 +9,9 @@ using namespace hipd::test;
 namespace {
 
 /// Every byte of a message says where it belongs.
-std::uint8_t patternAt(std::size_t position) { return static_cast<std::uint8_t>(position * 7 + (position >> 8)); }
+std::uint8_t patternAt(std::size_t position) {
+  return static_cast<std::uint8_t>(position * 7 + (position >> 8));
+}
 
 }  // namespace
 

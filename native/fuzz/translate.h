@@ -8,10 +8,9 @@
 namespace hipd::test {
 
 inline const InnerPair& fuzzPair() {
-  static const InnerPair pair =
-      InnerPair::make(hitAt(fromHex("2001002200112233445566778899aabb").data()),
-                      hitAt(fromHex("20010022fedcba9876543210f0e1d2c3").data()), lsiAt(fromHex("c6120a01").data()),
-                      lsiAt(fromHex("c613c8fe").data()));
+  static const InnerPair pair = InnerPair::make(hitAt(fromHex("2001002200112233445566778899aabb").data()),
+                                                hitAt(fromHex("20010022fedcba9876543210f0e1d2c3").data()),
+                                                lsiAt(fromHex("c6120a01").data()), lsiAt(fromHex("c613c8fe").data()));
   return pair;
 }
 

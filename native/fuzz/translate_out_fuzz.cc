@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     // Deeper than a fuzzer could guess: the right addresses, and those of an embedded packet.
     std::memcpy(packet.data() + (v4 ? 12 : 8), v4 ? pair.localLsi.bytes.data() : pair.localHit.bytes.data(),
                 v4 ? 4 : 16);
-    std::memcpy(packet.data() + (v4 ? 16 : 24), v4 ? pair.peerLsi.bytes.data() : pair.peerHit.bytes.data(), v4 ? 4 : 16);
+    std::memcpy(packet.data() + (v4 ? 16 : 24), v4 ? pair.peerLsi.bytes.data() : pair.peerHit.bytes.data(),
+                v4 ? 4 : 16);
     if (v4 && view.icmpError && view.upperLength() >= 28) {
       std::uint8_t* const embedded = packet.data() + view.upperOffset + 8;
       std::memcpy(embedded + 12, pair.peerLsi.bytes.data(), 4);

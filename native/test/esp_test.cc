@@ -2,6 +2,7 @@
 #include "../esp.h"
 
 #include <set>
+#include <thread>
 
 #include "../mtu.h"
 #include "packets.h"
@@ -511,6 +512,61 @@ void testInPlaceFrame() {
   passed("sealed and opened in place");
 }
 
+/// Workers seal and open under one SA at once, each with ciphers of its own.
+void testThreads() {
+  const SuiteShape& shape = suiteShape(Suite::AesGcm16);
+  const TestSa keys(shape, false, 0x5678);
+  const auto out = OutboundSa::make(keys.parameters);
+  const auto in = InboundSa::make(keys.parameters);
+  constexpr std::size_t kEach = 1500;
+  constexpr std::size_t kThreads = 3;
+  const Octets payload(40, 1);
+  std::vector<std::vector<Octets>> sent(kThreads);
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < kThreads; t++) {
+    threads.emplace_back([&, t] {
+      CipherCache cache;
+      const View pieces[] = {payload};
+      for (std::size_t i = 0; i < kEach; i++) {
+        Octets packet(esp::sealedLength(shape, payload.size()));
+        esp::Sealed sealed;
+        const auto family = i % 2 == 0 ? InnerFamily::Lsi : InnerFamily::Hit;
+        CHECK_VERDICT(esp::seal(cache, *out, out->spiFor(family), proto::kTcp, pieces, packet, sealed), Ok);
+        sent[t].push_back(packet);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  threads.clear();
+  std::set<std::string> nonces;
+  for (const auto& packets : sent) {
+    for (const Octets& packet : packets) CHECK(nonces.insert(toHex(View(packet).subspan(8, 8))).second);
+  }
+  // Each thread gets all packets; each packet is accepted once.
+  std::atomic<std::size_t> accepted{0};
+  std::atomic<std::size_t> first{0};
+  for (std::size_t t = 0; t < kThreads; t++) {
+    threads.emplace_back([&, t] {
+      CipherCache cache;
+      for (std::size_t i = 0; i < kThreads * kEach; i++) {
+        const std::size_t at = (i + t * 17) % (kThreads * kEach);
+        PacketBuffer buffer(sent[at % kThreads][at / kThreads], 0, 0);
+        esp::Opened opened;
+        const Verdict verdict = esp::open(cache, *in, buffer.frame, opened);
+        CHECK(verdict == Verdict::Ok || verdict == Verdict::EspReplay);
+        if (verdict != Verdict::Ok) continue;
+        accepted++;
+        if (opened.firstInbound) first++;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK_EQ(accepted.load(), kThreads * kEach);
+  CHECK_EQ(first.load(), 1U);
+  CHECK_EQ(in->counters.packets.load(), kThreads * kEach);
+  passed("several workers under one SA");
+}
+
 }  // namespace
 
 int main() {
@@ -524,6 +580,7 @@ int main() {
   testUpperHalf();
   testResynchronisation();
   testLimits();
+  testThreads();
   testCache();
   testInPlaceFrame();
   testMtu();

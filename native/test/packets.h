@@ -21,7 +21,9 @@ namespace hipd::test {
 }
 
 /// Prints that a named group of checks passed.
-inline void passed(std::string_view name) { std::cout << "  ok  " << name << "\n"; }
+inline void passed(std::string_view name) {
+  std::cout << "  ok  " << name << "\n";
+}
 
 inline void checkVerdict(Verdict is, Verdict wanted, const char* file, int line, const char* what) {
   if (is == wanted) return;
