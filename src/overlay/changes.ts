@@ -33,12 +33,17 @@ export class Changes {
     return { [this.#persisting.name]: this.#persisting.overflows };
   }
 
-  /** `show` makes the answer from the new peer. */
+  /** With `keep` the file comes first: a peer that could not be written is not added. */
   addPeer(id: RequestId, draft: NewPeer, keep: boolean): Answer {
     const config = readDraft(draft);
     if (!config.ok) return config;
     const refused = this.#mayAdd(config.value);
     if (refused !== undefined) return err(refused);
+    const clash = keep ? this.#inFile(config.value) : undefined;
+    if (clash !== undefined) {
+      const message = `peer "${clash.name}" stands in ${clash.file} already; a reload brings it back`;
+      return err({ code: "exists", message });
+    }
     if (keep) return this.#persist(id, "add", { ...config.value, source: "peers.d" });
     return this.#addNow(config.value);
   }
@@ -134,6 +139,20 @@ export class Changes {
     return ok({ type: "configured", changes });
   }
 
+  /** A peer of the files, in use or not, beside which this one could not be loaded. */
+  #inFile({ name, hit }: PeerConfig): PeerConfig | undefined {
+    return this.#overlay.config.peers.find((peer) =>
+      peer.name === name ? peer.source === "config" : peer.hit !== undefined && peer.hit === hit,
+    );
+  }
+
+  /** What the files say now. */
+  #setFilePeers(name: string, peer: PeerConfig | undefined): void {
+    const { config } = this.#overlay;
+    const others = config.peers.filter((other) => other.name !== name);
+    this.#overlay.setConfig({ ...config, peers: peer === undefined ? others : [...others, peer] });
+  }
+
   #mayAdd(config: PeerConfig): Refusal | undefined {
     const { peers, lsis, config: whole } = this.#overlay;
     const own = whole.identities.map(({ hit }) => hit);
@@ -194,7 +213,9 @@ export class Changes {
       const done = what === "add" ? "added" : "removed";
       return err({ code: "failed", message: `peer "${peer.name}" was not ${done}: ${result.error}` });
     }
-    return what === "add" ? this.#addNow({ ...peer, file: result.value }) : this.#removeNow(peer.name);
+    const kept = what === "add" ? { ...peer, file: result.value } : undefined;
+    this.#setFilePeers(peer.name, kept);
+    return kept === undefined ? this.#removeNow(peer.name) : this.#addNow(kept);
   }
 
   #mayConfigure(config: OverlayConfig, needsRestart: readonly string[]): Refusal | undefined {

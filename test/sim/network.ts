@@ -59,6 +59,8 @@ export interface NetworkHooks {
 export class Network {
   faults: Faults = NO_FAULTS;
   mtu = 1500;
+  /** A story loses exactly the packets that it wants. */
+  loses: ((packet: Packet, from: string, to: string) => boolean) | undefined;
   readonly #queue: EventQueue;
   readonly #random: SeededRandom;
   readonly #hooks: NetworkHooks;
@@ -115,6 +117,10 @@ export class Network {
     }
     if (this.#cut.has(pair(from, to))) {
       this.#hooks.fate(packet, "partitioned", from, to);
+      return;
+    }
+    if (this.loses?.(packet, from, to) === true) {
+      this.#hooks.fate(packet, "lost", from, to);
       return;
     }
     // What is longer than the MTU travels in fragments; each can be lost.

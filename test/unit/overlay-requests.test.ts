@@ -455,6 +455,28 @@ describe("peers at run time", () => {
     expect(names(bench)).toEqual([]);
   });
 
+  it("are not kept beside a file that has them already", () => {
+    const bench = new Bench().start();
+    bench.answer({ type: "peer-remove", peer: "bob", keep: false });
+    const bob = { ...carol, name: "bob", hit: "2001:22:bbbb:bbbb:bbbb:bbbb:bbbb:bbbb" };
+    const exists = { code: "exists", message: expect.stringContaining("/etc/hipd/hipd.toml") as string };
+    expect(bench.answer({ type: "peer-add", peer: bob, keep: true })).toMatchObject(exists);
+    expect(bench.answer({ type: "peer-add", peer: { ...bob, name: "rob" }, keep: true })).toMatchObject(
+      exists,
+    );
+    expect(bench.answer({ type: "peer-add", peer: bob, keep: false })).toMatchObject({ type: "peer" });
+    // One that was kept, and then removed for now, is written anew.
+    const id = bench.ask({ type: "peer-add", peer: carol, keep: true });
+    bench.give({ type: "persisted", token: 1, result: ok("carol.toml") });
+    bench.answer({ type: "peer-remove", peer: "carol", keep: false });
+    expect(bench.answer({ type: "peer-add", peer: { ...carol, name: "caro" }, keep: true })).toMatchObject({
+      code: "exists",
+    });
+    bench.ask({ type: "peer-add", peer: carol, keep: true });
+    expect(only(bench.outputs, "persist-peer")).toHaveLength(2);
+    expect(bench.finished(id)).toBe(true);
+  });
+
   it("ignores an answer from the disk that nobody waits for", () => {
     const bench = new Bench().start();
     expect(bench.give({ type: "persisted", token: 99, result: ok("x") })).toEqual([]);
