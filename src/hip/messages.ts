@@ -1,6 +1,6 @@
 /** The packets that are the same whoever sends them (RFC 7401 5.3). */
 import type { Hit } from "../core/types.ts";
-import { build, getAll, type HasParameters, type PacketDraft } from "../wire/packet.ts";
+import { build, get, getAll, type HasParameters, type PacketDraft } from "../wire/packet.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
 import {
   DH_GROUP_LIST,
@@ -44,6 +44,12 @@ export function notifyDraft(local: Hit, peer: Hit, messageType: number, data: Ui
     receiver: peer,
     parameters: [NOTIFICATION.of({ messageType, data })],
   };
+}
+
+/** What an ECHO_REQUEST_SIGNED must be answered with (RFC 7401 5.2.20, 5.2.22). */
+export function signedEcho(packet: HasParameters): readonly DraftParameter[] {
+  const request = get(packet, ECHO_REQUEST_SIGNED);
+  return request === undefined ? [] : [ECHO_RESPONSE_SIGNED.of(request)];
 }
 
 /** What ECHO_REQUEST_UNSIGNEDs must be answered with (RFC 7401 5.2.21, 5.2.23), to stand behind the signature. */

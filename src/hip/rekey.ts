@@ -9,6 +9,7 @@ import { type Context, drop, dropSas, event, type Pending, type Step, step } fro
 import type { HostOutput } from "./io.ts";
 import type { DhMade, DhPair, JobRefused, Rekeyed } from "./job.ts";
 import { isSpi } from "./job-common.ts";
+import { signedEcho, unsignedEchoes } from "./messages.ts";
 import { agreedSpis, inboundSa, outboundSa } from "./session.ts";
 import type { EspOffer, Open, Rekey } from "./states.ts";
 import { answerUpdate, sendUpdate } from "./update-send.ts";
@@ -84,6 +85,7 @@ export function offerIn(state: Open, packet: Packet): EspOffer | "none" | { read
     lsiSpi: lsiSpi !== undefined && isSpi(lsiSpi) ? (lsiSpi as Spi) : undefined,
     dhPublic: dh?.publicValue,
     updateId: get(packet, SEQ)?.updateId ?? 0,
+    echoes: { signed: signedEcho(packet), unsigned: unsignedEchoes(packet) },
   };
 }
 
@@ -150,15 +152,16 @@ export function rekeyed(
     outboundSa(cx, agreement, theirs.newSpi, agreement.peerLsiSpi, session.path),
   ];
   const next: Open = { ...state, session: { ...session, rekey: keyed } };
+  const { signed, unsigned } = theirs.echoes;
   if (rekey.updateId === undefined) {
     // We answer: our half of the exchange, which also acknowledges theirs (5.3.2).
     const half = { ...keyed, updateId: session.updates.nextId };
     const answering: Open = { ...next, session: { ...next.session, rekey: half } };
-    const parameters = [...offerParameters(answering, half), ACK.of({ ids: [theirs.updateId] })];
-    const sent = sendUpdate(answering, parameters, cx, theirs.updateId);
+    const parameters = [...offerParameters(answering, half), ACK.of({ ids: [theirs.updateId] }), ...signed];
+    const sent = sendUpdate(answering, parameters, cx, { answers: theirs.updateId, unsigned });
     return step(sent.next, installed, sent.out);
   }
-  const acknowledging = answerUpdate(next, theirs.updateId, [], pending.path, cx);
+  const acknowledging = answerUpdate(next, theirs.updateId, signed, pending.path, cx, unsigned);
   const switched = switchOver(next, cx);
   return step(switched.next, installed, acknowledging, switched.out);
 }

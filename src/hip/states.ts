@@ -1,5 +1,6 @@
 /** The states of RFC 7401 4.4.2, each with exactly the data that it has. */
 import type { Instant, Path, Spi } from "../core/types.ts";
+import type { DraftParameter } from "../wire/parameter.ts";
 import type { Agreement, DhPair } from "./job.ts";
 import type { Retransmit } from "./retransmit.ts";
 import type { Updates } from "./update-state.ts";
@@ -48,6 +49,11 @@ export interface EspOffer {
   readonly lsiSpi: Spi | undefined;
   readonly dhPublic: Uint8Array | undefined;
   readonly updateId: number;
+  /** Answers to the echo requests that came with it, before and behind the signature. */
+  readonly echoes: {
+    readonly signed: readonly DraftParameter[];
+    readonly unsigned: readonly DraftParameter[];
+  };
 }
 
 /** A rekeying under way, whoever began it. */

@@ -10,13 +10,13 @@ import { MAX_OUTSTANDING, type Updates } from "./update-state.ts";
 
 /**
  * Sends an UPDATE that must be acknowledged (6.11 steps 1 to 3). `answers`: the peer's Update ID that it acknowledges,
- * so that it can be sent again when the peer repeats itself.
+ * so that it can be sent again when the peer repeats itself; `unsigned`: what stands behind its signature.
  */
 export function sendUpdate(
   state: Open,
   parameters: readonly DraftParameter[],
   cx: Context,
-  answers?: number,
+  reply: { readonly answers?: number; readonly unsigned?: readonly DraftParameter[] } = {},
 ): { readonly next: Open; readonly out: readonly HostOutput[] } {
   const { updates } = state.session;
   if (updates.outstanding.length >= MAX_OUTSTANDING)
@@ -36,9 +36,10 @@ export function sendUpdate(
   const sealing = sealUpdate(
     state.session,
     [SEQ.of({ updateId: id }), ...parameters],
-    { id, answers },
+    { id, answers: reply.answers },
     state.session.path,
     cx,
+    reply.unsigned,
   );
   return { next: withUpdates(state, next), out: sealing };
 }

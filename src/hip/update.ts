@@ -15,7 +15,7 @@ import { close, verify } from "./close.ts";
 import { type Context, drop, type Received, type Step, send, step } from "./context.ts";
 import { stateEvent } from "./initiator.ts";
 import type { HostOutput } from "./io.ts";
-import { unsignedEchoes } from "./messages.ts";
+import { signedEcho, unsignedEchoes } from "./messages.ts";
 import { offerIn, switchOver, takeOffer } from "./rekey.ts";
 import { sentAgain } from "./retransmit.ts";
 import type { Open, Session, State, StateOf } from "./states.ts";
@@ -109,13 +109,9 @@ export function verifiedUpdate(state: State, received: Received, cx: Context): S
   if (seq === undefined) return then(heard, (next) => established(next, cx));
   const how = reception(afterAcks, seq.updateId);
   if (how === "outside") return step(heard.next, heard.out, drop("update_window"));
-  return then(heard, (next) => {
-    const moved = established(
-      how === "new" ? withUpdates(next, recorded(afterAcks, seq.updateId)) : next,
-      cx,
-    );
-    return then(moved, (open) => takeContents(open, received, seq.updateId, how === "new", cx));
-  });
+  return then(heard, (next) =>
+    then(established(next, cx), (open) => takeContents(open, received, seq.updateId, how === "new", cx)),
+  );
 }
 
 /** Critical parameters that UPDATE may carry and that are understood here. */
@@ -143,7 +139,10 @@ function takeAcks(state: Open, acknowledged: readonly { readonly id: number }[],
   return switchOver(next, cx);
 }
 
-/** What came with the SEQ. A repeated UPDATE is acknowledged and not processed again (6.12.1 step 2). */
+/**
+ * What came with the SEQ. The Update ID is recorded when the UPDATE was taken, so that one that had to be dropped may be
+ * sent again; a repeated one is acknowledged and not processed again (6.12.1 step 2).
+ */
 function takeContents(
   state: Open,
   { packet, path }: Received,
@@ -151,15 +150,16 @@ function takeContents(
   isNew: boolean,
   cx: Context,
 ): Step {
-  const { rekey } = state.session;
+  const { rekey, updates } = state.session;
   if (!isNew && rekey?.theirs?.updateId === id) return step(state, drop("update_repeated"));
+  const taken = isNew ? withUpdates(state, recorded(updates, id)) : state;
   const offer = isNew ? offerIn(state, packet) : "none";
   if (offer !== "none") {
-    return "drop" in offer ? step(state, drop(offer.drop)) : takeOffer(state, offer, path, cx);
+    if ("drop" in offer) return step(state, drop(offer.drop));
+    const begun = takeOffer(taken, offer, path, cx);
+    return begun.next === taken ? step(state, begun.out) : begun;
   }
-  const echo = get(packet, ECHO_REQUEST_SIGNED);
-  const parameters = echo === undefined ? [] : [ECHO_RESPONSE_SIGNED.of(echo)];
-  return step(state, answerUpdate(state, id, parameters, path, cx, unsignedEchoes(packet)));
+  return step(taken, answerUpdate(taken, id, signedEcho(packet), path, cx, unsignedEchoes(packet)));
 }
 
 /** Goes on with the next step where the association is still open. */

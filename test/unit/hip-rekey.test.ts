@@ -1,6 +1,11 @@
 import { describe, expect, test } from "vitest";
 import type { Spi } from "../../src/core/types.ts";
+import type { Agreement } from "../../src/hip/job.ts";
 import type { SaSpec } from "../../src/hip/sa.ts";
+import { get, parse } from "../../src/wire/packet.ts";
+import type { DraftParameter } from "../../src/wire/parameter.ts";
+import { ECHO_REQUEST_SIGNED, ECHO_RESPONSE_SIGNED, SEQ } from "../../src/wire/rfc7401.ts";
+import { ESP_INFO } from "../../src/wire/rfc7402.ts";
 import { type Node, Pair } from "../support/pair.ts";
 
 function established(options: ConstructorParameters<typeof Pair>[0] = {}): Pair {
@@ -167,5 +172,40 @@ describe("rekeying", () => {
     pair.pass(20 * 60_000);
     expect(pair.a.sas.size).toBe(0);
     expect(pair.b.sas.size).toBe(0);
+  });
+});
+
+describe("an UPDATE that asks for new keys", () => {
+  /** What `from` sends next under its own name and keys. */
+  function forge(pair: Pair, from: Node, parameters: readonly DraftParameter[]): Uint8Array {
+    const { macOut, rhash } = from.agreement as Agreement;
+    const draft = { name: "UPDATE", sender: from.hit, receiver: pair.other(from).hit, parameters } as const;
+    const result = from.runJob({ kind: "seal", localHit: from.hit, draft, rhash, macKey: macOut });
+    if (result.kind !== "seal") throw new Error(result.kind);
+    return result.bytes;
+  }
+
+  test("and cannot be taken is not acknowledged when it comes again (RFC 7402 6.9 step 1)", () => {
+    const pair = established();
+    const bad = [SEQ.of({ updateId: 0 }), ESP_INFO.of({ keymatIndex: 500, oldSpi: 0x1234, newSpi: 0x5678 })];
+    const update = forge(pair, pair.a, bad);
+    pair.deliver(pair.b, update);
+    pair.deliver(pair.b, update);
+    expect(pair.b.drops("rekey_spi")).toBe(2);
+    expect(pair.sent(pair.b, "UPDATE")).toBeUndefined();
+  });
+
+  test("has its echo requests answered, too (RFC 7401 5.2.20)", () => {
+    const pair = established();
+    const oldSpi = sending(pair.b, pair.a)?.spi as Spi;
+    const update = forge(pair, pair.a, [
+      SEQ.of({ updateId: 0 }),
+      ESP_INFO.of({ keymatIndex: 500, oldSpi, newSpi: 0x5678 }),
+      ECHO_REQUEST_SIGNED.of({ data: Uint8Array.of(7, 7) }),
+    ]);
+    pair.deliver(pair.b, update);
+    const answer = parse(pair.sent(pair.b, "UPDATE") as Uint8Array);
+    expect(answer.ok && get(answer.value, ECHO_RESPONSE_SIGNED)?.data).toEqual(Uint8Array.of(7, 7));
+    expect(answer.ok && get(answer.value, ESP_INFO)?.oldSpi).toBe(sending(pair.a, pair.b)?.spi);
   });
 });
