@@ -105,16 +105,14 @@ void testHostile() {
   for (const Vector& vector : readVectors("beet.txt")) {
     const bool out = vector.text("way") == "out";
     const Octets whole = out ? vector.hex("packet") : vector.hex("payload");
-    const auto nextHeader =
-        static_cast<std::uint8_t>(out ? 0 : vector.number("next-header"));
+    const auto nextHeader = static_cast<std::uint8_t>(out ? 0 : vector.number("next-header"));
     const auto run = [&](View bytes) {
       for (const InnerFamily family : {InnerFamily::Hit, InnerFamily::Lsi}) {
         PacketBuffer buffer(bytes, 48, 0);
         beet::Outbound result;
         beet::Presentation how;
         how.family = family;
-        const Verdict verdict =
-            out ? goOut(buffer.frame, pair, result) : comeIn(buffer.frame, nextHeader, pair, how);
+        const Verdict verdict = out ? goOut(buffer.frame, pair, result) : comeIn(buffer.frame, nextHeader, pair, how);
         if (verdict == Verdict::Ok && !out) {
           InnerView view;
           CHECK_VERDICT(parseInner(buffer.frame.view(), view), Ok);

@@ -14,7 +14,8 @@ namespace {
 const Hit kLocal = hitAt(fromHex("2001002200112233445566778899aabb").data());
 const Hit kPeer = hitAt(fromHex("20010022fedcba9876543210f0e1d2c3").data());
 
-Octets ipv6(std::uint8_t nextHeader, const Octets& payload, const Hit& source = kLocal, const Hit& destination = kPeer) {
+Octets ipv6(std::uint8_t nextHeader, const Octets& payload, const Hit& source = kLocal,
+            const Hit& destination = kPeer) {
   Octets packet(40);
   packet[0] = 0x6a;
   packet[1] = 0xb0;

@@ -17,8 +17,8 @@ constexpr std::uint64_t kWindow = ReplayWindow::kWindow;
 void testNumberedCases() {
   static_assert(ReplayWindow::kWindow >= 4096);
   ReplayWindow window;
-  CHECK_VERDICT(window.commit(0), EspStale);  // 1: zero is never sent
-  CHECK_VERDICT(window.commit(1), Ok);        // 2: the first
+  CHECK_VERDICT(window.commit(0), EspStale);   // 1: zero is never sent
+  CHECK_VERDICT(window.commit(1), Ok);         // 2: the first
   CHECK_VERDICT(window.commit(1), EspReplay);  // 3: again
   CHECK_VERDICT(window.commit(9), Ok);         // 4: a gap
   CHECK_VERDICT(window.commit(8), Ok);         // 5: inside the gap
