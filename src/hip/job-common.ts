@@ -5,6 +5,7 @@ import type { Identity } from "../crypto/identity.ts";
 import { associationKeys, espKeys, Keymat } from "../crypto/keymat.ts";
 import type { HipCipher, Rhash } from "../crypto/suites.ts";
 import { NOTIFY } from "../wire/notification.ts";
+import { append, MAX_PACKET_BYTES } from "../wire/packet.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
 import { HOST_ID, type HostId } from "../wire/rfc7401.ts";
 import type { DomainIdentifier } from "./config.ts";
@@ -54,6 +55,19 @@ export function isSpi(value: number): boolean {
 
 export function u16Bytes(value: number): Uint8Array {
   return Uint8Array.of(value >> 8, value & 0xff);
+}
+
+/**
+ * Parameters behind the signature, as many as fit: requests for them can be added on the way (RFC 7401 5.2.21), and
+ * nobody shall be able to make a packet that cannot be expressed.
+ */
+export function appendFitting(bytes: Uint8Array, parameters: readonly DraftParameter[]): Uint8Array {
+  let whole = bytes;
+  for (const parameter of parameters) {
+    const longer = append(whole, [parameter]);
+    if (longer.length <= MAX_PACKET_BYTES) whole = longer;
+  }
+  return whole;
 }
 
 type Notify = keyof typeof NOTIFY | { readonly messageType: number; readonly data: Uint8Array };

@@ -13,7 +13,7 @@ import {
 } from "../crypto/signature.ts";
 import { isHipCipher, rhashLength, rhashOfHit } from "../crypto/suites.ts";
 import { NOTIFY } from "../wire/notification.ts";
-import { append, build, get, parse, raw, tlv } from "../wire/packet.ts";
+import { build, get, parse, raw, tlv } from "../wire/packet.ts";
 import { HIPD_LSI_SPI } from "../wire/private.ts";
 import {
   DH_GROUP_LIST,
@@ -33,6 +33,7 @@ import { ESP_INFO, ESP_TRANSFORM } from "../wire/rfc7402.ts";
 import { NAT_TRAVERSAL_MODE } from "../wire/rfc9028.ts";
 import type { AcceptR2, AnswerR1, I2Made, JobRefused, R2Accepted } from "./job.ts";
 import {
+  appendFitting,
   deriveAgreement,
   domainText,
   hostIdParameter,
@@ -168,10 +169,9 @@ export function answerR1(job: AnswerR1, identity: Identity): I2Made | JobRefused
   ];
   const plain = build({ name: "I2", sender: job.localHit, receiver: r1.sender, parameters });
   const signed = signPacket(identity, addMac(plain, rhash, keys.macOut));
-  const echoes = unsignedEchoes(r1);
   return {
     kind: "answer-r1",
-    i2: echoes.length === 0 ? signed : append(signed, echoes),
+    i2: appendFitting(signed, unsignedEchoes(r1)),
     hostId: r1.bytes.slice(hostIdRaw.offset, hostIdRaw.end),
     r1Counter: get(r1, R1_COUNTER)?.counter,
     lsiSpi,

@@ -7,7 +7,7 @@ import { type Identity, PublicIdentity } from "../crypto/identity.ts";
 import { addMac2, macOfPacketValid, signatureValid, signPacket, signR1 } from "../crypto/signature.ts";
 import { isHipCipher, rhashLength, rhashOfHit } from "../crypto/suites.ts";
 import { NOTIFY } from "../wire/notification.ts";
-import { append, build, get, has, type Packet, parse, parseParameters, tlv } from "../wire/packet.ts";
+import { build, get, has, type Packet, parse, parseParameters, tlv } from "../wire/packet.ts";
 import { HIPD_LSI_SPI } from "../wire/private.ts";
 import {
   DH_GROUP_LIST,
@@ -29,7 +29,15 @@ import {
 import { ESP_INFO, ESP_TRANSFORM } from "../wire/rfc7402.ts";
 import { NAT_TRAVERSAL_MODE } from "../wire/rfc9028.ts";
 import type { AcceptI2, I2Accepted, JobRefused, MakeR1, R1Made } from "./job.ts";
-import { deriveAgreement, domainText, hostIdParameter, isSpi, refusal, u16Bytes } from "./job-common.ts";
+import {
+  appendFitting,
+  deriveAgreement,
+  domainText,
+  hostIdParameter,
+  isSpi,
+  refusal,
+  u16Bytes,
+} from "./job-common.ts";
 import { unsignedEchoes } from "./messages.ts";
 
 /** Builds and signs an R1 with zeros for what is filled in per I1: the receiver's HIT, the puzzle's Opaque and #I. */
@@ -178,10 +186,9 @@ export function acceptI2(job: AcceptI2, identity: Identity): I2Accepted | JobRef
   if (echo !== undefined) parameters.push(ECHO_RESPONSE_SIGNED.of(echo));
   const plain = build({ name: "R2", sender: job.localHit, receiver: i2.sender, parameters });
   const signed = signPacket(identity, addMac2(plain, rhash, keys.macOut, job.hostId));
-  const echoes = unsignedEchoes(i2);
   return {
     kind: "accept-i2",
-    r2: echoes.length === 0 ? signed : append(signed, echoes),
+    r2: appendFitting(signed, unsignedEchoes(i2)),
     agreement: {
       ...keys.agreement,
       peer: { algorithm: host.algorithm, hostIdentity: host.hostIdentity.slice() },

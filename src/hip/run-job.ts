@@ -4,7 +4,7 @@ import { agree, generateDh } from "../crypto/dh.ts";
 import { type Identity, PublicIdentity } from "../crypto/identity.ts";
 import { espKeys, Keymat } from "../crypto/keymat.ts";
 import { addMac, signatureValid, signPacket } from "../crypto/signature.ts";
-import { append, build, MAX_PACKET_BYTES, parse } from "../wire/packet.ts";
+import { build, MAX_PACKET_BYTES, parse } from "../wire/packet.ts";
 import type {
   Job,
   JobRefused,
@@ -16,7 +16,7 @@ import type {
   SealPacket,
   VerifyPacket,
 } from "./job.ts";
-import { refusal } from "./job-common.ts";
+import { appendFitting, refusal } from "./job-common.ts";
 import { acceptR2, answerR1 } from "./job-initiator.ts";
 import { acceptI2, makeR1 } from "./job-responder.ts";
 
@@ -88,7 +88,6 @@ function sealPacket(job: SealPacket, identity: Identity): PacketSealed | JobRefu
   const plain = build(job.draft);
   const authenticated = job.macKey === undefined ? plain : addMac(plain, job.rhash, job.macKey);
   const signed = signPacket(identity, authenticated);
-  const bytes = job.unsigned === undefined ? signed : append(signed, job.unsigned);
-  if (bytes.length > MAX_PACKET_BYTES) return refusal("seal")("packet_too_large", `${bytes.length} bytes`);
-  return { kind: "seal", bytes };
+  if (signed.length > MAX_PACKET_BYTES) return refusal("seal")("packet_too_large", `${signed.length} bytes`);
+  return { kind: "seal", bytes: appendFitting(signed, job.unsigned ?? []) };
 }

@@ -4,7 +4,7 @@ import type { Carrier } from "../../src/core/types.ts";
 import { espKeys, Keymat } from "../../src/crypto/keymat.ts";
 import type { Agreement } from "../../src/hip/job.ts";
 import { i1 } from "../../src/hip/messages.ts";
-import { append, get, getAll, has, raw } from "../../src/wire/packet.ts";
+import { append, get, getAll, has, MAX_PACKET_BYTES, raw } from "../../src/wire/packet.ts";
 import type { DraftParameter } from "../../src/wire/parameter.ts";
 import { HIPD_LSI_SPI } from "../../src/wire/private.ts";
 import {
@@ -14,12 +14,23 @@ import {
   ECHO_RESPONSE_UNSIGNED,
   HIP_SIGNATURE,
   NOTIFICATION,
+  SEQ,
   TRANSPORT_FORMAT_LIST,
 } from "../../src/wire/rfc7401.ts";
 import { ESP_INFO } from "../../src/wire/rfc7402.ts";
 import { NAT_TRAVERSAL_MODE } from "../../src/wire/rfc9028.ts";
-import { changed, changeR1s, i2Of, r1Of, read, remade, replacing, without } from "../support/packets.ts";
-import { Pair, problemsOf, unusable } from "../support/pair.ts";
+import {
+  changed,
+  changeR1s,
+  i2Of,
+  r1Of,
+  read,
+  remade,
+  replacing,
+  sealed,
+  without,
+} from "../support/packets.ts";
+import { identity, Pair, problemsOf, unusable } from "../support/pair.ts";
 
 const config = { dhGroups: [7] };
 /** Types that nothing declares. */
@@ -60,10 +71,53 @@ describe("ECHO_REQUEST in R1 (RFC 7401 5.2.20, 5.2.21)", () => {
     expect(get(read(pair.sent(pair.a, "I2")), ECHO_RESPONSE_UNSIGNED)?.data).toEqual(data);
   });
 
+  test("more of them than fit into one packet do not spoil it", () => {
+    const pair = new Pair({ a: [identity("rsa-2048", 7)], config });
+    const data = new Uint8Array(200).fill(7);
+    const requests = Array.from({ length: 7 }, () => ECHO_REQUEST_UNSIGNED.of({ data }));
+    pair.filter = ({ name, bytes }) => name !== "R1" || append(bytes, requests);
+    pair.establish();
+    const i2 = pair.sent(pair.a, "I2");
+    expect(i2?.length).toBeLessThanOrEqual(MAX_PACKET_BYTES);
+    expect(getAll(read(i2), ECHO_RESPONSE_UNSIGNED).length).toBeGreaterThan(2);
+    expect(getAll(read(i2), ECHO_RESPONSE_UNSIGNED).length).toBeLessThan(7);
+    expect(unusable(pair)).toEqual([]);
+  });
+
   test("without a request there is no response", () => {
     const pair = new Pair({ config }).establish();
     const i2 = read(pair.sent(pair.a, "I2"));
     expect(has(i2, ECHO_RESPONSE_SIGNED) || has(i2, ECHO_RESPONSE_UNSIGNED)).toBe(false);
+  });
+});
+
+describe("ECHO_REQUEST in other packets (5.2.20, 5.2.21)", () => {
+  const signed = ECHO_REQUEST_SIGNED.of({ data: utf8("signed") });
+  const unsigned = ["one", "two"].map((text) => ECHO_REQUEST_UNSIGNED.of({ data: utf8(text) }));
+
+  function expectAnswered(bytes: Uint8Array | undefined, withSigned: boolean): void {
+    const packet = read(bytes);
+    if (withSigned) expect(get(packet, ECHO_RESPONSE_SIGNED)?.data).toEqual(utf8("signed"));
+    const texts = getAll(packet, ECHO_RESPONSE_UNSIGNED).map(({ data }) => Buffer.from(data).toString());
+    expect(texts).toEqual(["one", "two"]);
+  }
+
+  test("an I2 is answered in the R2", () => {
+    const pair = new Pair({ config });
+    const i2 = remade(pair.a, i2Of(pair.a, r1Of(pair, pair.b, pair.a)), replacing(signed));
+    pair.deliver(pair.b, append(i2, unsigned));
+    expect(pair.b.state(pair.a)).toBe("R2-SENT");
+    expectAnswered(pair.sent(pair.b, "R2"), true);
+  });
+
+  test("an UPDATE is answered in the ACK, a CLOSE in the CLOSE_ACK", () => {
+    const pair = new Pair({ config }).establish();
+    pair.filter = () => false;
+    const update = sealed(pair.b, pair.a.hit, "UPDATE", [SEQ.of({ updateId: 0 }), signed]);
+    pair.deliver(pair.a, append(update, unsigned));
+    expectAnswered(pair.sent(pair.a, "UPDATE"), true);
+    pair.deliver(pair.a, append(sealed(pair.b, pair.a.hit, "CLOSE", [signed]), unsigned));
+    expectAnswered(pair.sent(pair.a, "CLOSE_ACK"), true);
   });
 });
 
