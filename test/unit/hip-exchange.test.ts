@@ -1,5 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { identity, Pair } from "../support/pair.ts";
+import { MAX_PACKET_BYTES } from "../../src/wire/packet.ts";
+import { identity, Pair, problemsOf, unusable } from "../support/pair.ts";
+
+const KINDS = ["ecdsa-p256", "ecdsa-p384", "rsa-2048", "ed25519"] as const;
 
 describe("base exchange", () => {
   test("I1 R1 I2 R2 leads both to a usable association with matching keys", () => {
@@ -9,25 +12,67 @@ describe("base exchange", () => {
     pair.run(() => a.state(b) === "ESTABLISHED");
     expect(b.state(a)).toBe("R2-SENT");
     expect(pair.flights.map(({ name }) => name)).toEqual(["I1", "R1", "I2", "R2"]);
-    const aOut = [...a.sas.values()].find(({ direction }) => direction === "out");
-    const bIn = [...b.sas.values()].find(({ direction }) => direction === "in");
-    expect(aOut?.spi).toBe(bIn?.spi);
-    expect(aOut?.lsiSpi).toBe(bIn?.lsiSpi);
-    expect(aOut?.encryptionKey).toEqual(bIn?.encryptionKey);
-    expect(a.routes.get(b.hit)).toBe(String(aOut?.spi));
-    pair.input(b, { type: "esp", spi: bIn?.spi as never, event: "first-inbound" });
+    expect(unusable(pair)).toEqual([]);
+    pair.input(b, { type: "esp", spi: b.sa("in")?.spi as never, event: "first-inbound" });
     expect(b.state(a)).toBe("ESTABLISHED");
+    expect(problemsOf(pair)).toEqual([]);
   });
 
-  test.each(["ecdsa-p256", "ecdsa-p384", "rsa-2048", "ed25519"] as const)("with a %s Initiator", (kind) => {
-    const pair = new Pair({ a: [identity(kind, 7)] });
-    pair.connect(pair.a);
-    pair.run(() => pair.a.state(pair.b) === "ESTABLISHED");
+  test("the inbound SA stands before the peer can use it (RFC 7402 6.4, 6.5)", () => {
+    const pair = new Pair();
+    const { a, b } = pair;
+    pair.connect(a);
+    pair.run(() => a.state(b) === "ESTABLISHED");
+    for (const [node, packet] of [
+      [a, "I2"],
+      [b, "R2"],
+    ] as const) {
+      const inbound = node.outputs.findIndex((one) => one.type === "sa-add" && one.sa.direction === "in");
+      const bytes = pair.sent(node, packet);
+      const sent = node.outputs.findIndex((one) => one.type === "send" && one.bytes === bytes);
+      expect(inbound).toBeGreaterThanOrEqual(0);
+      expect(inbound).toBeLessThan(sent);
+    }
   });
 
-  test.each(["ecdsa-p384", "rsa-2048", "ed25519"] as const)("with a %s Responder", (kind) => {
-    const pair = new Pair({ b: [identity(kind, 8)] });
-    pair.connect(pair.a);
-    pair.run(() => pair.a.state(pair.b) === "ESTABLISHED");
+  test("both ends show the same association", () => {
+    const pair = new Pair().establish();
+    const [ours, theirs] = [pair.a.host.association(pair.b.hit), pair.b.host.association(pair.a.hit)];
+    expect([ours?.role, theirs?.role]).toEqual(["initiator", "responder"]);
+    expect([ours?.inSpi, ours?.outSpi]).toEqual([theirs?.outSpi, theirs?.inSpi]);
+    for (const key of ["espSuite", "hipCipher", "dhGroup"] as const) expect(ours?.[key]).toBe(theirs?.[key]);
+    // Two round trips of 20 ms for the one, one for the other.
+    expect(ours?.exchangeMillis).toBe(40);
+    expect(ours?.path?.remote.address).toBe(pair.b.address);
+    expect(theirs?.path?.remote.address).toBe(pair.a.address);
   });
+
+  const pairs = KINDS.flatMap((ours) => KINDS.map((theirs) => ({ ours, theirs })));
+
+  test.each(pairs)("of a $ours Initiator with a $theirs Responder", ({ ours, theirs }) => {
+    const pair = new Pair({
+      a: [identity(ours, 7)],
+      b: [identity(theirs, 8)],
+      config: { dhGroups: [7] },
+    }).establish();
+    expect(unusable(pair)).toEqual([]);
+    pair.close(pair.b);
+    pair.run(() => pair.b.state(pair.a) === "UNASSOCIATED");
+    expect(problemsOf(pair)).toEqual([]);
+  });
+
+  test.each(["a", "b"] as const)(
+    "fits its packets with the largest keys, of %s as Responder, too",
+    (from) => {
+      const large = identity("rsa-4096", 1);
+      const value = new Uint8Array(255).fill(0x61);
+      const domainIdentifier = { type: 2, value } as const;
+      const pair = new Pair({ b: [large], config: { dhGroups: [4], domainIdentifier } });
+      pair.establish(pair[from]);
+      expect(unusable(pair)).toEqual([]);
+      const longest = Math.max(...pair.flights.map(({ bytes }) => bytes.length));
+      expect(longest).toBeGreaterThan(1_500);
+      expect(longest).toBeLessThanOrEqual(MAX_PACKET_BYTES);
+    },
+  );
 });

@@ -217,6 +217,23 @@ describe("an I2 with", () => {
     for (const { bytes } of notifies) expect(has(read(bytes), HIP_MAC)).toBe(true);
   });
 
+  test("the solution of a forged one counts no more, and puzzles get harder (8)", () => {
+    for (const { name, make, reason } of wrong) {
+      const pair = new Pair({ config });
+      const good = i2Of(pair.a, r1Of(pair, pair.b, pair.a));
+      const keys = pair.a.agreement;
+      pair.deliver(pair.b, make(good, pair.a));
+      pair.a.agreement = keys;
+      pair.deliver(pair.b, good);
+      const forged = ["mac", "decryption", "host_id", "hit_mismatch", "signature"].includes(reason);
+      expect(pair.b.state(pair.a), name).toBe(forged ? "UNASSOCIATED" : "R2-SENT");
+      expect(pair.b.drops("i2_replayed"), name).toBe(forged ? 1 : 0);
+      pair.now = (pair.now + 1_001) as never;
+      r1Of(pair, pair.b, pair.a);
+      expect(pair.b.host.gauges().puzzleDifficulty > 0, name).toBe(forged);
+    }
+  });
+
   test("errors are told at a limited rate (5.2.19)", () => {
     const pair = new Pair({ config });
     const r1 = r1Of(pair, pair.b, pair.a);
