@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { checks, runChecks } from "./check.ts";
 import { runFuzz, runNative } from "./testing/native.ts";
 import { runSimulator } from "./testing/simulator.ts";
-import { type Outcome, runVitest, type Suite } from "./testing/suite.ts";
+import { type Outcome, runVitest, type Skip, type Suite } from "./testing/suite.ts";
 
 const [only, filter] = process.argv.slice(2);
 const filters = filter === undefined ? [] : [filter];
@@ -52,9 +52,7 @@ for (const suite of chosen) {
   console.log(
     `${mark.padEnd(5)}${suite.name.padEnd(8)}${seconds(start).padStart(8)}  ${counts}  (${suite.what})`,
   );
-  for (const skip of outcome.skipped) {
-    console.log(`       skipped: ${skip.name}${skip.count > 1 ? ` [${skip.count} tests]` : ""}: ${skip.why}`);
-  }
+  showSkips(outcome.skipped);
   for (const name of outcome.failed) console.log(`       failed: ${name}`);
   if (outcome.failed.length > 0 && outcome.log !== undefined) showLog(outcome.log);
 }
@@ -71,6 +69,16 @@ async function run(suite: Suite): Promise<Outcome> {
       failed: [`${suite.name}: ${error instanceof Error ? error.stack : error}`],
       skipped: [],
     };
+  }
+}
+
+/** Names under their common reason. */
+function showSkips(skips: readonly Skip[]): void {
+  const reasons = Map.groupBy(skips, (skip) => skip.why);
+  for (const [why, members] of reasons) {
+    console.log(`       skipped, ${why}:`);
+    for (const { name, count } of members)
+      console.log(`         ${name}${count > 1 ? ` (${count} tests)` : ""}`);
   }
 }
 

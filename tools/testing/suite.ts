@@ -108,9 +108,9 @@ export async function runVitest(name: string, args: readonly string[], minutes =
   return { passed: parsed.numPassedTests, failed, skipped, log: done.log };
 }
 
+/** The reason stands in the name of the test or of a group around it. */
 function skip(fullName: string): Skip {
-  const match = /^(.*?)\s*\(([^()]*)\)\s*$/.exec(fullName);
-  return match === null
-    ? { name: fullName, why: "marked so", count: 1 }
-    : { name: match[1] as string, why: match[2] as string, count: 1 };
+  const match = /\s*\((needs [^()]*)\)/.exec(fullName) ?? /\s*\(([^()]*)\)\s*$/.exec(fullName);
+  if (match === null) return { name: fullName, why: "marked so", count: 1 };
+  return { name: fullName.replace(match[0], ""), why: match[1] as string, count: 1 };
 }
