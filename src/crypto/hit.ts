@@ -1,9 +1,9 @@
 /** Host Identity Tags (RFC 7401 3.2, RFC 7343 2; suite 5: RFC 9374 3.5.2 and docs/decisions/0001-hit-suite-5.md). */
-import { createHash } from "node:crypto";
 import { cshake128 } from "@noble/hashes/sha3-addons.js";
 import { concat, fromHex } from "../core/bytes.ts";
 import { hitFromBytes } from "../core/ip.ts";
 import { err, type Hit, ok, type Result } from "../core/types.ts";
+import { rhash } from "./rhash.ts";
 import { suiteOfAlgorithm } from "./suites.ts";
 
 /** RFC 7401 3.2. */
@@ -20,7 +20,7 @@ export function hitOf(algorithm: number, hostIdentity: Uint8Array): Result<Hit, 
   const hash =
     suite.rhash === "cshake128"
       ? cshake128(hostIdentity, { personalization: CONTEXT_ID, dkLen: HASH_BYTES })
-      : middle96(createHash(suite.rhash).update(CONTEXT_ID).update(hostIdentity).digest());
+      : middle96(rhash(suite.rhash, concat(CONTEXT_ID, hostIdentity)));
   const prefixAndOga = Uint8Array.of(0x20, 0x01, 0x00, 0x20 | suite.id);
   return ok(hitFromBytes(concat(prefixAndOga, hash)));
 }

@@ -1,6 +1,7 @@
 /** Raw public values to and from OpenSSL's keys. Node's types stay inside this layer. */
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { concat, fromHex } from "../core/bytes.ts";
+import { toBase64 } from "./plain.ts";
 
 export type CurveName = "P-256" | "P-384" | "P-521";
 
@@ -53,7 +54,7 @@ export function ed25519Raw(key: KeyObject): Uint8Array {
 /** Undefined when OpenSSL refuses it. */
 export function publicKeyOfSpki(der: Uint8Array): KeyObject | undefined {
   try {
-    return withoutStackTraces(() => createPublicKey({ key: Buffer.from(der), format: "der", type: "spki" }));
+    return createPublicKey(pem("PUBLIC KEY", der));
   } catch {
     return undefined;
   }
@@ -61,7 +62,12 @@ export function publicKeyOfSpki(der: Uint8Array): KeyObject | undefined {
 
 /** Throws when OpenSSL refuses it. */
 export function privateKeyOfPkcs8(der: Uint8Array): KeyObject {
-  return withoutStackTraces(() => createPrivateKey({ key: Buffer.from(der), format: "der", type: "pkcs8" }));
+  return createPrivateKey(pem("PRIVATE KEY", der));
+}
+
+/** A text is the one form of a key that Node does not first try to take for something else. */
+function pem(label: string, der: Uint8Array): string {
+  return `-----BEGIN ${label}-----\n${toBase64(der).replace(/.{64}(?=.)/g, "$&\n")}\n-----END ${label}-----\n`;
 }
 
 /**

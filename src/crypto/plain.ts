@@ -21,9 +21,15 @@ export function toBase64url(bytes: Uint8Array): string {
   return viewOf(bytes).toString("base64url");
 }
 
-/** One character for each byte: a key of a map. */
+/** One character for each byte. */
 export function toLatin1(bytes: Uint8Array): string {
   return viewOf(bytes).toString("latin1");
+}
+
+export function fromLatin1(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  return bytes;
 }
 
 function viewOf(bytes: Uint8Array): Buffer {

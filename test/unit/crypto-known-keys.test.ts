@@ -71,3 +71,19 @@ function mustBe<T>(result: { readonly ok: true; readonly value: T } | { readonly
   if (!result.ok) throw new Error("refused");
   return result.value;
 }
+
+test("keys of any length are read: their text form has lines of 64 characters", () => {
+  // A SubjectPublicKeyInfo of 48 bytes ends exactly with a line.
+  for (const kind of ["ecdsa-p256", "ecdsa-p384", "ed25519"] as const) {
+    const { algorithm, hostIdentity } = Identity.generate(kind).publicOnly();
+    expect(PublicIdentity.from(algorithm, hostIdentity).ok).toBe(true);
+  }
+  const key = generateDh(3);
+  for (const square of [4, 9, 16, 25]) {
+    for (let zeros = 0; zeros < 48; zeros++) {
+      const value = new Uint8Array(49 + zeros);
+      value[0] = square; // times 2^(8 * even) or 2^(8 * odd): a square, too
+      expect(agree(key, value).ok).toBe(true);
+    }
+  }
+});
