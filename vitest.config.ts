@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["test/{vectors,unit,property,scenario}/**/*.test.ts"],
+    include: ["test/{vectors,unit,property,scenario,sim}/**/*.test.ts"],
     testTimeout: 30_000,
     pool: "threads",
   },

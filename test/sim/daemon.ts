@@ -306,7 +306,7 @@ export class Daemon implements Station {
     const { handle } = overlay;
     overlay.handle = (input, now, wall) => {
       const outputs = handle.call(overlay, input, now, wall);
-      this.#world.invariants.handled(this, input, outputs);
+      this.#world.invariants.handled(this, input, outputs, now);
       for (const output of outputs) {
         if (output.type !== "drop") continue;
         this.#remark(`drops: ${output.reason}`);

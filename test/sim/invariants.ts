@@ -1,6 +1,6 @@
 /** What must hold in every world, whatever happens. Each breach is written down with the time. */
 import { formatHit } from "../../src/core/ip.ts";
-import type { Hit } from "../../src/core/types.ts";
+import type { Hit, Instant } from "../../src/core/types.ts";
 import type { Agreement } from "../../src/hip/job.ts";
 import type { SaSpec } from "../../src/hip/sa.ts";
 import type { OverlayInput, OverlayOutput } from "../../src/overlay/io.ts";
@@ -140,11 +140,15 @@ export class Invariants {
   }
 
   /** Every discarded packet is counted with a reason; every other one has some effect. */
-  handled(daemon: Daemon, input: OverlayInput, outputs: readonly OverlayOutput[]): void {
+  handled(daemon: Daemon, input: OverlayInput, outputs: readonly OverlayOutput[], now: Instant): void {
     for (const output of outputs) {
       if (output.type === "drop" && !/^[a-z0-9]+(_[a-z0-9]+)*$/.test(output.reason)) {
         this.breach(`${daemon.name}: drop without a proper reason "${output.reason}"`);
       }
+    }
+    const deadline = input.type === "timeout" ? daemon.overlay?.deadline() : undefined;
+    if (deadline !== undefined && deadline.at <= now) {
+      this.breach(`${daemon.name}: the deadline "${deadline.why}" stays in the past`);
     }
     if (input.type === "datagram" && outputs.length === 0 && !describe(input.bytes).startsWith("UPDATE")) {
       this.breach(`${daemon.name}: ${describe(input.bytes)} vanished without a counted drop`);
