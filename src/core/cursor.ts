@@ -57,9 +57,15 @@ export class Reader {
   }
 
   #number(width: number): number {
-    const part = this.take(width);
+    const start = this.#at;
+    const end = start + width;
+    if (end > this.#bytes.length) {
+      this.take(width);
+      return 0;
+    }
+    this.#at = end;
     let value = 0;
-    for (const byte of part) value = value * 256 + byte;
+    for (let at = start; at < end; at++) value = value * 256 + (this.#bytes[at] as number);
     return value;
   }
 }
