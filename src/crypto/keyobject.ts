@@ -67,7 +67,10 @@ export function privateKeyOfPkcs8(der: Uint8Array): KeyObject {
 
 /** A text is the one form of a key that Node does not first try to take for something else. */
 function pem(label: string, der: Uint8Array): string {
-  return `-----BEGIN ${label}-----\n${toBase64(der).replace(/.{64}(?=.)/g, "$&\n")}\n-----END ${label}-----\n`;
+  const base64 = toBase64(der);
+  let lines = "";
+  for (let at = 0; at < base64.length; at += 64) lines += `${base64.slice(at, at + 64)}\n`;
+  return `-----BEGIN ${label}-----\n${lines}-----END ${label}-----\n`;
 }
 
 /**
