@@ -34,6 +34,8 @@ interface R1Entry {
   readonly hostId: Uint8Array;
   readonly k: number;
   readonly counter: Uint8Array | undefined;
+  /** Where the contents of PUZZLE begin. */
+  readonly puzzleAt: number | undefined;
   readonly puzzles: readonly Uint8Array[];
   readonly madeAt: Instant;
   retiredAt: Instant | undefined;
@@ -225,6 +227,7 @@ export class R1Pool {
     const parsed = parse(result.r1);
     const rhash = rhashOfHit(slot.localHit);
     if (!parsed.ok || rhash === undefined) return;
+    const puzzle = raw(parsed.value, PUZZLE);
     if (slot.offered !== undefined) slot.offered.retiredAt = now;
     const opaque = this.#freeOpaque();
     const entry: R1Entry = {
@@ -235,7 +238,8 @@ export class R1Pool {
       hostId: result.hostId,
       k,
       counter: raw(parsed.value, R1_COUNTER)?.contents.slice(),
-      puzzles: Array.from({ length: PUZZLES_PER_R1 }, () => this.#random.bytes(rhashLength(rhash))),
+      puzzleAt: puzzle && puzzle.offset + 4,
+      puzzles: this.#newPuzzles(rhashLength(rhash)),
       madeAt: now,
       retiredAt: undefined,
       used: new Set(),
@@ -302,15 +306,19 @@ export class R1Pool {
   #fill(entry: R1Entry, initiator: Hit, from: string): Uint8Array {
     const bytes = entry.r1.slice();
     bytes.set(hitBytes(initiator), 24);
-    const parsed = parse(bytes);
-    const puzzle = parsed.ok ? raw(parsed.value, PUZZLE) : undefined;
+    const at = entry.puzzleAt;
     const i = entry.puzzles[this.#puzzleIndex(initiator, from)];
-    if (puzzle !== undefined && i !== undefined) {
-      puzzle.contents[2] = entry.opaque >> 8;
-      puzzle.contents[3] = entry.opaque & 0xff;
-      puzzle.contents.set(i, 4);
+    if (at !== undefined && i !== undefined) {
+      bytes[at + 2] = entry.opaque >> 8;
+      bytes[at + 3] = entry.opaque & 0xff;
+      bytes.set(i, at + 4);
     }
     return bytes;
+  }
+
+  #newPuzzles(size: number): readonly Uint8Array[] {
+    const all = this.#random.bytes(PUZZLES_PER_R1 * size);
+    return Array.from({ length: PUZZLES_PER_R1 }, (_, at) => all.subarray(at * size, (at + 1) * size));
   }
 
   /**
