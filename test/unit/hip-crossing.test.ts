@@ -151,3 +151,28 @@ describe("with the greater HIT", () => {
     expect(problemsOf(pair)).toEqual([]);
   });
 });
+
+describe("the answer to an R1 that takes longer than the exchange that came first", () => {
+  test.each([
+    ["an I2 of the peer was accepted", "I1-SENT", "I2"],
+    ["an R2 was accepted", "I2-SENT", "R2"],
+  ] as const)("is not sent in the next exchange either, when %s", (_name, state, packet) => {
+    const reached = reach(state);
+    const { pair } = reached;
+    const { a, b } = pair;
+    const first = validPacket(reached, packet);
+    a.holdJobs = ["answer-r1"];
+    pair.deliver(a, validPacket(reached, "R1"));
+    expect(a.heldJobs).toHaveLength(1);
+    pair.deliver(a, first);
+    expect(["R2-SENT", "ESTABLISHED"]).toContain(a.state(b));
+    pair.close(a);
+    pair.connect(a);
+    expect(a.state(b)).toBe("I1-SENT");
+    const sent = pair.count("I2", a);
+    pair.releaseJobs(a);
+    expect(pair.count("I2", a)).toBe(sent);
+    expect(a.state(b)).toBe("I1-SENT");
+    expect(problemsOf(pair)).toEqual([]);
+  });
+});
