@@ -82,7 +82,8 @@ Verdict IcmpReassembly::add(Message& message, const InnerView& view, View data) 
   const std::size_t offset = view.fragmentOffset;
   const std::size_t end = offset + data.size();
   bool bad = data.empty() || end > kLargest || (view.moreFragments && data.size() % kUnit != 0);
-  if (!view.moreFragments) bad = bad || message.reach > end || (message.total != 0 && message.total != end);
+  // Nothing may reach behind the end, whichever of the two comes first.
+  if (!view.moreFragments) bad = bad || message.reach > end;
   bad = bad || (message.total != 0 && end > message.total);
   // Overlaps are never honest (RFC 5722 4).
   for (std::size_t unit = offset / kUnit; !bad && unit * kUnit < end; unit++) bad = message.units.test(unit);

@@ -140,6 +140,16 @@ void testNonsense() {
   }
   {
     IcmpReassembly one;
+    const auto more = split(echo(4000), 1000);
+    Octets early = more[1];
+    early[6] = static_cast<std::uint8_t>(early[6] & ~0x20);
+    CHECK_VERDICT(add(one, more[2], whole), Pending);
+    CHECK_VERDICT(add(one, early, whole), FragmentBad);  // an end before what is there already
+    CHECK_VERDICT(add(one, early, whole), Pending);
+    CHECK_VERDICT(add(one, more[2], whole), FragmentBad);  // more to come, behind the end
+  }
+  {
+    IcmpReassembly one;
     Octets odd = parts[0];
     odd.pop_back();
     store16(odd.data() + 2, static_cast<std::uint32_t>(odd.size()));
@@ -165,12 +175,16 @@ void testLimits() {
   }
   CHECK_EQ(some.takeLost(), 1U);
   CHECK_EQ(some.takeLost(), 0U);
+  store16(parts[1].data() + 4, 1);
+  CHECK_VERDICT(add(some, parts[1], whole, 12), Ok);  // the second oldest is still there
+  store16(parts[1].data() + 4, 6);
+  CHECK_VERDICT(add(some, parts[1], whole, 12), Ok);  // and so is a new one
   store16(parts[1].data() + 4, IcmpReassembly::kMessages);
   CHECK_VERDICT(add(some, parts[1], whole, 12), Ok);
   // The rest is too old: the last fragment begins a message of its own.
   store16(parts[1].data() + 4, IcmpReassembly::kMessages - 1);
   CHECK_VERDICT(add(some, parts[1], whole, 100), Pending);
-  CHECK_EQ(some.takeLost(), IcmpReassembly::kMessages - 1);
+  CHECK_EQ(some.takeLost(), IcmpReassembly::kMessages - 3);
   // Another peer's fragments of the same number are others.
   IcmpReassembly two;
   InnerView view;

@@ -186,6 +186,33 @@ void testLimits() {
   passed("soft expiry once, then never more than twice as many packets");
 }
 
+/// Nobody gets a number that another one has.
+void testReservations() {
+  const TestSa keys(suiteShape(Suite::AesGcm16));
+  const auto out = OutboundSa::make(keys.parameters);
+  constexpr std::uint32_t kEach = 500000;
+  std::atomic<unsigned> ready{0};
+  std::vector<std::atomic<unsigned>> taken(3 * kEach * 2 + 1);
+  std::vector<std::thread> threads;
+  for (std::uint32_t t = 0; t < 3; t++) {
+    threads.emplace_back([&] {
+      ready++;
+      while (ready.load() < 3) std::this_thread::yield();
+      for (std::uint32_t i = 0; i < kEach; i++) {
+        const std::uint32_t count = 1 + i % 3;
+        OutboundSa::Run run;
+        CHECK_VERDICT(out->reserve(count, run), Ok);
+        for (std::uint32_t n = 0; n < count; n++) taken[run.first + n]++;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK_EQ(taken[0].load(), 0U);
+  for (std::size_t i = 1; i < taken.size(); i++) CHECK_EQ(taken[i].load(), 1U);
+  CHECK_EQ(out->sealed(), taken.size() - 1);
+  passed("reservations of several workers never overlap");
+}
+
 /// Workers seal and open under one SA at once, each with ciphers of its own.
 void testThreads() {
   const SuiteShape& shape = suiteShape(Suite::AesGcm16);
@@ -324,6 +351,7 @@ int main() {
   testUpperHalf();
   testResynchronisation();
   testLimits();
+  testReservations();
   testThreads();
   testCache();
   testMtu();
