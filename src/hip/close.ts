@@ -98,7 +98,7 @@ export function receiveClose<S extends State>(state: S, received: Received, cx: 
   if (!macOfPacketValid(received.packet, agreement.rhash, agreement.macIn)) return step(state, drop("mac"));
   if (state.name === "CLOSED" && state.acknowledged !== undefined) {
     const { acknowledged } = state;
-    if (constantTimeEqual(acknowledged.echo, echo)) return step(state, send(received.path, acknowledged.ack));
+    if (constantTimeEqual(acknowledged.echo, echo)) return step(state, send(state.path, acknowledged.ack));
   }
   return verify(state, received, agreement, cx);
 }

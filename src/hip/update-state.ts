@@ -23,6 +23,8 @@ export interface Updates {
   readonly expected: number;
   /** The peer's Update IDs that were processed lately, newest last. */
   readonly processed: readonly number[];
+  /** When a repeated UPDATE was last verified again. */
+  readonly repeatedAt: number;
   /** Our answer to the last one, so that a repeated UPDATE costs no signature. */
   readonly lastAnswer: { readonly id: number; readonly bytes: Uint8Array } | undefined;
 }
@@ -32,6 +34,7 @@ export const NO_UPDATES: Updates = {
   outstanding: [],
   expected: 0,
   processed: [],
+  repeatedAt: Number.NEGATIVE_INFINITY,
   lastAnswer: undefined,
 };
 

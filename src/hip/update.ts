@@ -22,6 +22,8 @@ import type { Open, Session, State, StateOf } from "./states.ts";
 import { answerUpdate, sealUpdate, sendUpdate, withUpdates } from "./update-send.ts";
 import { reception, recorded, withoutAcknowledged } from "./update-state.ts";
 
+/** An older UPDATE that is repeated costs two signatures: one at a time, and not more often than this. */
+const REPEATED_MILLIS = 1_000;
 const PROBE_BYTES = 8;
 
 /** An UPDATE that asks for a sign of life: SEQ wants an ACK, ECHO_REQUEST_SIGNED wants the same bytes back. */
@@ -76,7 +78,7 @@ export function updateTimeout(state: Open, cx: Context): Step {
 
 /** 6.12: window and HIP_MAC here, for one hash; the signature in a job. */
 export function receiveUpdate(state: Open, received: Received, cx: Context): Step {
-  const { packet, path } = received;
+  const { packet } = received;
   const { agreement, updates } = state.session;
   const seq = get(packet, SEQ);
   const ack = get(packet, ACK);
@@ -88,10 +90,12 @@ export function receiveUpdate(state: Open, received: Received, cx: Context): Ste
   if (!macOfPacketValid(packet, agreement.rhash, agreement.macIn)) return step(state, drop("mac"));
   if (how === "repeated" && !acknowledges) {
     const { lastAnswer } = updates;
-    // 6.12.1 step 2: acknowledge again, from the cache where it is the last one.
+    // 6.12.1 step 2: acknowledge again, from the cache where it is the last one. Anybody may have recorded the packet:
+    // the answer goes to where the peer is, not to where this copy came from.
     if (lastAnswer !== undefined && lastAnswer.id === seq?.updateId)
-      return step(state, send(path, lastAnswer.bytes));
-    if (cx.busy("seal")) return step(state, drop("update_repeated"));
+      return step(state, send(state.session.path, lastAnswer.bytes));
+    if (cx.now - updates.repeatedAt < REPEATED_MILLIS) return step(state, drop("update_repeated"));
+    return verify(withUpdates(state, { ...updates, repeatedAt: cx.now }), received, agreement, cx);
   }
   return verify(state, received, agreement, cx);
 }
@@ -159,7 +163,8 @@ function takeContents(
     const begun = takeOffer(taken, offer, path, cx);
     return begun.next === taken ? step(state, begun.out) : begun;
   }
-  return step(taken, answerUpdate(taken, id, signedEcho(packet), path, cx, unsignedEchoes(packet)));
+  const to = isNew ? path : state.session.path;
+  return step(taken, answerUpdate(taken, id, signedEcho(packet), to, cx, unsignedEchoes(packet)));
 }
 
 /** Goes on with the next step where the association is still open. */

@@ -155,7 +155,23 @@ describe("UPDATE (RFC 7401 5.3.5, 6.11, 6.12)", () => {
     const { pair } = reach("ESTABLISHED");
     const { a, b } = pair;
     for (const id of [3, 0, WINDOW - 1, 1, 3, 0]) pair.deliver(a, update(b, a, id));
-    expect(ids(pair, a).map(([, acks]) => acks)).toEqual([[3], [0], [31], [1], [3], [0]]);
+    expect(ids(pair, a).map(([, acks]) => acks)).toEqual([[3], [0], [31], [1], [3]]);
+    // Older ones cost signatures: their repetitions are acknowledged once a second.
+    expect(a.drops("update_repeated")).toBe(1);
+    pair.now = (pair.now + 1_000) as never;
+    pair.deliver(a, update(b, a, 0));
+    expect(ids(pair, a).at(-1)).toEqual([undefined, [0]]);
+  });
+
+  test.each([1, 0])("a recorded UPDATE %i that somebody else sends brings him no answer", (id) => {
+    const { pair } = reach("ESTABLISHED");
+    const { a, b } = pair;
+    for (const sent of [0, 1]) pair.deliver(a, update(b, a, sent));
+    const before = a.outputs.length;
+    const elsewhere = { ...pathBetween(a, b), remote: { address: "203.0.113.66", port: 4500 } };
+    pair.deliver(a, update(b, a, id), elsewhere);
+    const sends = a.outputs.slice(before).filter((output) => output.type === "send");
+    expect(sends.map(({ path }) => path.remote.address)).toEqual([b.address]);
   });
 
   test("an ACK that was taken already means nothing", () => {
