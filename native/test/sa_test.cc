@@ -190,7 +190,7 @@ void testLimits() {
 void testReservations() {
   const TestSa keys(suiteShape(Suite::AesGcm16));
   const auto out = OutboundSa::make(keys.parameters);
-  constexpr std::uint32_t kEach = 500000;
+  constexpr std::uint32_t kEach = 480000;
   std::atomic<unsigned> ready{0};
   std::vector<std::atomic<unsigned>> taken(3 * kEach * 2 + 1);
   std::vector<std::thread> threads;
