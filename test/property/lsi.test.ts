@@ -127,6 +127,24 @@ describe("the LSI map", () => {
     );
   });
 
+  it("gives no LSI to two HITs because a state file does", () => {
+    const where = prefixOf(15, 0);
+    const [one, two] = ["20010022000000000000000000000001", "20010022000000000000000000000002"] as [Hit, Hit];
+    const lsis = [one, two, one].map((hit) => [hit, "10.0.0.9"] as const);
+    const saved = { lsiPrefix: formatPrefix(where), ownLsi: "10.0.0.1", lsis };
+    const loaded = LsiMap.load(where, SELF, saved);
+    if (!loaded.ok) throw new Error(loaded.error);
+    expect(loaded.value.saved().lsis).toEqual([[one, "10.0.0.9"]]);
+    expect(loaded.value.lsi(two)).toBeUndefined();
+  });
+
+  it("starts anew with a smaller prefix, although the old LSIs are in it", () => {
+    const map = create(prefixOf(16, 0));
+    const one = "20010022000000000000000000000001" as Hit;
+    map.assign(one);
+    expect(reload(map, { ...map.prefix, length: 15 }).size).toBe(0);
+  });
+
   it("starts anew with another prefix", () => {
     const map = create(prefixOf(15, 0));
     const one = "20010022000000000000000000000001" as Hit;

@@ -255,6 +255,7 @@ describe("requests", () => {
     ]);
     driver.request({ type: "peer-show", peer: "bob" }, (reply, last) => replies.push([reply, last]));
     expect(replies[1]).toMatchObject([{ peer: { txBytes: 100, rxPackets: 2 } }, true]);
+    expect(driver.metrics().driver["requests_waiting"]).toBe(0);
   });
 
   it("can be cancelled, also twice and after their end", () => {

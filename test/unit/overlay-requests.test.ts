@@ -553,6 +553,7 @@ describe("a new configuration", () => {
     expect(names(bench).toSorted()).toEqual(["carol", "dave"]);
     expect(bench.fake.asked("forget")).toEqual([{ type: "forget", peer: BOB }]);
     expect(bench.overlay.peers.find(CAROL)?.locators).toEqual(moved.locators);
+    expect(bench.overlay.peers.at("udp", "192.0.2.10").map(({ config }) => config.name)).toEqual(["dave"]);
     expect(bench.overlay.peers.at("udp", "192.0.2.77").map(({ config }) => config.name)).toEqual(["carol"]);
   });
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { type Hit, NULL_HIT, type Spi } from "../../src/core/types.ts";
 import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
 import { Overlay } from "../../src/overlay/overlay.ts";
+import { PeerTable } from "../../src/overlay/peers.ts";
 import { Bench, BOB, CAROL, only, overlayConfig, PATH, peerConfig, SELF, WALL } from "../support/overlay.ts";
 import { SeededRandom } from "../support/random.ts";
 
@@ -213,6 +214,20 @@ describe("opportunistic mode", () => {
     expect(bench.overlay.peers.discovered(BOB, SELF, "none", at)).toBe(false);
     expect(bench.overlay.peers.discovered(SELF, SELF, "udp", at)).toBe(false);
     expect(new Bench().start().overlay.peers.discovered(CAROL, SELF, "udp", at)).toBe(false);
+  });
+
+  it("saves the HIT that was found although its LSI was known", () => {
+    const known = new Bench().start();
+    const state = only(known.outputs, "save")[0]?.state;
+    const bench = new Bench(config, JSON.parse(JSON.stringify(state))).start();
+    bench.overlay.peers.discovered(BOB, SELF, "udp", at);
+    expect(only(bench.give({ type: "timeout" }), "save")[0]?.state.discovered).toEqual([["stranger", BOB]]);
+  });
+
+  it("has no say in a table where it is off", () => {
+    const table = new PeerTable([SELF], SELF, false, () => true);
+    table.add(peerConfig("stranger", undefined));
+    expect(table.discovered(BOB, SELF, "udp", at)).toBe(false);
   });
 
   it("remembers the HIT over a restart", () => {
