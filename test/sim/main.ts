@@ -2,9 +2,15 @@
 import { readFileSync } from "node:fs";
 import { runSeed } from "./run.ts";
 
-const runs = Number(process.env["RUNS"] ?? "1000");
-const first = process.env["SEED"];
-const verbose = process.env["VERBOSE"] !== undefined;
+/** A setting of the environment; empty is the same as none. */
+function setting(name: string): string | undefined {
+  const value = process.env[name];
+  return value === "" ? undefined : value;
+}
+
+const runs = Number(setting("RUNS") ?? "1000");
+const first = setting("SEED");
+const verbose = setting("VERBOSE") !== undefined;
 
 /** Seeds that failed once: they come first, for ever. */
 function keptSeeds(): readonly number[] {
@@ -18,7 +24,7 @@ function keptSeeds(): readonly number[] {
 
 function seeds(): readonly number[] {
   const start = first === undefined ? 1 : Number(first);
-  const count = first !== undefined && process.env["RUNS"] === undefined ? 1 : runs;
+  const count = first !== undefined && setting("RUNS") === undefined ? 1 : runs;
   const fresh = Array.from({ length: count }, (_, i) => start + i);
   return first === undefined ? [...keptSeeds(), ...fresh] : fresh;
 }
@@ -43,10 +49,10 @@ for (const seed of all) {
   console.log(`seed ${seed} FAILS (again with: make sim SEED=${seed})`);
   for (const breach of outcome.breaches) console.log(`  ${breach}`);
   if (failed.length === 1 || first !== undefined)
-    console.log(outcome.picture(Number(process.env["LINES"] ?? "120")));
-  if (failed.length >= Number(process.env["MAX_FAILURES"] ?? "5")) break;
+    console.log(outcome.picture(Number(setting("LINES") ?? "120")));
+  if (failed.length >= Number(setting("MAX_FAILURES") ?? "5")) break;
 }
-if (process.env["STATS"] !== undefined) {
+if (setting("STATS") !== undefined) {
   for (const [what, n] of [...totals].sort(([a], [b]) => (a < b ? -1 : 1)))
     console.log(`${String(n).padStart(9)} ${what}`);
 }
