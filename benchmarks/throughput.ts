@@ -6,6 +6,9 @@ import { makeCertificate, program } from "./network.ts";
 import { pairedRatio, summarize } from "./stats.ts";
 import type { Network, Options, Row, Suite, Table } from "./suite.ts";
 
+const MAX_STEAL = 0.02;
+const MAX_SPREAD = 0.5;
+
 interface Contestant {
   readonly name: string;
   readonly what: string;
@@ -102,14 +105,26 @@ async function run(network: Network, options: Options, tell: (line: string) => v
   }
   for (const sink of sinks.values()) await sink.stop();
   const steal = summarize([...samples.values()].flat().map((sample) => sample.steal)).high;
+  const rows = all.map((contestant) => row(contestant, samples));
   return {
     suite: "throughput",
     title: "TCP throughput, one stream, 1500-byte path",
     unit: "Gbit/s",
-    rows: all.map((contestant) => row(contestant, samples)),
+    rows,
     notes:
       steal > 0.02 ? [`noisy: the hypervisor took up to ${(steal * 100).toFixed(1)} % of the time away`] : [],
   };
+}
+
+/** Why this run should be repeated on a quieter machine. */
+function noise(rows: readonly Row[], steal: number): string[] {
+  const restless = rows.filter((one) => one.summary.spread > MAX_SPREAD).map((one) => one.contestant);
+  return [
+    ...(steal > MAX_STEAL
+      ? [`noisy: the hypervisor took up to ${(steal * 100).toFixed(1)} % of the time away`]
+      : []),
+    ...(restless.length > 0 ? [`noisy: the rounds of ${restless.join(", ")} differ by more than half`] : []),
+  ];
 }
 
 function row(contestant: Contestant, samples: ReadonlyMap<Contestant, readonly Sample[]>): Row {
