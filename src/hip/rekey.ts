@@ -10,7 +10,7 @@ import type { HostOutput } from "./io.ts";
 import type { DhMade, DhPair, JobRefused, Rekeyed } from "./job.ts";
 import { isSpi } from "./job-common.ts";
 import { signedEcho, unsignedEchoes } from "./messages.ts";
-import { agreedSpis, inboundSa, outboundSa } from "./session.ts";
+import { agreedSpis, inboundSa, outboundSa, withoutEspKeys } from "./session.ts";
 import type { EspOffer, Open, Rekey } from "./states.ts";
 import { answerUpdate, sendUpdate } from "./update-send.ts";
 
@@ -146,7 +146,7 @@ export function rekeyed(
     peerSpi: theirs.newSpi,
     peerLsiSpi: bothLsi ? theirs.lsiSpi : undefined,
   };
-  const keyed: Rekey = { ...rekey, keyed: agreement, dh: result.ourNewDh ?? rekey.dh };
+  const keyed: Rekey = { ...rekey, keyed: withoutEspKeys(agreement), dh: result.ourNewDh ?? rekey.dh };
   const installed = [
     inboundSa(cx, agreement, rekey.inbound, session.path),
     outboundSa(cx, agreement, theirs.newSpi, agreement.peerLsiSpi, session.path),

@@ -177,7 +177,9 @@ function then(before: Step, go: (state: Open) => Step): Step {
 /** Data or an UPDATE in R2-SENT shows that the peer is ESTABLISHED (Table 5). */
 export function established(state: Open, cx: Context): Step {
   if (state.name === "ESTABLISHED") return step(state);
-  return step({ name: "ESTABLISHED", session: state.session }, stateEvent(cx, state, "ESTABLISHED"));
+  // The peer has the R2: its I2 will not come again.
+  const session = { ...state.session, answered: undefined };
+  return step({ name: "ESTABLISHED", session }, stateEvent(cx, state, "ESTABLISHED"));
 }
 
 /** Table 6: not a packet either way for UAL. */
