@@ -111,8 +111,7 @@ async function run(network: Network, options: Options, tell: (line: string) => v
     title: "TCP throughput, one stream, 1500-byte path",
     unit: "Gbit/s",
     rows,
-    notes:
-      steal > 0.02 ? [`noisy: the hypervisor took up to ${(steal * 100).toFixed(1)} % of the time away`] : [],
+    notes: noise(rows, steal),
   };
 }
 
