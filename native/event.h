@@ -1,6 +1,7 @@
 // What the data plane tells the control plane: the native -> JavaScript queue with one coalesced wake-up.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstring>
@@ -25,8 +26,8 @@ enum class EventType : std::uint8_t {
   UnknownSpi = 7,
   EchoReply = 8,
   Addresses = 9,
-  /// The TUN device was removed under us.
-  DeviceLost = 10,
+  /// A line for the administrator, in `bytes`.
+  Note = 10,
 };
 
 /// The longest HIP packet: Header Length is 8 bits of 8-byte units, not counting the first 8 (RFC 7401 5.1).
@@ -81,6 +82,14 @@ class EventQueue {
 
   /// The latest list replaces one that was not read yet: this event is never lost.
   void setAddresses(const std::vector<Address>& addresses);
+
+  /// Tells an administrator something.
+  void note(const std::string& line) {
+    push(EventType::Note, [&](Event& event) {
+      event.length = static_cast<std::uint32_t>(std::min(line.size(), kMaxControl));
+      std::memcpy(event.bytes.data(), line.data(), event.length);
+    });
+  }
 
   /// Writes up to `max` records into `out`, which holds at least kMaxEventRecord. Returns the bytes written. Events
   /// that are left over cause another notification.

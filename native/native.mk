@@ -1,7 +1,8 @@
 # The C++ data plane: the addon, its tests, sanitizers and fuzzers. Included by the top Makefile; works alone too:
 # make -f native/native.mk native
 #
-# Objects live in native/build/<variant>/ with dependency files, so a second run compiles nothing.
+# Objects live in native/build/<variant>/ with dependency files, so a second run compiles nothing. A dependency file is put in
+# place only when its object is there: an interrupted build loses nothing.
 
 NATIVE_DIR   := native
 NATIVE_BUILD := $(NATIVE_DIR)/build
@@ -37,7 +38,8 @@ objects = $(patsubst $(NATIVE_DIR)/%.cc,$(NATIVE_BUILD)/$(1)/%.o,$(2))
 $(NATIVE_BUILD)/addon/%.o: $(NATIVE_DIR)/%.cc $(NATIVE_DIR)/native.mk
 	@mkdir -p $(@D)
 	@echo "  CXX $<"
-	@$(CXX) $(NATIVE_FLAGS) $(NATIVE_RELEASE) -DNAPI_VERSION=8 -I$(NATIVE_DIR) -isystem $(NODE_HEADERS) -isystem $(NODE_DEV) -MMD -MP -c $< -o $@
+	@$(CXX) $(NATIVE_FLAGS) $(NATIVE_RELEASE) -DNAPI_VERSION=8 -I$(NATIVE_DIR) -isystem $(NODE_HEADERS) -isystem $(NODE_DEV) -MMD -MP -MF $(@:.o=.d.tmp) -c $< -o $@
+	@mv $(@:.o=.d.tmp) $(@:.o=.d)
 
 $(ADDON): $(call objects,addon,$(NATIVE_LIB) $(NATIVE_DIR)/addon.cc)
 	@echo "  LD  $@"
@@ -50,7 +52,8 @@ define variant
 $(NATIVE_BUILD)/$(1)/%.o: $(NATIVE_DIR)/%.cc $(NATIVE_DIR)/native.mk
 	@mkdir -p $$(@D)
 	@echo "  CXX $$< ($(1))"
-	@$(2) $(NATIVE_FLAGS) $(3) -I$(NATIVE_DIR) -MMD -MP -c $$< -o $$@
+	@$(2) $(NATIVE_FLAGS) $(3) -I$(NATIVE_DIR) -MMD -MP -MF $$(@:.o=.d.tmp) -c $$< -o $$@
+	@mv $$(@:.o=.d.tmp) $$(@:.o=.d)
 
 $(NATIVE_BUILD)/$(1)/%: $(NATIVE_BUILD)/$(1)/%.o $(call objects,$(1),$(NATIVE_LIB))
 	@echo "  LD  $$@"
@@ -104,4 +107,5 @@ native-clean:
 	rm -rf $(NATIVE_BUILD)
 
 .SECONDARY:
+.DELETE_ON_ERROR:
 -include $(shell find $(NATIVE_BUILD) -name '*.d' 2>/dev/null)

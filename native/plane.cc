@@ -56,18 +56,6 @@ std::string Plane::openSockets(std::vector<std::string>& notes) {
       if (!udp.error.empty()) return udp.error;
       (family == 4 ? set.udp4 : set.udp6) = std::move(udp.fd);
     }
-    if (!options_.raw) continue;
-    for (const int protocol : {int{proto::kEsp}, int{proto::kHip}}) {
-      Socket raw = openRaw(family, protocol);
-      if (raw.unsupported) continue;
-      if (!raw.error.empty()) return raw.error;
-      Sockets& set = sockets[0];
-      if (protocol == proto::kEsp) {
-        (family == 4 ? set.esp4 : set.esp6) = std::move(raw.fd);
-      } else {
-        (family == 4 ? set.hip4 : set.hip6) = std::move(raw.fd);
-      }
-    }
   }
   if (!sockets[0].udp4.valid() && !sockets[0].udp6.valid()) return "the host has neither IPv4 nor IPv6";
 
@@ -85,21 +73,47 @@ std::string Plane::openSockets(std::vector<std::string>& notes) {
     workers_.push_back(
         std::make_unique<Worker>(shared_, i, std::move(tun.fds[i]), std::move(sockets[i]), options_.port));
   }
-  const Sockets& first = workers_[0]->sockets();
   for (const auto& worker : workers_) {
-    const Sockets& own = worker->sockets();
-    const std::string failed = worker->start({own.udp4.get(), own.udp6.get(), first.esp4.get(), first.esp6.get()});
+    const std::string failed = worker->start();
+    if (!failed.empty()) return failed;
+  }
+  return options_.raw ? openRawSockets() : "";
+}
+
+std::string Plane::openRawSockets() {
+  rawTried_ = true;
+  for (const int family : {4, 6}) {
+    for (const int protocol : {int{proto::kEsp}, int{proto::kHip}}) {
+      Socket socket = openRaw(family, protocol);
+      if (socket.unsupported) continue;
+      if (!socket.error.empty()) return socket.error;
+      if (protocol == proto::kEsp) {
+        (family == 4 ? raw_.esp4 : raw_.esp6) = std::move(socket.fd);
+      } else {
+        (family == 4 ? raw_.hip4 : raw_.hip6) = std::move(socket.fd);
+      }
+    }
+  }
+  for (const auto& worker : workers_) {
+    const std::string failed = worker->useRaw(raw_, worker == workers_[0]);
     if (!failed.empty()) return failed;
   }
   return "";
 }
 
+void Plane::need(Carrier carrier) {
+  if (carrier != Carrier::None || rawTried_) return;
+  const std::string failed = openRawSockets();
+  if (!failed.empty()) shared_.events.note(failed);
+}
+
 void Plane::send(const Path& path, View packet) {
+  need(path.carrier);
   const Destination destination(path);
   const bool v6 = path.remote.address.family == 6;
   const Sockets& sockets = workers_[0]->sockets();
   const bool udp = path.carrier == Carrier::Udp;
-  const int fd = udp ? (v6 ? sockets.udp6.get() : sockets.udp4.get()) : (v6 ? sockets.hip6.get() : sockets.hip4.get());
+  const int fd = udp ? (v6 ? sockets.udp6.get() : sockets.udp4.get()) : (v6 ? raw_.hip6.get() : raw_.hip4.get());
   std::array<std::uint8_t, 4> marker{};
   std::array<iovec, 2> parts{
       {{marker.data(), marker.size()}, {const_cast<std::uint8_t*>(packet.data()), packet.size()}}};
@@ -131,18 +145,21 @@ void Plane::send(const Path& path, View packet) {
 }
 
 Routes::Added Plane::addOutbound(const SaParameters& parameters, const Path& path) {
+  need(path.carrier);
   const Routes::Added added = shared_.routes.addOutbound(parameters, path, monotonicNow());
   if (added == Routes::Added::Done) house_.watchIdle(0);
   return added;
 }
 
 Routes::Added Plane::addInbound(const SaParameters& parameters, const Path& path, std::uint64_t idleAfter) {
+  need(path.carrier);
   const Routes::Added added = shared_.routes.addInbound(parameters, path, idleAfter, monotonicNow());
   if (added == Routes::Added::Done) house_.watchIdle(idleAfter);
   return added;
 }
 
 bool Plane::setPath(Spi spi, const Hit* peer, const Path& path) {
+  need(path.carrier);
   return shared_.routes.setPath(spi, peer, path, monotonicNow());
 }
 

@@ -15,7 +15,8 @@ struct PlaneOptions {
   std::string interface;
   std::uint32_t mtu = 0;
   std::uint16_t port = 10500;
-  /// Also carry HIP and ESP as IP protocols 139 and 50.
+  /// Fail if HIP and ESP cannot also be carried as IP protocols 139 and 50. Else raw sockets are opened when they are
+  /// needed: they would see the ESP of others on this host.
   bool raw = false;
   std::size_t workers = 1;
   Lsi ownLsi;
@@ -58,12 +59,17 @@ class Plane {
  private:
   explicit Plane(const PlaneOptions& options);
   std::string openSockets(std::vector<std::string>& notes);
+  std::string openRawSockets();
+  /// Opens the raw sockets when something uses them for the first time.
+  void need(Carrier carrier);
   void rejectHeld(Peer& peer);
   void swept();
 
   const PlaneOptions options_;
   Shared shared_;
   Housekeeper house_;
+  RawSockets raw_;
+  bool rawTried_ = false;
   std::vector<std::unique_ptr<Worker>> workers_;
   /// What the control thread itself counts.
   Stats stats_;

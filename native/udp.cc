@@ -158,15 +158,16 @@ void SendBatch::add(const Frame& frame, const Destination& destination, std::uin
 }
 
 int SendBatch::send(std::size_t at) {
-  if (fd_ < 0) return -EAFNOSUPPORT;
+  const int fd = fd_.load(std::memory_order_relaxed);
+  if (fd < 0) return -EAFNOSUPPORT;
   for (bool waited = false;; waited = true) {
-    const int sent = sendmmsg(fd_, &messages_[at], static_cast<unsigned>(count_ - at), MSG_DONTWAIT);
+    const int sent = sendmmsg(fd, &messages_[at], static_cast<unsigned>(count_ - at), MSG_DONTWAIT);
     if (sent > 0) return sent;
     const int error = errno;
     if (error == EINTR) continue;
     if ((error != EAGAIN && error != EWOULDBLOCK) || waited) return -error;
     // The device is slower than we are. Waiting lets the TUN queue fill, which the local TCP feels.
-    pollfd ready{fd_, POLLOUT, 0};
+    pollfd ready{fd, POLLOUT, 0};
     (void)poll(&ready, 1, kSendPatience);
   }
 }

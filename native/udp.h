@@ -93,8 +93,8 @@ class ReceiveBatch {
 class SendBatch {
  public:
   SendBatch();
-  /// The socket; -1 when there is none, and then everything is refused.
-  void use(int fd) { fd_ = fd; }
+  /// The socket; -1 when there is none, and then everything is refused. Any thread.
+  void use(int fd) { fd_.store(fd, std::memory_order_relaxed); }
   bool full() const { return count_ == kBatch; }
   bool empty() const { return count_ == 0; }
   /// Room for the next datagram, with kHeadroom before it.
@@ -127,7 +127,7 @@ class SendBatch {
   /// How many left from `at` on, at least 1, or minus errno's value for the first.
   int send(std::size_t at);
 
-  int fd_ = -1;
+  std::atomic<int> fd_{-1};
   std::size_t count_ = 0;
   Arena arena_;
   std::array<mmsghdr, kBatch> messages_{};

@@ -31,7 +31,9 @@ Worker::Worker(Shared& shared, std::size_t index, Fd tun, Sockets sockets, std::
       port_(port),
       tun_(std::move(tun)),
       sockets_(std::move(sockets)),
-      arena_(kSlots * kStride) {}
+      arena_(kSlots * kStride) {
+  for (std::atomic<int>& fd : fds_) fd.store(-1);
+}
 
 Worker::~Worker() {
   stop();
@@ -39,48 +41,35 @@ Worker::~Worker() {
 
 bool Worker::watch(int fd, Inlet inlet) {
   if (fd < 0) return true;
+  fds_[static_cast<std::size_t>(inlet)].store(fd, std::memory_order_release);
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u32 = static_cast<std::uint32_t>(inlet);
   return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-int Worker::fdOf(Inlet inlet) const {
-  switch (inlet) {
-    case Inlet::Mailbox:
-      return mailbox_.get();
-    case Inlet::Tun:
-      return tun_.get();
-    case Inlet::Udp4:
-      return sockets_.udp4.get();
-    case Inlet::Udp6:
-      return sockets_.udp6.get();
-    case Inlet::Esp4:
-      return sockets_.esp4.get();
-    case Inlet::Esp6:
-      return sockets_.esp6.get();
-    case Inlet::Hip4:
-      return sockets_.hip4.get();
-    case Inlet::Hip6:
-      return sockets_.hip6.get();
-  }
-  return -1;
-}
-
-std::string Worker::start(const Outlets& outlets) {
+std::string Worker::start() {
   epoll_ = Fd(epoll_create1(EPOLL_CLOEXEC));
   mailbox_ = Fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-  bool watched = epoll_.valid() && mailbox_.valid();
-  for (const Inlet inlet :
-       {Inlet::Mailbox, Inlet::Tun, Inlet::Udp4, Inlet::Udp6, Inlet::Esp4, Inlet::Esp6, Inlet::Hip4, Inlet::Hip6}) {
-    watched = watched && watch(fdOf(inlet), inlet);
+  if (!epoll_.valid() || !mailbox_.valid() || !watch(mailbox_.get(), Inlet::Mailbox) ||
+      !watch(tun_.get(), Inlet::Tun) || !watch(sockets_.udp4.get(), Inlet::Udp4) ||
+      !watch(sockets_.udp6.get(), Inlet::Udp6)) {
+    return "cannot watch the data plane's sockets: " + errorText(errno);
   }
-  if (!watched) return "cannot watch the data plane's sockets: " + errorText(errno);
-  sends_[0].use(outlets.udp4);
-  sends_[1].use(outlets.udp6);
-  sends_[2].use(outlets.esp4);
-  sends_[3].use(outlets.esp6);
+  sends_[0].use(sockets_.udp4.get());
+  sends_[1].use(sockets_.udp6.get());
   thread_ = std::thread([this] { run(); });
+  return "";
+}
+
+std::string Worker::useRaw(const RawSockets& raw, bool receive) {
+  sends_[2].use(raw.esp4.get());
+  sends_[3].use(raw.esp6.get());
+  if (!receive) return "";
+  if (!watch(raw.esp4.get(), Inlet::Esp4) || !watch(raw.esp6.get(), Inlet::Esp6) ||
+      !watch(raw.hip4.get(), Inlet::Hip4) || !watch(raw.hip6.get(), Inlet::Hip6)) {
+    return "cannot watch the raw sockets: " + errorText(errno);
+  }
   return "";
 }
 

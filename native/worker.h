@@ -43,22 +43,18 @@ struct Shared {
   std::atomic<std::uint64_t> sweeps{0};
 };
 
-/// The sockets of a worker. The raw ones are the first worker's only; the others send through them.
+/// The UDP sockets of a worker.
 struct Sockets {
   Fd udp4;
   Fd udp6;
+};
+
+/// The raw sockets of the plane. The first worker reads them, all send through them.
+struct RawSockets {
   Fd esp4;
   Fd esp6;
   Fd hip4;
   Fd hip6;
-};
-
-/// Descriptors to send ESP on; -1 where there is none.
-struct Outlets {
-  int udp4 = -1;
-  int udp6 = -1;
-  int esp4 = -1;
-  int esp6 = -1;
 };
 
 class Worker {
@@ -69,7 +65,10 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   /// "" or what went wrong.
-  std::string start(const Outlets& outlets);
+  std::string start();
+  /// Raw sockets to send ESP through, at any time. `receive`: this worker also reads them. They outlive the worker.
+  /// "" or what went wrong.
+  std::string useRaw(const RawSockets& raw, bool receive);
   /// Ends the thread. May be called twice.
   void stop();
   /// Makes the worker look at released packets, pings and dropped keys. Any thread.
@@ -81,6 +80,7 @@ class Worker {
 
  private:
   enum class Inlet : std::uint8_t { Mailbox, Tun, Udp4, Udp6, Esp4, Esp6, Hip4, Hip6 };
+  static constexpr std::size_t kInlets = 8;
   /// A packet from the TUN device until it has left the machine: what EMSGSIZE's answer needs.
   struct Slot {
     OutboundRoute* via = nullptr;
@@ -95,7 +95,7 @@ class Worker {
   void warmUp();
   bool watch(int fd, Inlet inlet);
   void serve(Inlet inlet);
-  int fdOf(Inlet inlet) const;
+  int fdOf(Inlet inlet) const { return fds_[static_cast<std::size_t>(inlet)].load(std::memory_order_acquire); }
 
   // worker_out.cc: TUN -> wire
   void fromMailbox();
@@ -135,6 +135,8 @@ class Worker {
   Fd mailbox_;
   std::thread thread_;
   std::atomic<bool> stopping_{false};
+  /// By `Inlet`: -1 where there is none.
+  std::array<std::atomic<int>, kInlets> fds_;
 
   // The thread's own.
   Stats stats_;

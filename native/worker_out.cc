@@ -57,7 +57,7 @@ void Worker::fromTun() {
 /// Somebody removed the device. Its descriptor would be "ready" for ever.
 void Worker::loseTun() {
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, tun_.get(), nullptr);
-  shared_.events.push(EventType::DeviceLost, [](Event&) {});
+  shared_.events.note("the overlay's interface was removed: restart hipd");
 }
 
 Verdict Worker::outbound(std::size_t at, Frame frame) {

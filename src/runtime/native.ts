@@ -102,7 +102,7 @@ export interface NativePlaneOptions {
   /** Of the overlay interface; the packets of each peer are also held to their path's. */
   readonly mtu: number;
   readonly port: number;
-  /** Also carry HIP and ESP as IP protocols 139 and 50. */
+  /** Fail when HIP and ESP cannot also be carried as IP protocols 139 and 50. Else raw sockets are opened when a path needs them. */
   readonly raw: boolean;
   /** Data threads, 1 by default. */
   readonly workers?: number;
@@ -115,7 +115,6 @@ export interface NativePlaneOptions {
 const EVENT_HEADER = 80;
 const PATH_LENGTH = 40;
 const ASSOCIATION_LENGTH = 64;
-const DEVICE_LOST = 10;
 const BUFFER_LENGTH = 256 * 1024;
 const MODE = { unknown: 0, demand: 1, reject: 2, send: 3 } as const;
 const NOTHING = new Uint8Array(0);
@@ -247,9 +246,7 @@ export class NativePlane implements DataPlane {
   drain(max: number): readonly DataPlaneEvent[] {
     if (this.#handle === undefined) return [];
     const length = this.#native.drain(this.#handle, this.#buffer, max);
-    const events = decodeEvents(this.#buffer.subarray(0, length));
-    if (events.deviceLost) this.#log("warn", "the overlay's interface was removed: restart hipd");
-    return events.list;
+    return decodeEvents(this.#buffer.subarray(0, length), (note) => this.#log("warn", note));
   }
 
   associations(): readonly AssociationStats[] {
@@ -321,24 +318,20 @@ function decodePath(view: DataView, at: number): Path {
   };
 }
 
-function decodeEvents(records: Uint8Array): {
-  readonly list: readonly DataPlaneEvent[];
-  readonly deviceLost: boolean;
-} {
+function decodeEvents(records: Uint8Array, note: (line: string) => void): readonly DataPlaneEvent[] {
   const view = new DataView(records.buffer, records.byteOffset, records.length);
-  const list: DataPlaneEvent[] = [];
-  let deviceLost = false;
+  const events: DataPlaneEvent[] = [];
   let at = 0;
   while (at < records.length) {
     const event = decodeEvent(records, view, at);
-    if (event !== undefined) list.push(event);
-    else deviceLost ||= view.getUint8(at + 4) === DEVICE_LOST;
+    if (typeof event === "string") note(event);
+    else if (event !== undefined) events.push(event);
     at += view.getUint32(at, true);
   }
-  return { list, deviceLost };
+  return events;
 }
 
-function decodeEvent(records: Uint8Array, view: DataView, at: number): DataPlaneEvent | undefined {
+function decodeEvent(records: Uint8Array, view: DataView, at: number): DataPlaneEvent | string | undefined {
   const spi = view.getUint32(at + 8, true) as Spi;
   const payload = () => {
     const start = at + EVENT_HEADER;
@@ -370,6 +363,8 @@ function decodeEvent(records: Uint8Array, view: DataView, at: number): DataPlane
       };
     case 9:
       return { type: "addresses", local: splitAddresses(Buffer.from(payload()).toString("latin1")) };
+    case 10:
+      return Buffer.from(payload()).toString("utf8");
     default:
       return undefined;
   }

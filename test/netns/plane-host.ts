@@ -35,7 +35,7 @@ const opened = NATIVE_NETWORK.open({
   lsi: options.lsi,
   hits: [options.hit],
   preferred: options.hit,
-  plainIp: true,
+  plainIp: false,
   log: (level, message) => say({ log: level, message }),
 });
 if (!opened.ok) {
