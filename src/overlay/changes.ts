@@ -4,8 +4,9 @@ import { canonicalIp, formatHit, parseHit } from "../core/ip.ts";
 import { type Endpoint, err, type Hit, ok, type Result } from "../core/types.ts";
 import { configDifference, type OverlayConfig, type PeerConfig } from "./config.ts";
 import type { ControlReply, NewPeer, RequestId } from "./control.ts";
+import { roomFor } from "./membership.ts";
 import { findPeer } from "./names.ts";
-import { type Overlay, roomFor } from "./overlay.ts";
+import type { Overlay } from "./overlay.ts";
 import { checkPeers, type Peer, type Refusal } from "./peers.ts";
 
 /** Changes to peers.d that wait for the disk at once. */
@@ -90,7 +91,7 @@ export class Changes {
     const peer = findPeer(peerText, overlay.peers, overlay.lsis);
     if (!peer.ok) return peer;
     const config = { ...peer.value.config, localHit: hit.value };
-    overlay.changePeer(peer.value, config, hit.value);
+    overlay.membership.change(peer.value, config, hit.value);
     overlay.event("peer-changed", peer.value.hit, { name: config.name });
     return undefined;
   }
@@ -111,12 +112,12 @@ export class Changes {
     overlay.setConfig(config);
     for (const { before, after } of changed) {
       const peer = overlay.peers.named(after.name);
-      if (before.hit !== after.hit || peer === undefined) overlay.addPeer(after);
-      else overlay.changePeer(peer, after, after.localHit ?? config.defaultIdentity);
+      if (before.hit !== after.hit || peer === undefined) overlay.membership.add(after);
+      else overlay.membership.change(peer, after, after.localHit ?? config.defaultIdentity);
       overlay.event("peer-changed", after.hit, { name: after.name });
     }
     for (const peer of added) {
-      overlay.addPeer(peer);
+      overlay.membership.add(peer);
       overlay.event("peer-added", peer.hit, { name: peer.name, source: peer.source });
     }
     // Only where they stand may have changed.
@@ -177,7 +178,7 @@ export class Changes {
     // The world may have changed while the file was written.
     const refused = this.#mayAdd(config);
     if (refused !== undefined) return err(refused);
-    this.#overlay.addPeer(config);
+    this.#overlay.membership.add(config);
     this.#overlay.event("peer-added", config.hit, { name: config.name, source: config.source });
     return ok({ type: "peer", peer: this.#overlay.peerView(config.name) });
   }
@@ -257,7 +258,7 @@ export class Changes {
     const moved = [...peers.all()].filter(
       (peer) => peer.config.localHit === undefined && before !== config.defaultIdentity,
     );
-    for (const { hit } of moved) if (hit !== undefined) overlay.run({ type: "forget", peer: hit });
+    for (const peer of moved) overlay.membership.beginAnew(peer);
     peers.configure(own, config.defaultIdentity, config.host.opportunistic);
     overlay.setConfig(config);
     overlay.carry(overlay.host.configure(config.host, config.identities, overlay.now));

@@ -14,16 +14,16 @@ import {
   ok,
   type Path,
   type Result,
-  type Spi,
   unreachable,
 } from "../core/types.ts";
 import { Host } from "../hip/host.ts";
 import type { AssociationView, HostEvent, HostInput, HostOutput, StateName } from "../hip/io.ts";
-import type { OverlayConfig, PeerConfig } from "./config.ts";
+import type { OverlayConfig } from "./config.ts";
 import type { ControlReply, Facts, PeerView, RequestId, Traffic } from "./control.ts";
 import type { OverlayInput, OverlayOutput } from "./io.ts";
 import { Liveness } from "./liveness.ts";
 import { LsiMap } from "./lsi.ts";
+import { Membership, roomFor } from "./membership.ts";
 import { Meter, type Metrics } from "./metrics.ts";
 import { checkPeers, type Peer, PeerTable } from "./peers.ts";
 import { mayConnect } from "./policy.ts";
@@ -76,6 +76,7 @@ export class Overlay {
   readonly lsis: LsiMap;
   readonly host: Protocol;
   readonly waiting: WaitingRequests;
+  readonly membership: Membership;
   readonly meter = new Meter();
   readonly #requests: Requests;
   readonly #liveness = new Liveness();
@@ -88,7 +89,6 @@ export class Overlay {
   #events = 0;
   #addresses: readonly string[] = [];
   #startedAt: number | undefined;
-  #discovered: ReadonlyMap<string, string>;
 
   /** Fails, with a message for the operator, when the configuration contradicts itself. */
   static create(options: OverlayOptions): Result<Overlay, string> {
@@ -117,12 +117,11 @@ export class Overlay {
     this.#config = config;
     this.facts = options.facts;
     this.lsis = lsis;
-    this.#discovered = discovered;
     this.peers = new PeerTable(
       config.identities.map(({ hit }) => hit),
       config.defaultIdentity,
       config.host.opportunistic,
-      (peer, hit) => this.#bind(peer, hit),
+      (peer, hit) => this.membership.bind(peer, hit),
     );
     const makeProtocol =
       options.makeProtocol ?? ((): Protocol => new Host(config.host, config.identities, this.peers, random));
@@ -136,6 +135,7 @@ export class Overlay {
       details: (peer) => this.#requests.details(peer),
     });
     this.#requests = new Requests(this);
+    this.membership = new Membership(this, discovered);
   }
 
   get config(): OverlayConfig {
@@ -283,35 +283,16 @@ export class Overlay {
     });
   }
 
-  /** Whether local packets for the peer leave at once. */
-  usable(peer: Peer): boolean {
-    return typeof peer.via === "number";
+  /** Local packets for the peer leave at once from now on. */
+  usable(peer: Peer): void {
+    this.#liveness.start(this.#now);
+    this.waiting.peerUsable(peer, this.#now);
   }
 
-  /** Makes a peer known to the protocol, the data plane and the LSI map, which has room for it. */
-  addPeer(config: PeerConfig): void {
-    const peer = this.peers.add(config);
-    const hit = config.hit ?? (this.#discovered.get(config.name) as Hit | undefined);
-    if (hit !== undefined && this.peers.byHit(hit) === undefined) this.#bind(peer, hit);
-  }
-
-  /** Forgets a peer: association, SAs, alias and route. Its LSI stays reserved for it. */
+  /** Forgets a peer, and who waits for it. */
   removePeer(peer: Peer): void {
-    const { hit, lsi } = peer;
-    if (hit !== undefined) this.run({ type: "forget", peer: hit });
-    this.peers.remove(peer);
+    this.membership.remove(peer);
     this.waiting.peerRemoved(peer);
-    if (hit === undefined) return;
-    this.emit({ type: "route", peer: hit, via: "unknown" });
-    if (lsi !== undefined) this.emit({ type: "alias", lsi, peer: undefined });
-  }
-
-  /** Other locators, carrier or identity of the same peer. What the association rests on makes it begin anew. */
-  changePeer(peer: Peer, config: PeerConfig, localHit: Hit): void {
-    const restart = peer.config.carrier !== config.carrier || this.peers.localHit(peer) !== localHit;
-    if (restart && peer.hit !== undefined) this.run({ type: "forget", peer: peer.hit });
-    this.peers.update(peer, config);
-    if (peer.hit !== undefined && !this.usable(peer)) this.#route(peer, "demand");
   }
 
   /** The present view of a peer that is in the table. */
@@ -329,7 +310,7 @@ export class Overlay {
 
   #start(): void {
     this.#startedAt = this.#now;
-    for (const config of this.#config.peers) this.addPeer(config);
+    for (const config of this.#config.peers) this.membership.add(config);
     this.run({ type: "timeout" });
   }
 
@@ -357,7 +338,7 @@ export class Overlay {
   #probeSilent(traffic: readonly Traffic[]): void {
     const usable = (hit: Hit): boolean => {
       const peer = this.peers.byHit(hit);
-      return peer !== undefined && this.usable(peer);
+      return typeof peer?.via === "number";
     };
     for (const peer of this.#liveness.silent(traffic, usable, this.#now)) this.run({ type: "probe", peer });
   }
@@ -372,7 +353,7 @@ export class Overlay {
       case "route": {
         const peer = this.peers.byHit(output.peer);
         // A peer that was removed gets no route any more.
-        if (peer !== undefined) this.#route(peer, output.via);
+        if (peer !== undefined) this.membership.route(peer, output.via);
         return;
       }
       case "event":
@@ -416,30 +397,6 @@ export class Overlay {
     } else if (event.name === "association-failed") this.meter.exchangeFailed(known);
   }
 
-  #route(peer: Peer, via: Spi | "demand" | "reject"): void {
-    // Nobody can be asked: the application shall know at once.
-    const effective = via === "demand" && peer.config.locators.length === 0 ? "reject" : via;
-    peer.via = effective;
-    this.emit({ type: "route", peer: peer.hit as Hit, via: effective });
-    if (typeof effective !== "number") return;
-    this.#liveness.start(this.#now);
-    this.waiting.peerUsable(peer, this.#now);
-  }
-
-  /** Gives a peer its HIT and LSI and tells the data plane. */
-  #bind(peer: Peer, hit: Hit): boolean {
-    const lsi = this.lsis.assign(hit);
-    if (!lsi.ok) {
-      peer.lastError = { text: lsi.error, wall: this.#wall };
-      return false;
-    }
-    this.peers.bind(peer, hit, lsi.value);
-    if (peer.config.hit === undefined) this.lsis.dirty = true;
-    this.emit({ type: "alias", lsi: lsi.value, peer: hit });
-    this.#route(peer, "demand");
-    return true;
-  }
-
   #saveWhenChanged(): void {
     if (!this.lsis.dirty) return;
     const found: [string, string][] = [];
@@ -448,14 +405,6 @@ export class Overlay {
     }
     this.emit({ type: "save", state: { version: 1, ...this.lsis.saved(), discovered: found } });
   }
-}
-
-/** Undefined when the map has room for all these peers, else what to tell the operator. */
-export function roomFor(peers: Iterable<PeerConfig>, lsis: LsiMap): string | undefined {
-  let fresh = 0;
-  for (const { hit } of peers) if (hit === undefined || lsis.lsi(hit) === undefined) fresh++;
-  if (lsis.size + fresh <= lsis.room) return undefined;
-  return `${fresh} peers need an LSI, but only ${lsis.room - lsis.size} of ${lsis.room} are free; choose a larger network.lsi_prefix`;
 }
 
 function errorText(event: HostEvent): string {

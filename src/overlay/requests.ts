@@ -178,7 +178,7 @@ export class Requests {
     if (!(timeoutMillis >= 1 && timeoutMillis <= MAX_TIMEOUT)) {
       return refuse("invalid", `timeout ${timeoutMillis} ms is not between 1 and ${MAX_TIMEOUT}`);
     }
-    if (overlay.usable(peer)) {
+    if (typeof peer.via === "number") {
       waiting.begin(id, peer, plan, now);
       return undefined;
     }
@@ -210,7 +210,7 @@ export class Requests {
       return;
     }
     // Somebody who asks does not want to wait until an earlier failure is forgotten.
-    if (overlay.association(peer)?.state === "E-FAILED") overlay.run({ type: "forget", peer: peer.hit });
+    if (overlay.association(peer)?.state === "E-FAILED") overlay.membership.beginAnew(peer);
     overlay.run({ type: "connect", peer: peer.hit });
   }
 }

@@ -120,6 +120,24 @@ describe("a peer", () => {
     story.sound();
   });
 
+  it("that moves to plain IP at both ends is reached there at once", () => {
+    const story = new Story().begin();
+    const { alice, bob } = story;
+    story.talk(alice, bob, 5000);
+    for (const daemon of [alice, bob]) {
+      daemon.filePeers = daemon.filePeers.map((peer) => ({
+        ...peer,
+        carrier: "none",
+        locators: peer.locators.map(({ address }) => ({ address, port: 0 })),
+      }));
+      daemon.reload();
+    }
+    story.run(200);
+    expect(story.reaches(alice, bob)).toBeLessThan(500);
+    expect(story.ask(alice, { type: "status" })[0]).toMatchObject({ peers: [{ path: { carrier: "none" } }] });
+    story.sound();
+  });
+
   it("behind a bad configuration changes nothing, and the talk goes on", () => {
     const story = new Story().begin();
     const { alice, bob } = story;

@@ -23,6 +23,7 @@ export const WEIGHTS = {
   removePeer: 3,
   addPeer: 3,
   reload: 2,
+  carrier: 1,
   replay: 8,
   mutate: 8,
   spoof: 6,
@@ -137,6 +138,24 @@ const ACTIONS: { readonly [name in ActionName]: Action } = {
     else a.filePeers = a.filePeers.map((peer) => ({ ...peer, locators: random.shuffled(peer.locators) }));
     a.reload();
     return a.name;
+  },
+  carrier(world, random) {
+    const [a, b] = twoOf(world, random);
+    if (a.machine.behindNat || b.machine.behindNat) return undefined;
+    const carrier = random.pick(["udp", "none"] as const);
+    for (const [one, other] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const port = carrier === "none" ? 0 : other.machine.port;
+      one.filePeers = one.filePeers.map((peer) =>
+        peer.name === other.name
+          ? { ...peer, carrier, locators: peer.locators.map(({ address }) => ({ address, port })) }
+          : peer,
+      );
+      one.reload();
+    }
+    return `${carrier} between ${a.name} and ${b.name}`;
   },
   replay(world, random) {
     const packet = pickCaptured(world, random);

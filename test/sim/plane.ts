@@ -175,7 +175,11 @@ export class MemoryPlane implements DataPlane {
     if (via === "unknown") this.#routes.delete(peer);
     else this.#routes.set(peer, via);
     const held = this.#held.get(peer) ?? [];
-    if (via === "demand") return;
+    if (via === "demand") {
+      // The first packet of each episode raises a miss.
+      this.#missAt.delete(peer);
+      return;
+    }
     this.#held.delete(peer);
     for (const message of held) this.#sendMessage(peer, message);
   }

@@ -2,7 +2,7 @@
 import { parsePrefix } from "../../src/core/ip.ts";
 import type { Carrier, Endpoint, Hit } from "../../src/core/types.ts";
 import type { Identity } from "../../src/crypto/identity.ts";
-import { DEFAULT_CONFIG, type HostConfig } from "../../src/hip/config.ts";
+import { DEFAULT_CONFIG, type HostConfig, type PuzzlePolicy } from "../../src/hip/config.ts";
 import type { InnerFamily } from "../../src/hip/sa.ts";
 import type { PeerConfig } from "../../src/overlay/config.ts";
 import { EventQueue } from "./clock.ts";
@@ -245,7 +245,13 @@ function makeHostConfig(random: SeededRandom, plain: boolean): HostConfig {
   const shortLived = random.chance(0.3);
   return {
     ...cheap,
-    dhGroups: random.chance(0.05) ? [9, 7] : [7],
+    dhGroups: random.chance(0.1)
+      ? random.pick([
+          [9, 7],
+          [8, 7],
+          [7, 9, 8],
+        ] as const)
+      : [7],
     hipCiphers: random.chance(0.3) ? [4, 2] : [2, 4],
     espSuites: random.pick([[13, 12, 9, 8], [13], [9, 13], [8, 9, 13]] as const),
     encryptHostId: random.chance(0.5),
@@ -253,19 +259,32 @@ function makeHostConfig(random: SeededRandom, plain: boolean): HostConfig {
     domainIdentifier: random.chance(0.2)
       ? { type: 1, value: Uint8Array.of(97, 46, 98) }
       : DEFAULT_CONFIG.domainIdentifier,
-    puzzle: { ...DEFAULT_CONFIG.puzzle, idleK: random.below(6) },
+    opportunistic: random.chance(0),
+    maxJobs: random.chance(0.1) ? 6 + random.below(6) : DEFAULT_CONFIG.maxJobs,
+    r1PerAddress: random.chance(0.1) ? 2 : DEFAULT_CONFIG.r1PerAddress,
+    retries: random.chance(0.1) ? { i1: 2, i2: 2, update: 3 } : DEFAULT_CONFIG.retries,
+    puzzle: makePuzzle(random),
     softPackets: random.chance(0.25) ? 4 + random.below(60) : DEFAULT_CONFIG.softPackets,
     rekeyWithDh: random.chance(0.5),
-    timers: shortLived
-      ? {
-          ...DEFAULT_CONFIG.timers,
-          unusedAssociationLifetime: 12_000,
-          maximumSegmentLifetime: 3_000,
-          r1Offered: 20_000,
-          r1Remembered: 10_000,
-        }
-      : DEFAULT_CONFIG.timers,
+    timers: {
+      ...DEFAULT_CONFIG.timers,
+      ...(shortLived ? SHORT_TIMERS : {}),
+      rekeyAfter: random.chance(0.15) ? 4000 + random.below(20_000) : DEFAULT_CONFIG.timers.rekeyAfter,
+    },
   };
+}
+
+/** Times that let a world see closed and forgotten associations and R1s. */
+const SHORT_TIMERS = {
+  unusedAssociationLifetime: 12_000,
+  maximumSegmentLifetime: 3_000,
+  r1Offered: 20_000,
+  r1Remembered: 10_000,
+};
+
+function makePuzzle(random: SeededRandom): PuzzlePolicy {
+  const puzzle = { ...DEFAULT_CONFIG.puzzle, idleK: random.below(6) };
+  return random.chance(0.2) ? { ...puzzle, easyRate: 1, loadedK: 8 } : puzzle;
 }
 
 function makeLocators(

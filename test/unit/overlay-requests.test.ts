@@ -496,6 +496,7 @@ describe("identities", () => {
     });
     expect(bench.fake.asked("forget")).toEqual([{ type: "forget", peer: BOB }]);
     expect(bench.overlay.peers.find(BOB)?.localHit).toBe(SECOND_SELF);
+    expect(only(bench.outputs, "route").at(-1)).toEqual({ type: "route", peer: BOB, via: "demand" });
     expect(only(bench.outputs, "identities")).toEqual([
       { type: "identities", all: [SELF, SECOND_SELF], preferred: SECOND_SELF },
     ]);
@@ -563,6 +564,9 @@ describe("a new configuration", () => {
       bench.establish(BOB);
       configure(bench, { peers: [peerConfig("bob", "hit" in changes ? changes.hit : BOB, changes)] });
       expect(bench.fake.asked("forget")).toEqual([{ type: "forget", peer: BOB }]);
+      // The SA that the route led to is gone.
+      const hit = "hit" in changes ? changes.hit : BOB;
+      expect(only(bench.outputs, "route").at(-1)).toEqual({ type: "route", peer: hit, via: "demand" });
     }
   });
 
