@@ -4,7 +4,16 @@ import type { Hit, Instant, Path, Spi } from "../core/types.ts";
 import type { Packet } from "../wire/packet.ts";
 import type { HostConfig } from "./config.ts";
 import type { EventName, HostOutput, PeerPolicy } from "./io.ts";
-import type { AcceptI2, AcceptR2, AnswerR1, MakeDh, RekeyJob, SealPacket, VerifyPacket } from "./job.ts";
+import type {
+  AcceptI2,
+  AcceptR2,
+  Agreement,
+  AnswerR1,
+  MakeDh,
+  RekeyJob,
+  SealPacket,
+  VerifyPacket,
+} from "./job.ts";
 import type { R1Match } from "./r1-pool.ts";
 import type { InboundSpis, State } from "./states.ts";
 
@@ -60,6 +69,10 @@ export interface Context {
   start(job: AssociationJob, pending: Pending): boolean;
   /** Lets a running job end without effect. */
   abandon(kind: Pending["kind"]): void;
+  /** Whether the peer, proven by now, may talk: it is configured, or opportunistic mode lets it in (RFC 7401 4.1.8). */
+  admit(path: Path): boolean;
+  /** Sends one CLOSE to a peer that will not be remembered. */
+  farewell(agreement: Agreement, path: Path): void;
   /** Two fresh inbound SPIs. */
   newInbound(): InboundSpis;
   /** Answers an I1 statelessly (RFC 7401 6.7). */

@@ -17,7 +17,7 @@ import { AssociationTable, associationKey } from "./association-table.ts";
 import type { HostConfig } from "./config.ts";
 import { type Context, drop, event, type Pending, type Received } from "./context.ts";
 import type { AssociationView, HostGauges, HostInput, HostOutput, JobId, PeerBook } from "./io.ts";
-import type { Job, JobResult } from "./job.ts";
+import type { Agreement, Job, JobResult } from "./job.ts";
 import { closeDraft, notifyDraft } from "./messages.ts";
 import { Opportunistic } from "./opportunistic.ts";
 import { type MakeR1Wanted, R1Pool } from "./r1-pool.ts";
@@ -280,16 +280,7 @@ export class Host {
     const out: HostOutput[] = [...dropSasOf(cx, state)];
     const session = sessionOf(state);
     if (session !== undefined) {
-      const { agreement, path } = session;
-      const draft = closeDraft(association.local, association.peer, this.#random.bytes(16));
-      const job: Job = {
-        kind: "seal",
-        localHit: association.local,
-        draft,
-        rhash: agreement.rhash,
-        macKey: agreement.macOut,
-      };
-      this.#startJob(job, { what: "farewell", path });
+      this.#farewell(association, session.agreement, session.path);
       out.push(event(cx, "association-closed", { by: "us", reason: "forgotten" }));
     }
     return this.#removed(association, out);
@@ -299,18 +290,22 @@ export class Host {
     return this.#associations.allOf(peer, this.#identities);
   }
 
+  /** A CLOSE that nobody waits for an answer to. */
+  #farewell({ local, peer }: Association, agreement: Agreement, path: Path): void {
+    const { rhash, macOut: macKey } = agreement;
+    const draft = closeDraft(local, peer, this.#random.bytes(16));
+    this.#startJob({ kind: "seal", localHit: local, draft, rhash, macKey }, { what: "farewell", path });
+  }
+
   /** Keeps tables and timers in step with what the association became. */
   #after(association: Association, out: readonly HostOutput[], now: Instant): readonly HostOutput[] {
     if (association.blank) return this.#removed(association, out);
     if (!this.#associations.keep(association)) return [drop("associations_full")];
     this.#timers.set(association.key, association.deadline(this.#config));
     this.#spis.follow(association.key, out);
-    const session = sessionOf(association.state);
-    if (session !== undefined && this.#peers.find(association.peer) === undefined) {
-      const { carrier, remote } = session.path;
-      if (!this.#peers.discovered(association.peer, association.local, carrier, remote)) {
-        return [...out.filter(({ type }) => type !== "send"), ...this.#forget(association, now)];
-      }
+    // Whoever lost the permission is left with the next thing that happens.
+    if (sessionOf(association.state) !== undefined && this.#peers.find(association.peer) === undefined) {
+      return [...out.filter(({ type }) => type !== "send"), ...this.#forget(association, now)];
     }
     return out;
   }
@@ -363,6 +358,9 @@ export class Host {
         association.started(this.#startJob(job, { what: "association", association }), pending);
         return true;
       },
+      admit: ({ carrier, remote }) =>
+        this.#peers.find(peer) !== undefined || this.#peers.discovered(peer, local, carrier, remote),
+      farewell: (agreement, path) => this.#farewell(association, agreement, path),
       newInbound: () => this.#spis.fresh(this.#config.offerLsiSpi),
       answerI1: (received) => this.#answerI1(local, received, now),
       matchI2: ({ packet, path }) => this.#pool.match(local, packet, path, now),

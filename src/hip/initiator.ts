@@ -21,7 +21,7 @@ import { solveMillis } from "./job-common.ts";
 import { i1 } from "./messages.ts";
 import { sentAgain, sentOnce } from "./retransmit.ts";
 import { inboundSa, openSession } from "./session.ts";
-import type { Attempt, State, StateOf } from "./states.ts";
+import { type Attempt, type State, type StateOf, UNASSOCIATED } from "./states.ts";
 
 /** RFC 7401 6.6.1: at most three addresses at once, and one only when retransmitting. */
 const PARALLEL_I1S = 3;
@@ -249,6 +249,11 @@ export function acceptedR2(
     return step(state, drop(result.reason), told, answer);
   }
   cx.abandon("answer-r1");
+  // Only opportunistic mode has come so far with a peer that is not configured; the inbound SA stood for its answer.
+  if (!cx.admit(state.path)) {
+    cx.farewell(state.agreement, state.path);
+    return step(UNASSOCIATED, dropSas(cx, state.inbound.spi), drop("policy"));
+  }
   const agreement = { ...state.agreement, peerSpi: result.peerSpi, peerLsiSpi: result.peerLsiSpi };
   const { session, out } = openSession(cx, {
     agreement,

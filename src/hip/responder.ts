@@ -96,6 +96,7 @@ export function acceptedI2<S extends State>(
   const outbound = result.agreement.peerSpi;
   if (outbound === undefined) return step(state, drop("esp_info"));
   if (state.name === "I2-SENT" && !localIsGreater(cx)) return step(state, drop("i2_crossing"));
+  if (!cx.admit(path)) return step(state, drop("policy"));
   cx.abandon("answer-r1");
   cx.abandon("accept-r2");
   const inbound = agreedSpis(pending.inbound, result.agreement);
