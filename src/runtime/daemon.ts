@@ -2,6 +2,7 @@
 import { basename } from "node:path";
 import { formatHit, parseHit } from "../core/ip.ts";
 import { err, type Hit, NULL_HIT, ok, type Result } from "../core/types.ts";
+import type { Identity } from "../crypto/identity.ts";
 import { writeHipRecord } from "../crypto/keyfile.ts";
 import { Driver } from "../driver/driver.ts";
 import type { Shell } from "../driver/ports.ts";
@@ -41,6 +42,7 @@ import { MetricsServer } from "./metrics-server.ts";
 import type { Network, NetworkSystem, PeerSource } from "./network-port.ts";
 import { dropPeer, keepPeer } from "./peers-directory.ts";
 import { SYSTEM_RANDOM } from "./random.ts";
+import { Rehearsal } from "./rehearsal.ts";
 import { changedSettings } from "./restart.ts";
 import { StateStore } from "./state-store.ts";
 import type { ServiceManager } from "./systemd.ts";
@@ -87,6 +89,7 @@ export class Daemon implements ControlBackend {
   readonly #network: Network;
   readonly #driver: Driver;
   readonly #jobs: JobPool;
+  readonly #rehearsal = new Rehearsal();
   readonly #state: StateStore;
   readonly #r1CounterStart: bigint;
   #active: Prepared;
@@ -149,6 +152,7 @@ export class Daemon implements ControlBackend {
       await daemon.stop();
       return failed("failed", serving.error);
     }
+    daemon.#rehearse();
     return ok(daemon);
   }
 
@@ -168,9 +172,8 @@ export class Daemon implements ControlBackend {
     this.#r1CounterStart = r1CounterStart;
     this.#active = prepared;
     this.#preferred = prepared.overlay.defaultIdentity;
-    this.#jobs = new JobPool(
-      prepared.identities.map(({ identity }) => identity),
-      (reason) => this.#log.error("job-thread-crashed", "a crypto thread died and is replaced", { reason }),
+    this.#jobs = new JobPool([...keysOf(prepared), ...this.#rehearsal.identities], (reason) =>
+      this.#log.error("job-thread-crashed", "a crypto thread died and is replaced", { reason }),
     );
     const clock = new SystemClock();
     const alarm = new SystemAlarm(clock);
@@ -190,6 +193,20 @@ export class Daemon implements ControlBackend {
     alarm.onFire = () => this.#driver.alarmFired();
     this.#driver.start();
     this.#sourcesChanged();
+  }
+
+  #rehearse(): void {
+    const begun = performance.now();
+    this.#rehearsal.start({
+      host: this.#active.overlay.host,
+      jobs: this.#jobs,
+      idle: () => this.#jobs.counters().job_queue_depth === 0,
+      finished: (exchanges) => {
+        this.#jobs.setIdentities(keysOf(this.#active));
+        const millis = Math.round(performance.now() - begun);
+        this.#log.debug("rehearsed", "the code of an exchange is compiled", { exchanges, millis });
+      },
+    });
   }
 
   /** Many peers may change at once; their routes follow together. */
@@ -398,16 +415,15 @@ export class Daemon implements ControlBackend {
     };
     const prepared = prepare(mixed, this.#r1CounterStart);
     if (!prepared.ok) return err({ code: "config", message: prepared.error.messages.join("\n") });
-    const keys = (of: Prepared) => of.identities.map(({ identity }) => identity);
     const former = this.#active;
-    this.#jobs.setIdentities(keys(prepared.value));
+    this.#jobs.setIdentities(keysOf(prepared.value));
     this.#active = prepared.value;
     let reply: ControlReply | undefined;
     this.#driver.request({ type: "configure", config: prepared.value.overlay }, (answer) => {
       reply = answer;
     });
     if (reply?.type === "configured") return ok(reply.changes);
-    this.#jobs.setIdentities(keys(former));
+    this.#jobs.setIdentities(keysOf(former));
     this.#active = former;
     const message = reply?.type === "error" ? reply.message : "the new configuration was not taken";
     return err({ code: "config", message: `${config.file}: ${message}` });
@@ -421,12 +437,17 @@ export class Daemon implements ControlBackend {
 
   async #stop(): Promise<void> {
     this.#service.notify("STOPPING");
+    this.#rehearsal.stop();
     await new Promise<void>((resolve) => this.#driver.stop(CLOSE_MILLIS, resolve));
     if (this.#watchdog !== undefined) clearInterval(this.#watchdog);
     this.#control?.close();
     this.#metrics?.close();
     await Promise.all([this.#jobs.close(), this.#state.flush()]);
   }
+}
+
+function keysOf(prepared: Prepared): readonly Identity[] {
+  return prepared.identities.map(({ identity }) => identity);
 }
 
 function places(config: DaemonConfig): IdentityPlaces {

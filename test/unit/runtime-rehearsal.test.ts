@@ -1,0 +1,106 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test, vi } from "vitest";
+import type { JobRunner } from "../../src/driver/ports.ts";
+import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
+import type { Job } from "../../src/hip/job.ts";
+import { runJob } from "../../src/hip/run-job.ts";
+import { loadConfig } from "../../src/runtime/config-file.ts";
+import { Daemon } from "../../src/runtime/daemon.ts";
+import { JobPool } from "../../src/runtime/job-pool.ts";
+import { Rehearsal } from "../../src/runtime/rehearsal.ts";
+import { serviceManager } from "../../src/runtime/systemd.ts";
+import { FakeNetwork, memoryLog, temporaryFolder } from "../support/runtime.ts";
+
+/** Runs jobs a little later, as threads do, and keeps a list of them. */
+function runner(rehearsal: Rehearsal): { readonly jobs: JobRunner; readonly kinds: Job["kind"][] } {
+  const identities = new Map(rehearsal.identities.map((identity) => [identity.hit, identity]));
+  const kinds: Job["kind"][] = [];
+  const run: JobRunner["run"] = (job, done) => {
+    kinds.push(job.kind);
+    setImmediate(() => done(runJob(job, identities)));
+  };
+  return { jobs: { run }, kinds };
+}
+
+test("thirty whole exchanges, from the first packet to the close, without a timer of the protocol", async () => {
+  const rehearsal = new Rehearsal();
+  const { jobs, kinds } = runner(rehearsal);
+  const exchanges = await new Promise<number>((finished) =>
+    rehearsal.start({ host: DEFAULT_CONFIG, jobs, idle: () => true, finished }),
+  );
+  expect(exchanges).toBe(30);
+  const count = (kind: Job["kind"]) => kinds.filter((one) => one === kind).length;
+  expect([count("answer-r1"), count("accept-i2"), count("accept-r2")]).toEqual([30, 30, 30]);
+  // CLOSE and CLOSE_ACK.
+  expect([count("seal"), count("verify")]).toEqual([60, 60]);
+});
+
+test("it waits while something more important does", async () => {
+  const rehearsal = new Rehearsal();
+  const { jobs, kinds } = runner(rehearsal);
+  const seen: boolean[] = [];
+  const idle = () => seen.push(kinds.includes("answer-r1")) > 3;
+  await new Promise<unknown>((finished) => rehearsal.start({ host: DEFAULT_CONFIG, jobs, idle, finished }));
+  expect(seen.slice(0, 4)).toEqual([false, false, false, false]);
+  expect(seen).toContain(true);
+});
+
+test("refused jobs end it with nothing done", async () => {
+  const rehearsal = new Rehearsal();
+  const jobs: JobRunner = {
+    run: (job, done) =>
+      done({ kind: "refused", of: job.kind, reason: "identity_gone", detail: "", notify: undefined }),
+  };
+  const exchanges = await new Promise<number>((finished) =>
+    rehearsal.start({ host: DEFAULT_CONFIG, jobs, idle: () => true, finished }),
+  );
+  expect(exchanges).toBe(0);
+});
+
+test("stopped, it asks for nothing more and does not finish", async () => {
+  const rehearsal = new Rehearsal();
+  const { jobs, kinds } = runner(rehearsal);
+  const finished = vi.fn();
+  await new Promise<void>((resolve) => {
+    const run: JobRunner["run"] = (job, done) => {
+      jobs.run(job, (result) => {
+        if (job.kind === "accept-i2") {
+          rehearsal.stop();
+          resolve();
+        }
+        done(result);
+      });
+    };
+    rehearsal.start({ host: DEFAULT_CONFIG, jobs: { run }, idle: () => true, finished });
+  });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(finished).not.toHaveBeenCalled();
+  expect(kinds.filter((kind) => kind === "answer-r1").length).toBe(1);
+});
+
+test("a daemon rehearses once it is ready, with keys that it gives up afterwards", async () => {
+  const folder = temporaryFolder();
+  const file = join(folder, "hipd.toml");
+  writeFileSync(file, '[state]\ndirectory = "state"\n[control]\nsocket = "hipd.sock"\n');
+  const config = loadConfig(file);
+  if (!config.ok) throw new Error(JSON.stringify(config.error));
+  const { log, lines } = memoryLog();
+  const network = new FakeNetwork("192.0.2.1");
+  const service = serviceManager({}, undefined);
+  const given = vi.spyOn(JobPool.prototype, "setIdentities");
+  const started = await Daemon.start({ config: config.value, network, log, service, version: "1.2.3" });
+  if (!started.ok) throw new Error(started.error.messages.join());
+  try {
+    await vi.waitFor(() => expect(lines.some(({ event }) => event === "rehearsed")).toBe(true), {
+      timeout: 20_000,
+    });
+    expect(lines.find(({ event }) => event === "rehearsed")).toMatchObject({ level: "debug", exchanges: 30 });
+    expect(given.mock.lastCall?.[0].map(({ hit }) => hit)).toEqual(network.opened?.hits);
+    // Its hosts are not ours: nothing of them is seen from outside.
+    expect(network.plane.sas).toEqual([]);
+    expect(lines.some(({ event }) => `${event}`.startsWith("association"))).toBe(false);
+  } finally {
+    await started.value.stop();
+  }
+});
