@@ -13,7 +13,7 @@ import {
 } from "../crypto/signature.ts";
 import { isHipCipher, rhashLength, rhashOfHit } from "../crypto/suites.ts";
 import { NOTIFY } from "../wire/notification.ts";
-import { build, get, parse, raw, tlv } from "../wire/packet.ts";
+import { build, get, MAX_PACKET_BYTES, parse, raw, tlv } from "../wire/packet.ts";
 import { HIPD_LSI_SPI } from "../wire/private.ts";
 import {
   DH_GROUP_LIST,
@@ -169,6 +169,8 @@ export function answerR1(job: AnswerR1, identity: Identity): I2Made | JobRefused
   ];
   const plain = build({ name: "I2", sender: job.localHit, receiver: r1.sender, parameters });
   const signed = signPacket(identity, addMac(plain, rhash, keys.macOut));
+  // What an R1 wants echoed may need more room than it took there, beside a longer key of ours.
+  if (signed.length > MAX_PACKET_BYTES) return no("packet_too_large", `an I2 of ${signed.length} bytes`);
   return {
     kind: "answer-r1",
     i2: appendFitting(signed, unsignedEchoes(r1)),

@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { append, get, getAll, parse } from "../../src/wire/packet.ts";
+import { append, get, getAll, MAX_PACKET_BYTES, parse } from "../../src/wire/packet.ts";
 import {
+  ECHO_REQUEST_SIGNED,
   ECHO_REQUEST_UNSIGNED,
   ECHO_RESPONSE_SIGNED,
   ECHO_RESPONSE_UNSIGNED,
 } from "../../src/wire/rfc7401.ts";
+import { changeR1s, replacing } from "../support/packets.ts";
 import { Pair } from "../support/pair.ts";
 
 /** Middleboxes put ECHO_REQUEST_UNSIGNED behind the signature of packets that pass (RFC 7401 5.2.21). */
@@ -60,6 +62,33 @@ describe("ECHO_REQUEST_UNSIGNED is answered (RFC 7401 5.2.21, 5.2.23)", () => {
     pair.input(pair.a, { type: "close", peer: pair.b.hit });
     pair.run(() => pair.a.state(pair.b) === "UNASSOCIATED");
     expect(answers(pair.sent(pair.b, "CLOSE_ACK"))).toEqual(BOTH);
+  });
+});
+
+describe("ECHO_REQUEST_SIGNED of an R1 (RFC 7401 5.2.20)", () => {
+  /** The lengths of the R1 and the I2 without any, and how the exchange goes with one of `length` bytes. */
+  function asking(length: number) {
+    const pair = new Pair({ config: { dhGroups: [7] } });
+    const data = new Uint8Array(length).fill(7);
+    changeR1s(pair, pair.b, replacing(ECHO_REQUEST_SIGNED.of({ data })));
+    pair.connect(pair.a);
+    const refused = () => pair.a.drops("packet_too_large") > 0;
+    pair.run(() => pair.a.state(pair.b) === "ESTABLISHED" || refused(), 400);
+    return { pair, r1: pair.sent(pair.b, "R1")?.length ?? 0, i2: pair.sent(pair.a, "I2")?.length ?? 0 };
+  }
+
+  test("is answered as long as the I2 can be expressed", () => {
+    const small = asking(8);
+    // Both are padded to multiples of eight.
+    const room = 8 + MAX_PACKET_BYTES - small.i2;
+    const largest = asking(room);
+    expect(largest.i2).toBe(MAX_PACKET_BYTES);
+    expect(largest.pair.a.state(largest.pair.b)).toBe("ESTABLISHED");
+    const tooLarge = asking(room + 8);
+    expect(tooLarge.r1).toBeLessThanOrEqual(MAX_PACKET_BYTES);
+    expect(tooLarge.i2).toBe(0);
+    expect(tooLarge.pair.a.drops("packet_too_large")).toBe(1);
+    expect(tooLarge.pair.a.state(tooLarge.pair.b)).toBe("I1-SENT");
   });
 });
 
