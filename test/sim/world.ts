@@ -259,7 +259,7 @@ function makeHostConfig(random: SeededRandom, plain: boolean): HostConfig {
     domainIdentifier: random.chance(0.2)
       ? { type: 1, value: Uint8Array.of(97, 46, 98) }
       : DEFAULT_CONFIG.domainIdentifier,
-    opportunistic: random.chance(0),
+    opportunistic: random.chance(0.15),
     maxJobs: random.chance(0.1) ? 6 + random.below(6) : DEFAULT_CONFIG.maxJobs,
     r1PerAddress: random.chance(0.1) ? 2 : DEFAULT_CONFIG.r1PerAddress,
     retries: random.chance(0.1) ? { i1: 2, i2: 2, update: 3 } : DEFAULT_CONFIG.retries,
