@@ -76,7 +76,8 @@ export function associationDetails(
     path: pathView(association.path),
     suite: espName(association.espSuite),
     hipCipher: nameOf(HIP_CIPHER_ID, association.hipCipher),
-    dhGroup: nameOf(DH_GROUP, association.dhGroup),
+    // As the configuration file spells it: P-256, MODP-3072.
+    dhGroup: nameOf(DH_GROUP, association.dhGroup)?.replace(/^P(?=\d)/, "P-") ?? null,
     inSpi: spiText(association.inSpi),
     outSpi: spiText(association.outSpi),
     exchangeMillis: association.exchangeMillis ?? null,

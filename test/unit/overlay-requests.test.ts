@@ -135,7 +135,7 @@ describe("associations", () => {
         name: "bob",
         role: "initiator",
         hipCipher: "AES-128-CBC",
-        dhGroup: "P256",
+        dhGroup: "P-256",
         inSpi: "0x00001111",
         outSpi: "0x00002222",
         exchangeMillis: 42,
