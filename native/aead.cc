@@ -2,6 +2,8 @@
 
 #include <openssl/crypto.h>
 
+#include "backend.h"
+
 namespace hipd {
 namespace {
 
@@ -16,10 +18,6 @@ constexpr std::array<SuiteShape, 5> kShapes{{
 }};
 
 constexpr std::size_t kSaltLength = 4;
-
-bool isGcm(Suite suite) {
-  return suite == Suite::AesGcm8 || suite == Suite::AesGcm16;
-}
 
 std::atomic<std::uint64_t> lastKeyId{0};
 
@@ -62,11 +60,6 @@ Keys::~Keys() {
   OPENSSL_cleanse(encryption_.data(), encryption_.size());
   OPENSSL_cleanse(integrity_.data(), integrity_.size());
   OPENSSL_cleanse(salt_.data(), salt_.size());
-}
-
-const Backend* chooseBackend(std::string_view wanted) {
-  const Backend& only = opensslBackend();
-  return only.name().starts_with(wanted) ? &only : nullptr;
 }
 
 CipherCache::CipherCache(const Backend& backend, std::size_t slots) : backend_(&backend) {

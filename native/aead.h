@@ -7,6 +7,8 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -112,8 +114,12 @@ class Backend {
 
 /// The portable default.
 const Backend& opensslBackend();
-/// The fastest back-end of this machine, or the one whose name begins with `wanted`; nullptr when there is no such one.
-const Backend* chooseBackend(std::string_view wanted = {});
+/// The back-ends that work on this machine and have passed the self-test against OpenSSL, the fastest first.
+std::span<const Backend* const> backends();
+/// @param wanted "" or "auto", or how the name of one begins: "openssl", "ipsec-mb", "builtin".
+/// @return the first of `backends()` that fits; when none does, the first of all.
+/// @param note what an administrator should know: a back-end that failed, a wish not fulfilled. Else empty.
+const Backend& chooseBackend(std::string_view wanted, std::string& note);
 
 /// A worker's keyed ciphers, found by Keys::id. Not thread-safe. Allocates only when it meets a suite or key size
 /// that a slot has not held before.

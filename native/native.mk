@@ -43,7 +43,7 @@ $(NATIVE_BUILD)/addon/%.o: $(NATIVE_DIR)/%.cc $(NATIVE_DIR)/native.mk
 
 $(ADDON): $(call objects,addon,$(NATIVE_LIB) $(NATIVE_DIR)/addon.cc)
 	@echo "  LD  $@"
-	@$(CXX) -shared -pthread -Wl,-z,relro,-z,now -o $@.tmp $^
+	@$(CXX) -shared -pthread -Wl,-z,relro,-z,now -o $@.tmp $^ -ldl
 	@mv $@.tmp $@
 
 # --- plain programs: one set of rules for each variant; they link the system's libcrypto ---
@@ -57,7 +57,7 @@ $(NATIVE_BUILD)/$(1)/%.o: $(NATIVE_DIR)/%.cc $(NATIVE_DIR)/native.mk
 
 $(NATIVE_BUILD)/$(1)/%: $(NATIVE_BUILD)/$(1)/%.o $(call objects,$(1),$(NATIVE_LIB))
 	@echo "  LD  $$@"
-	@$(2) $(NATIVE_FLAGS) $(3) -o $$@ $$^ -lcrypto
+	@$(2) $(NATIVE_FLAGS) $(3) -o $$@ $$^ -lcrypto -ldl
 endef
 $(eval $(call variant,plain,$(CXX),-O2))
 $(eval $(call variant,asan,$(CXX),$(NATIVE_ASAN)))

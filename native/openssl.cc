@@ -7,7 +7,7 @@
 
 #include <string>
 
-#include "aead.h"
+#include "backend.h"
 
 namespace hipd {
 namespace {
@@ -42,18 +42,6 @@ int lengthOf(std::size_t size) {
   return static_cast<int>(size);
 }
 
-/// The one source to encrypt from: the only piece, or all of them copied to where the ciphertext goes. A copy costs
-/// less than a second call for a few bytes.
-const std::uint8_t* linear(Pieces plain, std::uint8_t* out) {
-  if (plain.size() == 1) return plain[0].data();
-  std::uint8_t* p = out;
-  for (const View& piece : plain) {
-    if (!piece.empty()) std::memcpy(p, piece.data(), piece.size());
-    p += piece.size();
-  }
-  return out;
-}
-
 CipherContext makeContext(const EVP_CIPHER* cipher, bool encrypt) {
   CipherContext context(EVP_CIPHER_CTX_new());
   if (cipher == nullptr || context == nullptr) return nullptr;
@@ -62,40 +50,48 @@ CipherContext makeContext(const EVP_CIPHER* cipher, bool encrypt) {
 }
 
 /// AES-GCM in ESP (RFC 4106). The IV is the 64-bit sequence number, which no two packets under one key share.
+/// The tag goes through a parameter made once: EVP_CIPHER_CTX_ctrl would make and look up its own for each packet.
 class Gcm final : public Cipher {
  public:
   Gcm(CipherContext context, std::size_t icvLength, bool encrypt)
-      : context_(std::move(context)), icvLength_(icvLength), encrypt_(encrypt) {}
+      : context_(std::move(context)), icvLength_(icvLength), encrypt_(encrypt) {
+    parameters_[0] = OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag_.data(), icvLength);
+    parameters_[1] = OSSL_PARAM_construct_end();
+  }
 
   bool key(const Keys& keys) override {
-    std::memcpy(nonce_.data(), keys.salt().data(), keys.salt().size());
+    salt_ = load32(keys.salt().data());
     return EVP_CipherInit_ex(context_.get(), nullptr, nullptr, keys.encryptionKey().data(), nullptr,
                              encrypt_ ? 1 : 0) == 1;
   }
 
   Verdict seal(const EspHeader& header, Pieces plain, Bytes out) override {
-    std::uint8_t* const iv = out.data();
-    std::uint8_t* const text = iv + kIvLength;
-    const std::size_t length = out.size() - kIvLength - icvLength_;
-    store64(iv, header.sequence);
-    if (!begin(header, iv)) return Verdict::SealFailed;
+    std::uint8_t* const text = out.data() + kGcmIv;
+    const std::size_t length = out.size() - kGcmIv - icvLength_;
+    store64(out.data(), header.sequence);
+    const GcmInput input(header, salt_, header.sequence);
     int done = 0;
-    if (EVP_EncryptUpdate(context_.get(), text, &done, linear(plain, text), lengthOf(length)) != 1 ||
+    if (EVP_EncryptInit_ex2(context_.get(), nullptr, nullptr, input.nonce.data(), nullptr) != 1 ||
+        EVP_EncryptUpdate(context_.get(), nullptr, &done, input.aad.data(), lengthOf(input.aad.size())) != 1 ||
+        EVP_EncryptUpdate(context_.get(), text, &done, linear(plain, text), lengthOf(length)) != 1 ||
         EVP_EncryptFinal_ex(context_.get(), text + length, &done) != 1 ||
-        EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_AEAD_GET_TAG, lengthOf(icvLength_), text + length) != 1) {
+        EVP_CIPHER_CTX_get_params(context_.get(), parameters_.data()) != 1) {
       return Verdict::SealFailed;
     }
+    std::memcpy(text + length, tag_.data(), icvLength_);
     return Verdict::Ok;
   }
 
   Verdict open(const EspHeader& header, View sealed, std::uint8_t* out) override {
-    const std::size_t length = sealed.size() - kIvLength - icvLength_;
-    const std::uint8_t* const text = sealed.data() + kIvLength;
-    std::array<std::uint8_t, 16> icv{};
-    std::memcpy(icv.data(), text + length, icvLength_);
+    const std::size_t length = sealed.size() - kGcmIv - icvLength_;
+    const std::uint8_t* const text = sealed.data() + kGcmIv;
+    std::memcpy(tag_.data(), text + length, icvLength_);
+    const GcmInput input(header, salt_, load64(sealed.data()));
     int done = 0;
-    if (!begin(header, sealed.data()) || EVP_DecryptUpdate(context_.get(), out, &done, text, lengthOf(length)) != 1 ||
-        EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_AEAD_SET_TAG, lengthOf(icvLength_), icv.data()) != 1 ||
+    if (EVP_DecryptInit_ex2(context_.get(), nullptr, nullptr, input.nonce.data(), nullptr) != 1 ||
+        EVP_DecryptUpdate(context_.get(), nullptr, &done, input.aad.data(), lengthOf(input.aad.size())) != 1 ||
+        EVP_DecryptUpdate(context_.get(), out, &done, text, lengthOf(length)) != 1 ||
+        EVP_CIPHER_CTX_set_params(context_.get(), parameters_.data()) != 1 ||
         EVP_DecryptFinal_ex(context_.get(), out + length, &done) != 1) {
       return Verdict::EspAuth;
     }
@@ -103,22 +99,11 @@ class Gcm final : public Cipher {
   }
 
  private:
-  static constexpr std::size_t kIvLength = 8;
-
-  /// Nonce: salt and IV (RFC 4106 4). AAD: SPI and the whole 64-bit sequence number (RFC 4106 5).
-  bool begin(const EspHeader& header, const std::uint8_t* iv) {
-    std::memcpy(nonce_.data() + 4, iv, kIvLength);
-    std::array<std::uint8_t, 12> aad;
-    store32(aad.data(), header.spi);
-    store64(aad.data() + 4, header.sequence);
-    int done = 0;
-    return EVP_CipherInit_ex(context_.get(), nullptr, nullptr, nullptr, nonce_.data(), encrypt_ ? 1 : 0) == 1 &&
-           EVP_CipherUpdate(context_.get(), nullptr, &done, aad.data(), lengthOf(aad.size())) == 1;
-  }
-
   CipherContext context_;
-  std::array<std::uint8_t, 12> nonce_{};
+  std::array<std::uint8_t, 16> tag_{};
+  std::array<OSSL_PARAM, 2> parameters_;
   std::size_t icvLength_;
+  std::uint32_t salt_ = 0;
   bool encrypt_;
 };
 
@@ -237,7 +222,7 @@ class OpenSsl final : public Backend {
   std::unique_ptr<Cipher> make(Suite suite, Direction direction, std::size_t keyLength) const override {
     const Algorithms& all = algorithms();
     const bool encrypt = direction == Direction::Out;
-    if (suite == Suite::AesGcm8 || suite == Suite::AesGcm16) {
+    if (isGcm(suite)) {
       CipherContext context = makeContext(keyLength == 32 ? all.gcm256 : all.gcm128, encrypt);
       if (context == nullptr) return nullptr;
       return std::make_unique<Gcm>(std::move(context), suiteShape(suite).icvLength, encrypt);
