@@ -25,7 +25,8 @@ check: ## formatting, lint, types, layers, file sizes
 	@tools/bootstrap
 	@node tools/check.ts
 
-sim: build ## simulated networks of whole daemons [RUNS=1000] [SEED=first]
+sim: ## simulated networks of whole daemons [RUNS=1000] [SEED=first]
+	@tools/bootstrap
 	@node test/sim/main.ts
 
 e2e: ## the namespace suite: real daemons, real kernels (needs root) [ONLY=name]

@@ -2,11 +2,12 @@
  * Runs the suites one after another and counts: `node tools/test.ts [SUITE [FILTER]]`.
  * The last line is `N passed, N failed, N skipped`; the exit status is 0 when nothing failed.
  */
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { checks, runChecks } from "./check.ts";
 import { runFuzz, runNative } from "./testing/native.ts";
 import { runSimulator } from "./testing/simulator.ts";
-import { type Outcome, runVitest, type Skip, type Suite } from "./testing/suite.ts";
+import { type Outcome, RESULTS, runVitest, type Skip, type Suite } from "./testing/suite.ts";
 
 const [only, filter] = process.argv.slice(2);
 const filters = filter === undefined ? [] : [filter];
@@ -57,7 +58,10 @@ for (const suite of chosen) {
   if (outcome.failed.length > 0 && outcome.log !== undefined) showLog(outcome.log);
 }
 console.log(`all suites: ${seconds(begun)}`);
-console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+const summary = `${passed} passed, ${failed} failed, ${skipped} skipped`;
+mkdirSync(RESULTS, { recursive: true });
+writeFileSync(join(RESULTS, "summary"), `${summary}\n`);
+console.log(summary);
 process.exitCode = failed === 0 ? 0 : 1;
 
 async function run(suite: Suite): Promise<Outcome> {
