@@ -102,7 +102,7 @@ function complain(status: ExitStatus, lines: readonly string[]): ExitStatus {
 }
 
 async function check(config: DaemonConfig): Promise<ExitStatus> {
-  const { checkConfig } = await import("../runtime/daemon.ts");
+  const { checkConfig } = await import("../runtime/prepare.ts");
   const checked = checkConfig(config);
   if (!checked.ok) return complain(ERROR_KINDS[checked.error.kind], checked.error.messages);
   process.stdout.write(`${config.file}: ok, ${config.peers.length} peers\n`);

@@ -1,37 +1,22 @@
-/** The composition root: puts configuration, keys, interface, driver and servers together, and takes them apart again. */
-import { basename } from "node:path";
 import { formatHit, parseHit } from "../core/ip.ts";
-import { err, type Hit, NULL_HIT, ok, type Result } from "../core/types.ts";
-import type { Identity } from "../crypto/identity.ts";
+import { err, type Hit, ok, type Result } from "../core/types.ts";
 import { writeHipRecord } from "../crypto/keyfile.ts";
 import { Driver } from "../driver/driver.ts";
 import type { Shell } from "../driver/ports.ts";
-import type { OverlayConfig } from "../overlay/config.ts";
 import type { ConfigChanges, ControlReply, ControlRequest } from "../overlay/control.ts";
 import { Overlay } from "../overlay/overlay.ts";
-import { parseState } from "../overlay/state.ts";
 import { SystemAlarm, SystemClock } from "./clock.ts";
-import {
-  type DaemonConfig,
-  findIdentity,
-  loadConfig,
-  type NamedIdentity,
-  overlayConfig,
-  problemText,
-} from "./config-file.ts";
+import { type DaemonConfig, findIdentity, loadConfig, problemText } from "./config-file.ts";
 import type { Problem, ReloadReport } from "./control-convert.ts";
 import { type ControlBackend, ControlServer, freeSocket } from "./control-server.ts";
 import { EventLog } from "./event-log.ts";
-import { exists, groupId } from "./files.ts";
+import { groupId } from "./files.ts";
 import {
   chooseIdentity,
-  chosenIdentity,
   createIdentity,
   ensureMainIdentity,
-  type IdentityPlaces,
   identityFile,
   importIdentity,
-  loadIdentities,
   parseKind,
   removeIdentity,
   type StoredIdentity,
@@ -41,6 +26,7 @@ import type { Log } from "./log.ts";
 import { MetricsServer } from "./metrics-server.ts";
 import type { Network, NetworkSystem, PeerSource } from "./network-port.ts";
 import { dropPeer, keepPeer } from "./peers-directory.ts";
+import { keysOf, loadState, type Prepared, places, prepare, type StartFailure } from "./prepare.ts";
 import { SYSTEM_RANDOM } from "./random.ts";
 import { Rehearsal } from "./rehearsal.ts";
 import { changedSettings } from "./restart.ts";
@@ -60,12 +46,6 @@ const SOURCE_EVENTS: ReadonlySet<string> = new Set([
   "identity-default",
 ]);
 
-/** Why the daemon could not start. */
-export interface StartFailure {
-  readonly kind: "config" | "permission" | "failed";
-  readonly messages: readonly string[];
-}
-
 export interface DaemonOptions {
   /** As loaded from the file; `reload` reads that file again. */
   readonly config: DaemonConfig;
@@ -73,13 +53,6 @@ export interface DaemonOptions {
   readonly log: Log;
   readonly service: ServiceManager;
   readonly version: string;
-}
-
-/** Keys and settings, checked against each other. */
-interface Prepared {
-  readonly config: DaemonConfig;
-  readonly identities: readonly StoredIdentity[];
-  readonly overlay: OverlayConfig;
 }
 
 export class Daemon implements ControlBackend {
@@ -444,66 +417,4 @@ export class Daemon implements ControlBackend {
     this.#metrics?.close();
     await Promise.all([this.#jobs.close(), this.#state.flush()]);
   }
-}
-
-function keysOf(prepared: Prepared): readonly Identity[] {
-  return prepared.identities.map(({ identity }) => identity);
-}
-
-function places(config: DaemonConfig): IdentityPlaces {
-  const { key, extra, directory } = config.identity;
-  return { key, extra, directory };
-}
-
-/** Loads the keys and joins them with the settings. */
-function prepare(config: DaemonConfig, r1CounterStart: bigint): Result<Prepared, StartFailure> {
-  const identities = loadIdentities(places(config));
-  if (!identities.ok) return err({ kind: "permission", messages: identities.error });
-  const chosen = chosenIdentity(places(config));
-  if (!chosen.ok) return err({ kind: "failed", messages: [chosen.error] });
-  const overlay = overlayConfig(config, identities.value, chosen.value);
-  if (!overlay.ok) return err({ kind: "config", messages: overlay.error.map(problemText) });
-  const host = { ...overlay.value.host, r1CounterStart };
-  return ok({ config, identities: identities.value, overlay: { ...overlay.value, host } });
-}
-
-/** What `hipd --check` does beyond reading the file: keys that exist are checked, but none is made. */
-export function checkConfig(config: DaemonConfig): Result<undefined, StartFailure> {
-  const group = config.control.group === undefined ? ok(undefined) : groupId(config.control.group);
-  if (!group.ok) return err({ kind: "config", messages: [`[control] group: ${group.error}`] });
-  const { key } = config.identity;
-  const firstStart = !exists(key);
-  const loaded = loadIdentities({ ...places(config), key: firstStart ? undefined : key });
-  if (!loaded.ok) return err({ kind: "permission", messages: loaded.error });
-  const made: NamedIdentity[] = firstStart
-    ? [{ name: basename(key).replace(/\.pem$/, ""), hit: NULL_HIT, suite: 0, algorithm: "", file: key }]
-    : [];
-  const joined = overlayConfig(config, [...made, ...loaded.value], undefined);
-  return joined.ok ? ok(undefined) : err({ kind: "config", messages: joined.error.map(problemText) });
-}
-
-function loadState(store: StateStore, log: Log): Result<unknown, string> {
-  const loaded = store.load();
-  if (!loaded.ok) return loaded;
-  let { value, damaged } = loaded.value;
-  if (value !== undefined) {
-    const parsed = parseState(value);
-    const listed = (value as { readonly lsis?: unknown }).lsis;
-    const entries = Array.isArray(listed) ? listed.length : 0;
-    const aside =
-      parsed === undefined
-        ? store.setAside("it is not a state file of hipd")
-        : parsed.lsis.length < entries
-          ? store.copyAside(`${entries - parsed.lsis.length} of its entries are not readable`)
-          : undefined;
-    if (aside !== undefined && !aside.ok) return aside;
-    damaged = aside?.value;
-    if (parsed === undefined) value = undefined;
-  }
-  if (damaged !== undefined) {
-    const { file, keptAs, reason } = damaged;
-    const message = "the state file is damaged and was kept aside; peers may get other LSIs than before";
-    log.error("state-damaged", message, { file, keptAs, reason });
-  }
-  return ok(value);
 }

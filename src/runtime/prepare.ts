@@ -1,0 +1,92 @@
+/** What must be right before the daemon touches anything: keys and settings together, and what was kept on disk. */
+import { basename } from "node:path";
+import { err, NULL_HIT, ok, type Result } from "../core/types.ts";
+import type { Identity } from "../crypto/identity.ts";
+import type { OverlayConfig } from "../overlay/config.ts";
+import { parseState } from "../overlay/state.ts";
+import { type DaemonConfig, type NamedIdentity, overlayConfig, problemText } from "./config-file.ts";
+import { exists, groupId } from "./files.ts";
+import {
+  chosenIdentity,
+  type IdentityPlaces,
+  loadIdentities,
+  type StoredIdentity,
+} from "./identity-store.ts";
+import type { Log } from "./log.ts";
+import type { StateStore } from "./state-store.ts";
+
+/** Why the daemon could not start. */
+export interface StartFailure {
+  readonly kind: "config" | "permission" | "failed";
+  readonly messages: readonly string[];
+}
+
+/** Keys and settings, checked against each other. */
+export interface Prepared {
+  readonly config: DaemonConfig;
+  readonly identities: readonly StoredIdentity[];
+  readonly overlay: OverlayConfig;
+}
+
+export function keysOf(prepared: Prepared): readonly Identity[] {
+  return prepared.identities.map(({ identity }) => identity);
+}
+
+export function places(config: DaemonConfig): IdentityPlaces {
+  const { key, extra, directory } = config.identity;
+  return { key, extra, directory };
+}
+
+/** Loads the keys and joins them with the settings. */
+export function prepare(config: DaemonConfig, r1CounterStart: bigint): Result<Prepared, StartFailure> {
+  const identities = loadIdentities(places(config));
+  if (!identities.ok) return err({ kind: "permission", messages: identities.error });
+  const chosen = chosenIdentity(places(config));
+  if (!chosen.ok) return err({ kind: "failed", messages: [chosen.error] });
+  const overlay = overlayConfig(config, identities.value, chosen.value);
+  if (!overlay.ok) return err({ kind: "config", messages: overlay.error.map(problemText) });
+  const host = { ...overlay.value.host, r1CounterStart };
+  return ok({ config, identities: identities.value, overlay: { ...overlay.value, host } });
+}
+
+/** What `hipd --check` does beyond reading the file: keys that exist are checked, but none is made. */
+export function checkConfig(config: DaemonConfig): Result<undefined, StartFailure> {
+  const group = config.control.group === undefined ? ok(undefined) : groupId(config.control.group);
+  if (!group.ok) return err({ kind: "config", messages: [`[control] group: ${group.error}`] });
+  const { key } = config.identity;
+  const firstStart = !exists(key);
+  const loaded = loadIdentities({ ...places(config), key: firstStart ? undefined : key });
+  if (!loaded.ok) return err({ kind: "permission", messages: loaded.error });
+  const made: NamedIdentity[] = firstStart
+    ? [{ name: basename(key).replace(/\.pem$/, ""), hit: NULL_HIT, suite: 0, algorithm: "", file: key }]
+    : [];
+  const joined = overlayConfig(config, [...made, ...loaded.value], undefined);
+  return joined.ok ? ok(undefined) : err({ kind: "config", messages: joined.error.map(problemText) });
+}
+
+/** What was kept, or nothing; a damaged file is kept aside and told, never lost. */
+export function loadState(store: StateStore, log: Log): Result<unknown, string> {
+  const loaded = store.load();
+  if (!loaded.ok) return loaded;
+  let { value, damaged } = loaded.value;
+  if (value !== undefined) {
+    const parsed = parseState(value);
+    const listed = (value as { readonly lsis?: unknown }).lsis;
+    const entries = Array.isArray(listed) ? listed.length : 0;
+    const aside =
+      parsed === undefined
+        ? store.setAside("it is not a state file of hipd")
+        : parsed.lsis.length < entries
+          ? store.copyAside(`${entries - parsed.lsis.length} of its entries are not readable`)
+          : undefined;
+    if (aside !== undefined && !aside.ok) return aside;
+    damaged = aside?.value;
+    if (parsed === undefined) value = undefined;
+  }
+  if (damaged !== undefined) {
+    const { file, keptAs, reason } = damaged;
+    const message = "the state file is damaged and was kept aside; peers may get other LSIs than before";
+    log.error("state-damaged", message, { file, keptAs, reason });
+  }
+  return ok(value);
+}
