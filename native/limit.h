@@ -24,6 +24,9 @@ class RateLimit {
     }
   }
 
+  /// The next event may happen at once, whatever happened before.
+  void reset() { full_.store(0, std::memory_order_relaxed); }
+
  private:
   const std::uint64_t interval_;
   const std::uint64_t slack_;

@@ -213,6 +213,7 @@ void Routes::removeOutbound(OutboundRoute* route) {
   outbound_.erase(std::find_if(begin, end, [route](const auto& one) { return one.second == route; }));
   if (peer->via.load() == route) {
     // The control plane has not said what comes next: packets wait, and it hears about them.
+    peer->miss.reset();
     peer->mode.store(Mode::Demand);
     peer->via.store(nullptr);
   }
@@ -267,6 +268,8 @@ Peer* Routes::setMode(const Hit& hit, Mode mode, Spi spi) {
   // Readers look at `via` first, then at `mode`: "Send without an SA" is the only mixture that they may see, for a
   // moment.
   if (mode == Mode::Send) peer->via.store(via);
+  // The first packet of each episode raises a miss: there may be no second one.
+  if (mode == Mode::Demand && peer->mode.load() != Mode::Demand) peer->miss.reset();
   peer->mode.store(mode);
   if (mode != Mode::Send) peer->via.store(nullptr);
   return peer;

@@ -30,6 +30,9 @@ void onceASecond() {
   CHECK(limit.take(kSecond));
   CHECK(!limit.take(2 * kSecond - 1));
   CHECK(limit.take(2 * kSecond));
+  CHECK(!limit.take(2 * kSecond + 1));
+  limit.reset();
+  CHECK(limit.take(2 * kSecond + 1));
 }
 
 /// The first use may be at any time, also right after the machine's start.

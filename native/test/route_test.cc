@@ -48,6 +48,8 @@ void routesAndModes() {
   Peer* peer = t.routes.setMode(hit(2), Mode::Demand, 0);
   CHECK(peer == t.routes.byHit(hit(2)));
   CHECK(peer->mode.load() == Mode::Demand);
+  CHECK(peer->miss.take(1));
+  CHECK(!peer->miss.take(2));
 
   CHECK(t.routes.addOutbound(sa(1000, hit(2)), path(1), 1) == Routes::Added::Done);
   CHECK(peer->via.load() == nullptr);
@@ -64,6 +66,7 @@ void routesAndModes() {
   CHECK(!t.routes.dropOutbound(1000, hit(2)));
   CHECK(peer->via.load() == nullptr);
   CHECK(peer->mode.load() == Mode::Demand);
+  CHECK(peer->miss.take(3));  // and the first of them says so at once
 
   t.routes.setMode(hit(2), Mode::Unknown, 0);
   t.routes.forgetIfUnused(hit(2));
