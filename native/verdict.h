@@ -31,6 +31,7 @@ namespace hipd {
   X(FragmentBad, "drop_fragment_bad", "fragment offsets or lengths that contradict each other")     \
   X(IcmpType, "drop_icmp_type", "an ICMP type or code without an equivalent, or link-local only")   \
   X(IcmpEmbedded, "drop_icmp_embedded", "an ICMP error whose embedded packet is not of this pair")  \
+  X(OffloadHeader, "drop_offload_header", "a virtio-net header that contradicts its packet")        \
   X(TooBig, "drop_too_big", "larger than the path carries")                                         \
   /* Outbound. */                                                                                   \
   X(NoPeer, "drop_no_peer", "no such peer")                                                         \
