@@ -3,9 +3,6 @@
 namespace hipd::esp {
 namespace {
 
-/// The longest padding that our alignments need, with the trailer behind it.
-constexpr std::size_t kMaxTrailer = 15 + kTrailerLength;
-
 std::size_t paddedLength(const SuiteShape& shape, std::size_t payloadLength) {
   const std::size_t unit = shape.alignment;
   return (payloadLength + kTrailerLength + unit - 1) / unit * unit;
@@ -85,6 +82,19 @@ Verdict sealWith(Cipher& cipher, const SuiteShape& shape, const EspHeader& heade
   }
   written = total;
   return verdict;
+}
+
+Verdict sealSpoiling(Cipher& cipher, const SuiteShape& shape, const EspHeader& header, std::uint8_t nextHeader,
+                     Bytes payload, Bytes out, std::size_t& written) {
+  const std::size_t total = sealedLength(shape, payload.size());
+  if (out.size() < total) return Verdict::BufferSmall;
+  const std::size_t padding = paddedLength(shape, payload.size()) - payload.size() - kTrailerLength;
+  store32(out.data(), header.spi);
+  store32(out.data() + 4, static_cast<std::uint32_t>(header.sequence));
+  const std::size_t trailer = writeTrailer(payload.data() + payload.size(), padding, nextHeader);
+  const std::array<View, 1> plain{View(payload.data(), payload.size() + trailer)};
+  written = total;
+  return cipher.seal(header, plain, out.subspan(kHeaderLength, total - kHeaderLength));
 }
 
 Verdict seal(CipherCache& cache, OutboundSa& sa, std::uint32_t spi, std::uint8_t nextHeader, Pieces payload, Bytes out,

@@ -13,6 +13,8 @@ namespace hipd::esp {
 inline constexpr std::size_t kHeaderLength = 8;
 /// Pad Length and Next Header.
 inline constexpr std::size_t kTrailerLength = 2;
+/// The longest padding that our alignments need, with the trailer behind it.
+inline constexpr std::size_t kMaxTrailer = 15 + kTrailerLength;
 /// Pieces of one payload.
 inline constexpr std::size_t kMaxPieces = 8;
 /// The integrity failures in a row after which one packet is also tried with later upper halves (RFC 4303 A3.1).
@@ -37,6 +39,11 @@ inline std::uint32_t spiOf(View packet) {
 /// @return Ok, BufferSmall or SealFailed.
 Verdict sealWith(Cipher& cipher, const SuiteShape& shape, const EspHeader& header, std::uint8_t nextHeader,
                  Pieces payload, Bytes out, std::size_t& written);
+
+/// As sealWith, for one payload that has kMaxTrailer writable bytes behind it: they are overwritten, and nothing is
+/// copied.
+Verdict sealSpoiling(Cipher& cipher, const SuiteShape& shape, const EspHeader& header, std::uint8_t nextHeader,
+                     Bytes payload, Bytes out, std::size_t& written);
 
 /// What seal made.
 struct Sealed {

@@ -13,6 +13,21 @@
 
 namespace hipd {
 
+namespace {
+
+/// One line for each offload that was wanted and is not there.
+void tellMissing(const Offloads& wanted, const Offloads& granted, std::vector<std::string>& notes) {
+  const auto tell = [&](bool missing, const char* what) {
+    if (missing) notes.push_back(std::string(what) + " is not available: the data plane will be slower");
+  };
+  tell(wanted.tso && !granted.tso, "TCP segmentation offload of the TUN device (tso)");
+  tell(wanted.uso && wanted.tso && !granted.uso, "UDP segmentation offload of the TUN device (uso, Linux 6.2)");
+  tell(wanted.gso && !granted.gso, "UDP segmentation offload of sockets (gso, Linux 4.18)");
+  tell(wanted.gro && !granted.gro, "UDP receive offload of sockets (gro, Linux 5.0)");
+}
+
+}  // namespace
+
 Plane::Plane(const PlaneOptions& options)
     : options_(options),
       shared_(options.ownLsi, options.lsiPrefix, options.notify, options.context),
@@ -60,8 +75,17 @@ std::string Plane::openSockets(std::vector<std::string>& notes) {
   if (!sockets[0].udp4.valid() && !sockets[0].udp6.valid()) return "the host has neither IPv4 nor IPv6";
 
   // The device comes last: a second hipd is refused before it touches what the first one uses.
-  TunQueues tun = openTun(options_.interface, count);
+  TunQueues tun = openTun(options_.interface, count, options_.offloads);
   if (!tun.error.empty()) return tun.error;
+  offloads_ = tun.offloads;
+  const int any = sockets[0].udp4.valid() ? sockets[0].udp4.get() : sockets[0].udp6.get();
+  if (!knowsSegmentation(any)) offloads_.gso = false;
+  for (const Sockets& set : sockets) {
+    for (const Fd* fd : {&set.udp4, &set.udp6}) {
+      if (fd->valid() && offloads_.gro) offloads_.gro = receiveMany(fd->get());
+    }
+  }
+  tellMissing(options_.offloads, offloads_, notes);
   netlink::LinkChange change;
   change.up = false;
   change.mtu = options_.mtu;
@@ -70,8 +94,8 @@ std::string Plane::openSockets(std::vector<std::string>& notes) {
   if (!refused.empty()) return refused;
 
   for (std::size_t i = 0; i < count; i++) {
-    workers_.push_back(
-        std::make_unique<Worker>(shared_, i, std::move(tun.fds[i]), std::move(sockets[i]), options_.port));
+    const WorkerOptions worker{i, options_.port, offloads_, tun.headers, options_.busyPoll};
+    workers_.push_back(std::make_unique<Worker>(shared_, worker, std::move(tun.fds[i]), std::move(sockets[i])));
   }
   for (const auto& worker : workers_) {
     const std::string failed = worker->start();
@@ -196,7 +220,7 @@ void Plane::rejectHeld(Peer& peer) {
     }
     const std::size_t size = buildIcmpError(IcmpError::HostUnreachable, {packet.data(), length}, 0, message);
     if (size == 0) continue;
-    const bool written = write(workers_[0]->tun(), message.data(), size) == static_cast<ssize_t>(size);
+    const bool written = workers_[0]->show({message.data(), size});
     stats_.count(written ? Verdict::Answered : Verdict::TunWriteFailed);
   }
 }
@@ -236,6 +260,10 @@ std::vector<Counter> Plane::counters() const {
   list.push_back({"inbound_spis", shared_.routes.spiCount()});
   list.push_back({"held_bytes", shared_.hold.used()});
   list.push_back({"event_queue_depth", shared_.events.size()});
+  list.push_back({"offload_tso", offloads_.tso});
+  list.push_back({"offload_uso", offloads_.uso});
+  list.push_back({"offload_gso", offloads_.gso});
+  list.push_back({"offload_gro", offloads_.gro});
   return list;
 }
 

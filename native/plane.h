@@ -21,6 +21,10 @@ struct PlaneOptions {
   std::size_t workers = 1;
   Lsi ownLsi;
   Prefix lsiPrefix;
+  /// What may be used where the kernel has it.
+  Offloads offloads;
+  /// How long a worker looks for more packets before it sleeps. Microseconds; 0: not at all.
+  std::uint32_t busyPoll = 0;
   /// Called from any thread when events wait.
   void (*notify)(void*) = nullptr;
   void* context = nullptr;
@@ -55,6 +59,8 @@ class Plane {
   std::vector<Address> addresses() const { return house_.addresses(); }
   std::vector<Counter> counters() const;
   const char* cipher() const;
+  /// What is in use.
+  const Offloads& offloads() const { return offloads_; }
 
  private:
   explicit Plane(const PlaneOptions& options);
@@ -66,6 +72,7 @@ class Plane {
   void swept();
 
   const PlaneOptions options_;
+  Offloads offloads_;
   Shared shared_;
   Housekeeper house_;
   RawSockets raw_;

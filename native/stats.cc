@@ -24,6 +24,18 @@ std::string_view tallyName(Tally tally) {
       return "tun_reads";
     case Tally::TunWrites:
       return "tun_writes";
+    case Tally::SuperReads:
+      return "tun_super_reads";
+    case Tally::SuperWrites:
+      return "tun_super_writes";
+    case Tally::SegmentsJoined:
+      return "tun_segments_joined";
+    case Tally::MessagesSent:
+      return "messages_sent";
+    case Tally::MessagesDivided:
+      return "messages_divided";
+    case Tally::MessagesReceived:
+      return "messages_received";
     case Tally::Count:
       break;
   }

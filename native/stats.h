@@ -21,6 +21,12 @@ enum class Tally : std::uint8_t {
   ReceiveCalls,
   TunReads,
   TunWrites,
+  SuperReads,
+  SuperWrites,
+  SegmentsJoined,
+  MessagesSent,
+  MessagesDivided,
+  MessagesReceived,
   Count,
 };
 

@@ -8,9 +8,15 @@
 #include <cerrno>
 #include <cstring>
 
+#include "virtio.h"
+
 namespace hipd {
 
 namespace {
+
+// Newer than the C library's headers may be (linux/if_tun.h).
+constexpr unsigned kTunUso4 = 0x20;
+constexpr unsigned kTunUso6 = 0x40;
 
 ifreq request(const std::string& name, int flags) {
   ifreq interface {};
@@ -49,9 +55,30 @@ Fd attach(const std::string& name, int flags, int& error) {
   return fd;
 }
 
+/// Asks for one set of offloads after the other, best first.
+Offloads negotiate(int fd, const Offloads& wanted) {
+  constexpr unsigned tso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+  Offloads granted{false, false, wanted.gso, wanted.gro};
+  // USO leaves checksums to us, and so goes with them.
+  if (wanted.uso && wanted.tso && ioctl(fd, TUNSETOFFLOAD, tso | kTunUso4 | kTunUso6) == 0) {
+    granted.tso = granted.uso = true;
+  } else if (wanted.tso && ioctl(fd, TUNSETOFFLOAD, tso) == 0) {
+    granted.tso = true;
+  } else {
+    // A device that an earlier run left may still have its offloads.
+    (void)ioctl(fd, TUNSETOFFLOAD, 0);
+  }
+  return granted;
+}
+
+bool useHeaders(int fd) {
+  int size = sizeof(VirtioHeader);
+  return ioctl(fd, TUNSETVNETHDRSZ, &size) == 0;
+}
+
 }  // namespace
 
-TunQueues openTun(const std::string& name, std::size_t queues) {
+TunQueues openTun(const std::string& name, std::size_t queues, const Offloads& wanted) {
   TunQueues result;
   if (name.empty() || name.size() >= IFNAMSIZ || name.find('/') != std::string::npos) {
     result.error = "\"" + name + "\" is not an interface name";
@@ -61,7 +88,8 @@ TunQueues openTun(const std::string& name, std::size_t queues) {
     result.error = "a TUN device has 1 to " + std::to_string(kMaxQueues) + " queues";
     return result;
   }
-  const int flags = IFF_TUN | IFF_NO_PI | (queues > 1 ? IFF_MULTI_QUEUE : 0);
+  result.headers = wanted.tso;
+  const int flags = IFF_TUN | IFF_NO_PI | (result.headers ? IFF_VNET_HDR : 0) | (queues > 1 ? IFF_MULTI_QUEUE : 0);
   for (std::size_t i = 0; i < queues; i++) {
     int error = 0;
     Fd fd = attach(name, flags, error);
@@ -72,6 +100,13 @@ TunQueues openTun(const std::string& name, std::size_t queues) {
       result.error = "cannot open TUN device " + name + " (/dev/net/tun): " + errorText(error) + hint(error, name);
       return result;
     }
+    if (result.headers && !useHeaders(fd.get())) {
+      result.fds.clear();
+      result.error =
+          "TUN device " + name + " refuses virtio-net headers: " + errorText(errno) + "; turn the offload tso off";
+      return result;
+    }
+    if (i == 0) result.offloads = negotiate(fd.get(), wanted);
     result.fds.push_back(std::move(fd));
   }
   result.index = static_cast<int>(if_nametoindex(name.c_str()));

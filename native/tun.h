@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "endpoint.h"
+#include "offload.h"
 
 namespace hipd {
 
@@ -14,14 +15,21 @@ inline constexpr std::size_t kMaxQueues = 16;
 struct TunQueues {
   std::vector<Fd> fds;
   int index = 0;  // the interface's
+  /// A VirtioHeader stands before each packet, in both directions.
+  bool headers = false;
+  /// `tso` and `uso` as granted.
+  Offloads offloads;
   std::string error;
 };
 
 /// Creates the device `name`, or takes it over where an earlier run left it, and keeps it when this process ends
 /// (TUNSETPERSIST), so that its routes and addresses survive a restart. One descriptor for each queue, non-blocking.
-/// Packets carry neither a packet-information header nor, so far, a virtio-net header: the latter comes with
-/// IFF_VNET_HDR in the flags and a different reader.
-TunQueues openTun(const std::string& name, std::size_t queues);
+/// What the kernel does not know of `wanted` is left out of `offloads`.
+TunQueues openTun(const std::string& name, std::size_t queues, const Offloads& wanted = {});
+
+/// Data bytes of a super-packet from the TUN device at most: with ESP's and UDP's headers around each segment of a
+/// 1500-byte path they still fit one message (44 of 1472 bytes in 65,487).
+inline constexpr std::uint32_t kSuperBytes = 62000;
 
 /// Removes a persistent device. "" or what went wrong. A device that is not there is no error.
 std::string deleteTun(const std::string& name);

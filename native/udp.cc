@@ -1,11 +1,14 @@
 #include "udp.h"
 
 #include <netinet/ip.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 
 namespace hipd {
 
@@ -50,9 +53,11 @@ bool prepareSocket(int fd, int family) {
   enlarge(fd, SO_RCVBUFFORCE, SO_RCVBUF);
   enlarge(fd, SO_SNDBUFFORCE, SO_SNDBUF);
   if (family == 4) {
-    return set(fd, IPPROTO_IP, IP_PKTINFO, 1) && set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+    return set(fd, IPPROTO_IP, IP_PKTINFO, 1) && set(fd, IPPROTO_IP, IP_RECVTOS, 1) &&
+           set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
   }
-  return set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) && set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
+  return set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1) && set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) &&
+         set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
 }
 
 Socket openUdp(int family, std::uint16_t port, bool shared) {
@@ -66,6 +71,16 @@ Socket openUdp(int family, std::uint16_t port, bool shared) {
   if (!prepareSocket(fd, family)) return failed(family, port, errno);
   if (bindTo(fd, family, port) < 0) return failed(family, port, errno);
   return result;
+}
+
+bool knowsSegmentation(int fd) {
+  int size = 0;
+  socklen_t length = sizeof size;
+  return getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &size, &length) == 0;
+}
+
+bool receiveMany(int fd) {
+  return set(fd, IPPROTO_UDP, UDP_GRO, 1);
 }
 
 RouteAnswer askKernel(const Address& source, const Endpoint& remote) {
@@ -105,9 +120,9 @@ Arena::~Arena() {
   munmap(memory_, size_);
 }
 
-ReceiveBatch::ReceiveBatch() : arena_(kBatch * kStride) {
-  for (std::size_t i = 0; i < kBatch; i++) {
-    vectors_[i] = {arena_.data() + i * kStride + kHeadroom, kMaxDatagram};
+ReceiveBatch::ReceiveBatch() : arena_(kReceiveBatch * kStride) {
+  for (std::size_t i = 0; i < kReceiveBatch; i++) {
+    vectors_[i] = {arena_.data() + i * kStride + kHeadroom, kMaxPacket};
     msghdr& message = messages_[i].msg_hdr;
     message.msg_name = &names_[i].any;
     message.msg_iov = &vectors_[i];
@@ -117,12 +132,34 @@ ReceiveBatch::ReceiveBatch() : arena_(kBatch * kStride) {
 }
 
 std::size_t ReceiveBatch::receive(int fd) {
-  for (std::size_t i = 0; i < kBatch; i++) {
+  for (std::size_t i = 0; i < kReceiveBatch; i++) {
     messages_[i].msg_hdr.msg_namelen = sizeof names_[i].v6;
     messages_[i].msg_hdr.msg_controllen = kControl;
   }
-  const int count = recvmmsg(fd, messages_.data(), kBatch, MSG_DONTWAIT, nullptr);
-  return count > 0 ? static_cast<std::size_t>(count) : 0;
+  const int got = recvmmsg(fd, messages_.data(), kReceiveBatch, MSG_DONTWAIT, nullptr);
+  const std::size_t count = got > 0 ? static_cast<std::size_t>(got) : 0;
+  for (std::size_t i = 0; i < count; i++) readControl(i);
+  return count;
+}
+
+void ReceiveBatch::readControl(std::size_t i) {
+  Details& details = details_[i];
+  details = {};
+  msghdr& message = messages_[i].msg_hdr;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    const std::size_t size = header->cmsg_len - CMSG_LEN(0);
+    if (header->cmsg_level == IPPROTO_UDP && header->cmsg_type == UDP_GRO) {
+      int segment = 0;
+      std::memcpy(&segment, CMSG_DATA(header), std::min(size, sizeof segment));
+      if (segment > 0) details.segment = static_cast<std::size_t>(segment);
+    } else if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_TOS) {
+      std::memcpy(&details.trafficClass, CMSG_DATA(header), std::min<std::size_t>(size, 1));
+    } else if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_TCLASS) {
+      int value = 0;
+      std::memcpy(&value, CMSG_DATA(header), std::min(size, sizeof value));
+      details.trafficClass = static_cast<std::uint8_t>(value);
+    }
+  }
 }
 
 Frame ReceiveBatch::frame(std::size_t i) const {
@@ -133,35 +170,84 @@ Endpoint ReceiveBatch::from(std::size_t i) const {
   return names_[i].endpoint();
 }
 
-SendBatch::SendBatch() : arena_(kBatch * kStride) {
+SendBatch::SendBatch() : arena_(kSendArena) {
   for (std::size_t i = 0; i < kBatch; i++) {
     messages_[i].msg_hdr.msg_iov = &vectors_[i];
     messages_[i].msg_hdr.msg_iovlen = 1;
   }
 }
 
-Frame SendBatch::room() {
-  return {arena_.data() + count_ * kStride, kStride, kHeadroom, 0};
+bool SendBatch::extends(const Message& message, std::size_t length, const Destination& destination,
+                        std::uint8_t trafficClass) const {
+  // A shorter datagram can only be the last of its message.
+  const bool open = message.bytes == message.segment * message.segments;
+  return open && length != 0 && length <= message.segment && message.destination == &destination &&
+         message.trafficClass == trafficClass && message.segments < kSegmentsOfMessage &&
+         message.bytes + length <= kBytesOfMessage;
 }
 
-void SendBatch::add(const Frame& frame, const Destination& destination, std::uint32_t tag) {
-  vectors_[count_] = {frame.data(), frame.length};
-  msghdr& message = messages_[count_].msg_hdr;
+void SendBatch::add(std::size_t length, const Destination& destination, std::uint8_t trafficClass, std::uint32_t tag) {
+  if (segments_ && pause_ == 0 && count_ > 0 && extends(list_[count_ - 1], length, destination, trafficClass)) {
+    Message& message = list_[count_ - 1];
+    message.tags[message.segments++] = tag;
+    message.bytes += length;
+  } else {
+    Message& message = list_[count_++];
+    message.destination = &destination;
+    message.trafficClass = trafficClass;
+    message.offset = used_;
+    message.bytes = message.segment = length;
+    message.segments = 1;
+    message.tags[0] = tag;
+    if (pause_ > 0) pause_--;
+  }
+  used_ += length;
+}
+
+/// Prepares a message for the kernel. `segment` 0: it is one datagram.
+void SendBatch::fill(std::size_t at, std::size_t segment) {
+  const Message& message = list_[at];
+  const Destination& destination = *message.destination;
+  vectors_[at] = {arena_.data() + message.offset, message.bytes};
+  msghdr& header = messages_[at].msg_hdr;
   // sendmsg only reads what these point to.
-  message.msg_name = const_cast<sockaddr*>(&destination.remote.any);
-  message.msg_namelen = destination.remote.length;
-  message.msg_control =
-      destination.source.length == 0 ? nullptr : const_cast<std::uint8_t*>(destination.source.bytes.data());
-  message.msg_controllen = destination.source.length;
-  tags_[count_] = tag;
-  count_++;
+  header.msg_name = const_cast<sockaddr*>(&destination.remote.any);
+  header.msg_namelen = destination.remote.length;
+  std::uint8_t* control = controls_[at].data();
+  std::size_t length = destination.source.length;
+  if (length != 0) std::memcpy(control, destination.source.bytes.data(), length);
+  const auto add = [&](int level, int type, const auto& value) {
+    cmsghdr item{};
+    item.cmsg_level = level;
+    item.cmsg_type = type;
+    item.cmsg_len = CMSG_LEN(sizeof value);
+    std::memcpy(control + length, &item, sizeof item);
+    std::memcpy(control + length + CMSG_LEN(0), &value, sizeof value);
+    length += CMSG_SPACE(sizeof value);
+  };
+  if (message.trafficClass != 0) {
+    const int value = message.trafficClass;
+    if (destination.remote.any.sa_family == AF_INET) {
+      add(IPPROTO_IP, IP_TOS, value);
+    } else {
+      add(IPPROTO_IPV6, IPV6_TCLASS, value);
+    }
+  }
+  if (segment != 0) add(IPPROTO_UDP, UDP_SEGMENT, static_cast<std::uint16_t>(segment));
+  header.msg_control = length == 0 ? nullptr : control;
+  header.msg_controllen = length;
 }
 
-int SendBatch::send(std::size_t at) {
+void SendBatch::clear() {
+  count_ = 0;
+  used_ = 0;
+}
+
+int SendBatch::sendFrom(mmsghdr* messages, std::size_t count) {
   const int fd = fd_.load(std::memory_order_relaxed);
   if (fd < 0) return -EAFNOSUPPORT;
   for (bool waited = false;; waited = true) {
-    const int sent = sendmmsg(fd, &messages_[at], static_cast<unsigned>(count_ - at), MSG_DONTWAIT);
+    const int sent = sendmmsg(fd, messages, static_cast<unsigned>(count), MSG_DONTWAIT);
     if (sent > 0) return sent;
     const int error = errno;
     if (error == EINTR) continue;
@@ -170,6 +256,13 @@ int SendBatch::send(std::size_t at) {
     pollfd ready{fd, POLLOUT, 0};
     (void)poll(&ready, 1, kSendPatience);
   }
+}
+
+int SendBatch::send(std::size_t at) {
+  if (at == 0) {
+    for (std::size_t i = 0; i < count_; i++) fill(i, list_[i].segments > 1 ? list_[i].segment : 0);
+  }
+  return sendFrom(&messages_[at], count_ - at);
 }
 
 }  // namespace hipd

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cerrno>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,8 +12,18 @@
 
 namespace hipd {
 
-/// Datagrams moved by one system call at most.
+/// Messages handed to one sendmmsg at most.
 inline constexpr std::size_t kBatch = 64;
+/// Messages taken by one recvmmsg at most: each may hold 64 KiB, and more than a few would outgrow the cache.
+inline constexpr std::size_t kReceiveBatch = 8;
+/// Datagrams in one message at most (linux/udp.h: UDP_MAX_SEGMENTS) and their bytes: what fits one IP packet of either
+/// family.
+inline constexpr std::size_t kSegmentsOfMessage = 64;
+inline constexpr std::size_t kBytesOfMessage = 65535 - 40 - 8;
+/// Sealed bytes that wait for one system call at most.
+inline constexpr std::size_t kSendArena = 256 * 1024;
+/// After the kernel refused a message of many datagrams, how many messages leave without asking it again.
+inline constexpr std::uint32_t kSegmentRetry = 10'000;
 /// Largest datagram taken or sent, ESP overhead included: room for 9000-byte paths.
 inline constexpr std::size_t kMaxDatagram = 9600;
 /// Kernel buffers asked for, each direction.
@@ -32,6 +43,10 @@ struct Socket {
 /// address, never fragments, and follows the kernel's path MTU. `shared`: several workers bind the same port
 /// (SO_REUSEPORT).
 Socket openUdp(int family, std::uint16_t port, bool shared);
+
+/// Whether the kernel takes many datagrams as one message (UDP_SEGMENT), and has been told to give them so (UDP_GRO).
+bool knowsSegmentation(int fd);
+bool receiveMany(int fd);
 
 /// Options that every socket of the data plane has: no fragmentation, local addresses told, large buffers. False on
 /// failure.
@@ -67,43 +82,60 @@ class Arena {
   std::size_t size_;
 };
 
-/// Datagrams that one recvmmsg brought. Each stands in a buffer with kHeadroom before it and kTailroom behind it.
+/// Messages that one recvmmsg brought. A message is one datagram, or several of one sender with the same length but for
+/// the last (UDP_GRO). The first stands behind kHeadroom bytes, the last before kTailroom bytes.
 class ReceiveBatch {
  public:
   ReceiveBatch();
-  /// Reads what waits, kBatch at most. 0 when there is nothing, or errno in `error`.
+  /// Reads what waits, kReceiveBatch messages at most. 0 when there is nothing.
   std::size_t receive(int fd);
-  /// Cut to the buffer where `truncated`.
+  /// All of message `i`. Cut to the buffer where `truncated`.
   Frame frame(std::size_t i) const;
+  /// Bytes of each datagram in message `i` but the last; 0 when it is only one.
+  std::size_t segment(std::size_t i) const { return details_[i].segment; }
+  /// TOS or traffic class.
+  std::uint8_t trafficClass(std::size_t i) const { return details_[i].trafficClass; }
   bool truncated(std::size_t i) const { return (messages_[i].msg_hdr.msg_flags & MSG_TRUNC) != 0; }
   Endpoint from(std::size_t i) const;
   Address to(std::size_t i) const { return destinationOf(messages_[i].msg_hdr); }
 
  private:
-  static constexpr std::size_t kStride = kHeadroom + kMaxDatagram + kTailroom;
+  static constexpr std::size_t kStride = kHeadroom + kMaxPacket + 1 + kTailroom;
   static constexpr std::size_t kControl = 128;
+  struct Details {
+    std::size_t segment = 0;
+    std::uint8_t trafficClass = 0;
+  };
+  void readControl(std::size_t i);
+
   Arena arena_;
-  std::array<mmsghdr, kBatch> messages_{};
-  std::array<iovec, kBatch> vectors_{};
-  std::array<SocketAddress, kBatch> names_{};
-  alignas(cmsghdr) std::array<std::array<std::uint8_t, kControl>, kBatch> controls_{};
+  std::array<mmsghdr, kReceiveBatch> messages_{};
+  std::array<iovec, kReceiveBatch> vectors_{};
+  std::array<SocketAddress, kReceiveBatch> names_{};
+  std::array<Details, kReceiveBatch> details_{};
+  alignas(cmsghdr) std::array<std::array<std::uint8_t, kControl>, kReceiveBatch> controls_{};
 };
 
-/// Datagrams that wait for one sendmmsg on one socket. `Tag` comes back for those that the kernel refused.
+/// Datagrams that wait for one sendmmsg on one socket. Those in a row with the same length, destination and traffic
+/// class become one message where the kernel cuts it (UDP_SEGMENT). `Tag` comes back for those that it refused.
 class SendBatch {
  public:
   SendBatch();
   /// The socket; -1 when there is none, and then everything is refused. Any thread.
   void use(int fd) { fd_.store(fd, std::memory_order_relaxed); }
-  bool full() const { return count_ == kBatch; }
+  /// The socket knows UDP_SEGMENT, and it may be used.
+  void allowSegmentation(bool on) { segments_ = on; }
+  /// Whether one more datagram of kMaxDatagram bytes may be added.
+  bool full() const { return count_ == kBatch || used_ + kMaxDatagram > kSendArena; }
   bool empty() const { return count_ == 0; }
-  /// Room for the next datagram, with kHeadroom before it.
-  Frame room();
+  std::size_t messages() const { return count_; }
+  /// Room for the next datagram: kMaxDatagram bytes. Only if not full.
+  Bytes room() { return {arena_.data() + used_, kMaxDatagram}; }
   /// Adds what was written into the last `room()`. `destination` must live until `flush`.
-  void add(const Frame& frame, const Destination& destination, std::uint32_t tag);
+  void add(std::size_t length, const Destination& destination, std::uint8_t trafficClass, std::uint32_t tag);
 
-  /// Sends all. Calls `refused(tag, length, errno)` for each that could not leave. Returns how many system calls it
-  /// took.
+  /// Sends all. Calls `refused(tag, length, errno)` for each datagram that could not leave. Returns how many system
+  /// calls it took.
   template <class Refused>
   std::size_t flush(Refused&& refused) {
     std::size_t at = 0;
@@ -113,26 +145,82 @@ class SendBatch {
       calls++;
       if (sent > 0) {
         at += static_cast<std::size_t>(sent);
+      } else if (mayDivide(at, -sent)) {
+        calls += sendDivided(at, refused);
+        at++;
       } else {
-        refused(tags_[at], vectors_[at].iov_len, -sent);
+        const Message& message = list_[at];
+        for (std::size_t i = 0; i < message.segments; i++) refused(message.tag(i), message.lengthOf(i), -sent);
         at++;
       }
     }
-    count_ = 0;
+    clear();
     return calls;
   }
+  /// Messages of many datagrams that the kernel refused, and that left one by one.
+  std::uint64_t divided() const { return divided_; }
 
  private:
-  static constexpr std::size_t kStride = kHeadroom + kMaxDatagram + kTailroom;
+  struct Message {
+    const Destination* destination = nullptr;
+    std::uint8_t trafficClass = 0;
+    std::size_t offset = 0;
+    std::size_t bytes = 0;
+    std::size_t segment = 0;
+    std::size_t segments = 0;
+    std::array<std::uint32_t, kSegmentsOfMessage> tags;
+
+    std::uint32_t tag(std::size_t i) const { return tags[i]; }
+    std::size_t lengthOf(std::size_t i) const { return i + 1 < segments ? segment : bytes - segment * (segments - 1); }
+  };
+  static constexpr std::size_t kControl =
+      SourceControl::kSize + CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(std::uint16_t));
+  using Control = std::array<std::uint8_t, kControl>;
+
+  bool extends(const Message& message, std::size_t length, const Destination& destination,
+               std::uint8_t trafficClass) const;
+  void fill(std::size_t at, std::size_t segment);
+  void clear();
   /// How many left from `at` on, at least 1, or minus errno's value for the first.
   int send(std::size_t at);
+  int sendFrom(mmsghdr* messages, std::size_t count);
+  /// A device without checksum offload (EIO), IPsec on the way (EIO), or a kernel with narrower limits (EINVAL).
+  bool mayDivide(std::size_t at, int error) const {
+    return list_[at].segments > 1 && (error == EIO || error == EINVAL);
+  }
+  template <class Refused>
+  std::size_t sendDivided(std::size_t at, Refused&& refused) {
+    const Message& message = list_[at];
+    msghdr& header = messages_[at].msg_hdr;
+    fill(at, 0);
+    std::size_t offset = message.offset;
+    for (std::size_t i = 0; i < message.segments; i++) {
+      vectors_[at] = {arena_.data() + offset, message.lengthOf(i)};
+      mmsghdr one{header, 0};
+      const int sent = sendFrom(&one, 1);
+      if (sent > 0 && i == 0) {
+        // So it was not the datagrams that it refused.
+        divided_++;
+        pause_ = kSegmentRetry;
+      }
+      if (sent <= 0) refused(message.tag(i), message.lengthOf(i), -sent);
+      offset += message.lengthOf(i);
+    }
+    return message.segments;
+  }
 
   std::atomic<int> fd_{-1};
+  bool segments_ = false;
+  /// Messages until segmentation is tried again.
+  std::uint32_t pause_ = 0;
+  std::uint64_t divided_ = 0;
   std::size_t count_ = 0;
+  std::size_t used_ = 0;
   Arena arena_;
+  std::array<Message, kBatch> list_;
   std::array<mmsghdr, kBatch> messages_{};
   std::array<iovec, kBatch> vectors_{};
-  std::array<std::uint32_t, kBatch> tags_{};
+  alignas(cmsghdr) std::array<Control, kBatch> controls_{};
 };
 
 }  // namespace hipd

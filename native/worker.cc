@@ -24,14 +24,15 @@ Shared::Shared(const Lsi& ownLsi, const Prefix& lsiPrefix, void (*notify)(void*)
       events(notify, context),
       lsis(lsiPrefix) {}
 
-Worker::Worker(Shared& shared, std::size_t index, Fd tun, Sockets sockets, std::uint16_t port)
+Worker::Worker(Shared& shared, const WorkerOptions& options, Fd tun, Sockets sockets)
     : shared_(shared),
-      index_(index),
+      options_(options),
       reader_(shared.epochs.join()),
-      port_(port),
       tun_(std::move(tun)),
       sockets_(std::move(sockets)),
-      arena_(kSlots * kStride) {
+      arena_(kBatch * kTunStride + (kSlots - kBatch) * kHeldStride),
+      coalescer_([](void* self, const Departure& departure) { static_cast<Worker*>(self)->depart(departure); }, this) {
+  coalescer_.allow(options.headers && options.offloads.tso, options.headers && options.offloads.uso);
   for (std::atomic<int>& fd : fds_) fd.store(-1);
 }
 
@@ -58,6 +59,8 @@ std::string Worker::start() {
   }
   sends_[0].use(sockets_.udp4.get());
   sends_[1].use(sockets_.udp6.get());
+  sends_[0].allowSegmentation(options_.offloads.gso);
+  sends_[1].allowSegmentation(options_.offloads.gso);
   thread_ = std::thread([this] { run(); });
   return "";
 }
@@ -104,7 +107,7 @@ void Worker::warmUp() {
 }
 
 void Worker::run() {
-  const std::string name = "hipd-data-" + std::to_string(index_);
+  const std::string name = "hipd-data-" + std::to_string(options_.index);
   pthread_setname_np(pthread_self(), name.c_str());
   warmUp();
   std::array<epoll_event, 8> events;

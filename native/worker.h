@@ -7,15 +7,18 @@
 #include <thread>
 
 #include "aead.h"
+#include "coalesce.h"
 #include "event.h"
 #include "flow.h"
 #include "hold.h"
 #include "icmp.h"
 #include "limit.h"
 #include "mtu.h"
+#include "offload.h"
 #include "ping.h"
 #include "reassembly.h"
 #include "route.h"
+#include "segment.h"
 #include "stats.h"
 #include "udp.h"
 
@@ -25,6 +28,8 @@ namespace hipd {
 inline constexpr Prefix kHitPrefix{{6, {0x20, 0x01, 0x00, 0x20}}, 28};
 /// Batches of one source in a row before the others have their turn.
 inline constexpr std::size_t kBatchesInARow = 4;
+/// Bytes read from the TUN device in a row, likewise.
+inline constexpr std::size_t kTunBudget = 512 * 1024;
 
 /// What all workers and the control thread share.
 struct Shared {
@@ -57,9 +62,24 @@ struct RawSockets {
   Fd hip6;
 };
 
+/// What a worker is told once.
+struct WorkerOptions {
+  std::size_t index = 0;
+  std::uint16_t port = 0;
+  /// As granted.
+  Offloads offloads;
+  /// A VirtioHeader stands before each packet of the TUN device.
+  bool headers = false;
+  /// How long to look for more packets before sleeping. Microseconds.
+  std::uint32_t busyPoll = 0;
+};
+
+/// Writes one complete packet to a TUN device. False when the device refuses.
+bool writeToTun(int fd, bool headers, View packet);
+
 class Worker {
  public:
-  Worker(Shared& shared, std::size_t index, Fd tun, Sockets sockets, std::uint16_t port);
+  Worker(Shared& shared, const WorkerOptions& options, Fd tun, Sockets sockets);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -75,7 +95,8 @@ class Worker {
   void wake();
 
   const Sockets& sockets() const { return sockets_; }
-  int tun() const { return tun_.get(); }
+  /// Writes a complete packet to the TUN device. Any thread.
+  bool show(View packet) const { return writeToTun(tun_.get(), options_.headers, packet); }
   const Stats& stats() const { return stats_; }
 
  private:
@@ -89,7 +110,8 @@ class Worker {
   };
   /// One half for packets from the TUN device, the other for those that were held.
   static constexpr std::size_t kSlots = 2 * kBatch;
-  static constexpr std::size_t kStride = kHeadroom + kMaxDatagram + kTailroom;
+  static constexpr std::size_t kHeldStride = kHeadroom + kMaxDatagram + kTailroom;
+  static constexpr std::size_t kTunStride = kHeadroom + kMaxPacket + 1 + kTailroom;
 
   void run();
   void warmUp();
@@ -101,11 +123,21 @@ class Worker {
   void fromMailbox();
   void fromTun();
   void loseTun();
-  Frame slot(std::size_t i) const { return {arena_.data() + i * kStride, kStride, kHeadroom, 0}; }
-  Verdict outbound(std::size_t at, Frame frame);
+  Frame slot(std::size_t i) const;
+  /// Reads one packet into slot `at`. False when there is none; `bytes` counts what was read.
+  bool readTun(std::size_t at, std::size_t& bytes);
+  Verdict outbound(std::size_t at, Frame frame, const VirtioHeader& header = {});
   Verdict transmit(std::size_t at, Frame frame, const InnerView& view, Peer& peer, OutboundRoute& via);
+  /// As transmit, for a super-packet.
+  Verdict transmitSuper(std::size_t at, Frame frame, const InnerView& view, const Super& super, Peer& peer,
+                        OutboundRoute& via);
+  /// Cuts a super-packet into inner packets and gives each to `take`. Counts their verdicts.
+  template <class Take>
+  Verdict each(Frame frame, const InnerView& view, const Super& super, Take&& take);
+  Verdict transmitCopy(Frame segment, const InnerView& view, Peer& peer, OutboundRoute& via);
+  void checkExpiry(OutboundRoute& via, bool softExpiry);
   Verdict sealInto(SendBatch& batch, std::size_t at, OutboundRoute& via, const Destination& destination, Spi spi,
-                   std::uint8_t nextHeader, Pieces payload);
+                   const beet::Outbound& out, std::uint8_t nextHeader, Pieces payload);
   Verdict withoutPeer(Frame frame, const InnerView& view);
   Verdict hold(Peer& peer, Frame frame);
   void settle(Peer& peer);
@@ -116,7 +148,8 @@ class Worker {
 
   // worker_in.cc: wire -> TUN
   void fromSocket(Inlet inlet);
-  Verdict datagram(std::size_t i, Inlet inlet);
+  void message(std::size_t i, Inlet inlet);
+  Verdict datagram(Frame frame, std::size_t i, Inlet inlet);
   Verdict control(const Frame& frame, std::size_t i, Carrier carrier);
   Verdict espPacket(Frame frame, std::size_t i, Carrier carrier);
   Verdict unknownSpi(Spi spi, std::size_t i, Carrier carrier);
@@ -124,11 +157,11 @@ class Worker {
   bool isOwnEcho(const InboundRoute& route, std::uint8_t nextHeader, View payload);
   Path pathOf(std::size_t i, Carrier carrier) const;
   Verdict toTun(View packet);
+  void depart(const Departure& departure);
 
   Shared& shared_;
-  const std::size_t index_;
+  const WorkerOptions options_;
   const std::size_t reader_;
-  const std::uint16_t port_;
   const Fd tun_;
   const Sockets sockets_;
   Fd epoll_;
@@ -149,6 +182,7 @@ class Worker {
   std::array<Slot, kSlots> slots_;
   ReceiveBatch received_;
   std::array<SendBatch, 4> sends_;
+  Coalescer coalescer_;
 };
 
 }  // namespace hipd

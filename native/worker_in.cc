@@ -1,4 +1,5 @@
 // From the wire to the TUN device.
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,9 +23,25 @@ void Worker::fromSocket(Inlet inlet) {
   for (std::size_t round = 0; round < kBatchesInARow; round++) {
     const std::size_t count = received_.receive(fdOf(inlet));
     stats_.count(Tally::ReceiveCalls);
-    for (std::size_t i = 0; i < count; i++) stats_.count(datagram(i, inlet));
-    if (count < kBatch) return;
+    for (std::size_t i = 0; i < count; i++) message(i, inlet);
+    // What it holds lies in buffers that the next call takes over.
+    coalescer_.flush();
+    if (count < kReceiveBatch) return;
   }
+}
+
+/// One message is one datagram, or several that came in a row (UDP_GRO).
+void Worker::message(std::size_t i, Inlet inlet) {
+  stats_.count(Tally::MessagesReceived);
+  if (received_.truncated(i)) return stats_.count(Verdict::OuterTruncated);
+  const Frame all = received_.frame(i);
+  const std::size_t segment = received_.segment(i) == 0 ? all.length : received_.segment(i);
+  std::size_t at = 0;
+  do {
+    const std::size_t length = std::min(segment, all.length - at);
+    stats_.count(datagram({all.buffer, all.capacity, all.start + at, length}, i, inlet));
+    at += length;
+  } while (at < all.length);
 }
 
 Path Worker::pathOf(std::size_t i, Carrier carrier) const {
@@ -33,16 +50,14 @@ Path Worker::pathOf(std::size_t i, Carrier carrier) const {
   path.local.address = received_.to(i);
   path.remote = received_.from(i);
   if (carrier == Carrier::Udp) {
-    path.local.port = port_;
+    path.local.port = options_.port;
   } else {
     path.remote.port = 0;
   }
   return path;
 }
 
-Verdict Worker::datagram(std::size_t i, Inlet inlet) {
-  Frame frame = received_.frame(i);
-  if (received_.truncated(i)) return Verdict::OuterTruncated;
+Verdict Worker::datagram(Frame frame, std::size_t i, Inlet inlet) {
   switch (inlet) {
     case Inlet::Udp4:
     case Inlet::Udp6: {
@@ -116,6 +131,14 @@ Verdict Worker::espPacket(Frame frame, std::size_t i, Carrier carrier) {
     family = shared_.flows.decide(route->peer->hit, view, frame.view(), sa.inboundFamily(),
                                   static_cast<std::uint32_t>(nowMs_ / 1000));
   }
+  const std::uint8_t trafficClass = received_.trafficClass(i);
+  if (Coalescer::takes(opened.nextHeader, frame.view())) {
+    // ECN as RFC 6040 says, DSCP as RFC 2983 does for one header all the way: BEET has no inner field of its own.
+    return coalescer_.add(
+        {route->peer, route->pair.load(), family, trafficClass, beet::kHopLimit, opened.nextHeader, frame.bytes()});
+  }
+  // It may belong to a flow that is being collected, and its new header to what lies before it in the buffer.
+  coalescer_.flush();
   if (family == InnerFamily::Lsi && IcmpReassembly::wantsPayload(view)) {
     Frame whole;
     const Verdict added =
@@ -127,7 +150,7 @@ Verdict Worker::espPacket(Frame frame, std::size_t i, Carrier carrier) {
     const Verdict again = parsePayload(opened.nextHeader, frame.view(), view);
     if (again != Verdict::Ok) return again;
   }
-  const Verdict shown = beet::inbound(frame, opened.nextHeader, view, *route->pair.load(), {family});
+  const Verdict shown = beet::inbound(frame, opened.nextHeader, view, *route->pair.load(), {family, trafficClass});
   if (shown != Verdict::Ok) return shown;
   return toTun(frame.view());
 }
@@ -172,8 +195,33 @@ bool Worker::isOwnEcho(const InboundRoute& route, std::uint8_t nextHeader, View 
 
 Verdict Worker::toTun(View packet) {
   stats_.count(Tally::TunWrites);
-  const ssize_t written = write(tun_.get(), packet.data(), packet.size());
-  return written == static_cast<ssize_t>(packet.size()) ? Verdict::Ok : Verdict::TunWriteFailed;
+  return show(packet) ? Verdict::Ok : Verdict::TunWriteFailed;
+}
+
+/// Verdict::Ok has been counted for each arrival already.
+void Worker::depart(const Departure& departure) {
+  stats_.count(Tally::TunWrites);
+  if (departure.count > 1) {
+    stats_.count(Tally::SuperWrites);
+    stats_.count(Tally::SegmentsJoined, departure.count);
+  }
+  std::array<iovec, kCoalesceSegments + 1> plain;
+  std::span<const iovec> pieces = departure.pieces;
+  if (!options_.headers) {
+    std::copy(pieces.begin(), pieces.end(), plain.begin());
+    plain[0].iov_base = static_cast<std::uint8_t*>(plain[0].iov_base) + sizeof(VirtioHeader);
+    plain[0].iov_len -= sizeof(VirtioHeader);
+    pieces = {plain.data(), pieces.size()};
+  }
+  const ssize_t written = writev(tun_.get(), pieces.data(), static_cast<int>(pieces.size()));
+  if (written <= 0) stats_.count(Verdict::TunWriteFailed, departure.count);
+}
+
+bool writeToTun(int fd, bool headers, View packet) {
+  VirtioHeader header;
+  const std::array<iovec, 2> pieces{
+      {{&header, headers ? sizeof header : 0}, {const_cast<std::uint8_t*>(packet.data()), packet.size()}}};
+  return writev(fd, pieces.data(), static_cast<int>(pieces.size())) > 0;
 }
 
 }  // namespace hipd

@@ -5,12 +5,16 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "checksum.h"
 #include "esp.h"
 #include "worker.h"
 
 namespace hipd {
 
 namespace {
+/// ESP's header, IV, trailer and ICV at most.
+constexpr std::size_t kMaxOverhead = 64;
+
 bool isIpv6(const Path& path) {
   return path.remote.address.family == 6;
 }
@@ -35,23 +39,44 @@ void Worker::fromMailbox() {
   }
 }
 
+Frame Worker::slot(std::size_t i) const {
+  if (i < kBatch) return {arena_.data() + i * kTunStride, kTunStride, kHeadroom, 0};
+  return {arena_.data() + kBatch * kTunStride + (i - kBatch) * kHeldStride, kHeldStride, kHeadroom, 0};
+}
+
 void Worker::fromTun() {
   std::size_t at = 0;
-  for (std::size_t budget = kBatchesInARow * kBatch; budget > 0; budget--) {
-    if (at == kBatch) {
+  std::size_t bytes = 0;
+  for (std::size_t budget = kBatchesInARow * kBatch; budget > 0 && bytes < kTunBudget; budget--) {
+    const std::size_t before = bytes;
+    if (!readTun(at, bytes)) break;
+    at++;
+    // Much leaves at once, while it is in the cache; little waits for more that is there already.
+    if (at == kBatch || bytes - before > kMaxDatagram) {
       flush();
       at = 0;
     }
-    Frame frame = slot(at);
-    const ssize_t got = read(tun_.get(), frame.data(), kMaxDatagram);
-    stats_.count(Tally::TunReads);
-    if (got < 0 && errno == EBADFD) loseTun();
-    if (got <= 0) break;
-    frame.length = static_cast<std::size_t>(got);
-    stats_.count(outbound(at, frame));
-    at++;
   }
   flush();
+}
+
+bool Worker::readTun(std::size_t at, std::size_t& bytes) {
+  Frame frame = slot(at);
+  VirtioHeader header;
+  const std::size_t before = options_.headers ? sizeof header : 0;
+  const ssize_t got = read(tun_.get(), frame.data() - before, kMaxPacket + before);
+  stats_.count(Tally::TunReads);
+  if (got < 0 && errno == EBADFD) loseTun();
+  if (got <= 0) return false;
+  bytes += static_cast<std::size_t>(got);
+  if (static_cast<std::size_t>(got) < before) {
+    stats_.count(Verdict::OffloadHeader);
+    return true;
+  }
+  frame.length = static_cast<std::size_t>(got) - before;
+  std::memcpy(&header, frame.data() - before, before);
+  stats_.count(outbound(at, frame, header));
+  return true;
 }
 
 /// Somebody removed the device. Its descriptor would be "ready" for ever.
@@ -60,25 +85,37 @@ void Worker::loseTun() {
   shared_.events.note("the overlay's interface was removed: restart hipd");
 }
 
-Verdict Worker::outbound(std::size_t at, Frame frame) {
+Verdict Worker::outbound(std::size_t at, Frame frame, const VirtioHeader& header) {
   InnerView view;
   const Verdict parsed = parseInner(frame.view(), view);
   if (parsed != Verdict::Ok) return parsed;
   frame.length = view.totalLength;
+  Super super;
+  const Verdict settled = settleOffload(header, frame.bytes(), view, super);
+  if (settled != Verdict::Ok) return settled;
+  if (super.count == 0 && frame.length > kMaxDatagram) return Verdict::TooBig;
   Peer* peer = view.family == InnerFamily::Hit ? shared_.routes.byHit(destinationHit(frame.view()))
                                                : shared_.routes.byLsi(destinationLsi(frame.view()));
   if (peer == nullptr) return withoutPeer(frame, view);
+  const auto wait = [&] {
+    if (super.count == 0) return hold(*peer, frame);
+    return each(frame, view, super, [&](Frame segment, const InnerView&) { return hold(*peer, segment); });
+  };
   OutboundRoute* via = peer->via.load();
   if (via != nullptr) {
     // Packets that waited leave first.
     if (peer->hold.waiting.load(std::memory_order_relaxed) > 0) settle(*peer);
-    if (peer->hold.waiting.load(std::memory_order_relaxed) > 0) return hold(*peer, frame);
+    if (peer->hold.waiting.load(std::memory_order_relaxed) > 0) return wait();
+    if (super.count != 0) {
+      stats_.count(Tally::SuperReads);
+      return transmitSuper(at, frame, view, super, *peer, *via);
+    }
     return transmit(at, frame, view, *peer, *via);
   }
   switch (peer->mode.load()) {
     case Mode::Demand:
     case Mode::Send:
-      return hold(*peer, frame);
+      return wait();
     case Mode::Reject:
       answer(IcmpError::HostUnreachable, frame.view(), 0);
       return Verdict::Rejected;
@@ -86,6 +123,24 @@ Verdict Worker::outbound(std::size_t at, Frame frame) {
       break;
   }
   return withoutPeer(frame, view);
+}
+
+template <class Take>
+Verdict Worker::each(Frame frame, const InnerView& view, const Super& super, Take&& take) {
+  const bool v6 = view.family == InnerFamily::Hit;
+  const std::uint16_t addresses = v6 ? sumAddresses(sourceHit(frame.view()), destinationHit(frame.view()))
+                                     : sumAddresses(sourceLsi(frame.view()), destinationLsi(frame.view()));
+  Segmenter segmenter(frame.bytes(), super, addresses, v6 ? Segmenter::Base::Ipv6 : Segmenter::Base::Ipv4);
+  Bytes segment;
+  Verdict verdict = Verdict::Ok;
+  for (bool first = true; segmenter.next(segment); first = false) {
+    if (!first) stats_.count(verdict);
+    InnerView own;
+    verdict = parseInner(segment, own);
+    const auto start = static_cast<std::size_t>(segment.data() - frame.buffer);
+    if (verdict == Verdict::Ok) verdict = take({frame.buffer, frame.capacity, start, segment.size()}, own);
+  }
+  return verdict;
 }
 
 Verdict Worker::withoutPeer(Frame frame, const InnerView& view) {
@@ -193,7 +248,7 @@ Verdict Worker::transmit(std::size_t at, Frame frame, const InnerView& view, Pee
   peer.lastUsed.store(nowMs_, std::memory_order_relaxed);
   if (frame.length <= capacity) {
     const View payload = frame.view();
-    return sealInto(batch, at, via, destination, spi, out.nextHeader, {&payload, 1});
+    return sealInto(batch, at, via, destination, spi, out, out.nextHeader, {&payload, 1});
   }
   if (!out.mayFragment) {
     answer(IcmpError::TooBig, slots_[at].original.view(), limit);
@@ -205,29 +260,106 @@ Verdict Worker::transmit(std::size_t at, Frame frame, const InnerView& view, Pee
   std::array<View, 2> pieces;
   Verdict verdict = Verdict::TooBig;
   while (fragmenter.next(nextHeader, pieces)) {
-    verdict = sealInto(batch, at, via, destination, spi, nextHeader, pieces);
+    verdict = sealInto(batch, at, via, destination, spi, out, nextHeader, pieces);
     if (verdict != Verdict::Ok) break;
   }
   return verdict;
 }
 
-Verdict Worker::sealInto(SendBatch& batch, std::size_t at, OutboundRoute& via, const Destination& destination, Spi spi,
-                         std::uint8_t nextHeader, Pieces payload) {
-  if (batch.full()) flush();
-  Frame room = batch.room();
-  esp::Sealed sealed;
-  const Verdict verdict =
-      esp::seal(ciphers_, *via.sa, spi, nextHeader, payload, {room.data(), room.capacity - room.start}, sealed);
-  if (sealed.softExpiry || via.softPending.load(std::memory_order_relaxed)) {
-    const bool told = shared_.events.push(EventType::SoftExpiry, [&](Event& event) {
-      event.spi = via.sa->spi();
-      event.peer = via.peer->hit;
-    });
-    via.softPending.store(!told, std::memory_order_relaxed);
+Verdict Worker::transmitSuper(std::size_t at, Frame frame, const InnerView& view, const Super& super, Peer& peer,
+                              OutboundRoute& via) {
+  OutboundSa& sa = *via.sa;
+  const Destination& destination = *via.destination.load();
+  const OuterShape outer = outerShape(destination.path);
+  const std::uint32_t pathMtu = sa.pathMtu.load(std::memory_order_relaxed);
+  const std::size_t largest = std::size_t{super.header} + super.size;
+  const std::size_t capacity = std::min(maxPayload(pathMtu, outer, sa.shape()), kMaxDatagram - kMaxOverhead);
+  if (largest - view.baseLength > capacity) {
+    // The path became smaller than the local stack knows. Segments that may be split are, the others' sender is told.
+    const bool split = view.family == InnerFamily::Lsi ? !view.dontFragment : largest <= beet::kIpv6MinMtu;
+    if (split) {
+      return each(frame, view, super,
+                  [&](Frame segment, const InnerView& own) { return transmitCopy(segment, own, peer, via); });
+    }
+    std::size_t limit = innerMtu(pathMtu, outer, sa.shape(), view.family);
+    if (view.family == InnerFamily::Hit) limit = std::max(limit, beet::kIpv6MinMtu);
+    answer(IcmpError::TooBig, frame.view(), limit);
+    stats_.count(Verdict::TooBig, super.count - 1U);
+    return Verdict::TooBig;
   }
+  if (sa.lsiSpi() == 0) {
+    shared_.flows.remember(outboundFlow(peer.hit, view), view.family, static_cast<std::uint32_t>(nowMs_ / 1000));
+  }
+  slots_[at] = {&via, frame, view.family};
+  const InnerPair& pair = *via.pair.load();
+  beet::Outbound out;
+  const std::size_t before = frame.start;
+  const Verdict translated = beet::outbound(frame, view, pair, out);
+  if (translated != Verdict::Ok) {
+    if (translated == Verdict::InnerAddress) answer(IcmpError::Prohibited, slots_[at].original.view(), 0);
+    return translated;
+  }
+  peer.lastUsed.store(nowMs_, std::memory_order_relaxed);
+  OutboundSa::Run run;
+  if (const Verdict verdict = sa.reserve(super.count, run); verdict != Verdict::Ok) return verdict;
+  checkExpiry(via, run.softExpiry);
+  Cipher* const cipher = ciphers_.find(sa.keys());
+  if (cipher == nullptr) return Verdict::SealFailed;
+
+  SendBatch& batch = batchFor(destination.path);
+  const Spi spi = sa.spiFor(out.family);
+  Segmenter segmenter(frame.bytes(), super.without(frame.start - before), pair.hitSum);
+  Bytes segment;
+  std::uint64_t sealedBytes = 0;
+  std::uint64_t plainBytes = 0;
+  std::uint64_t sequence = run.first;
+  Verdict verdict = Verdict::Ok;
+  for (; segmenter.next(segment); sequence++) {
+    if (batch.full()) flush();
+    std::size_t length = 0;
+    verdict = esp::sealSpoiling(*cipher, sa.shape(), {spi, sequence}, out.nextHeader, segment, batch.room(), length);
+    if (verdict != Verdict::Ok) break;
+    batch.add(length, destination, out.trafficClass, static_cast<std::uint32_t>(at));
+    sealedBytes += length;
+    plainBytes += segment.size();
+  }
+  const std::uint64_t sealed = sequence - run.first;
+  sa.counters.add(sealed, plainBytes);
+  stats_.count(Tally::TxPackets, sealed);
+  stats_.count(Tally::TxBytes, sealedBytes);
+  if (sealed > 1) stats_.count(Verdict::Ok, sealed - 1);
+  return verdict;
+}
+
+Verdict Worker::transmitCopy(Frame segment, const InnerView& view, Peer& peer, OutboundRoute& via) {
+  // Leaves before the next segment takes its place.
+  Frame copy = slot(kSlots - 1);
+  if (segment.length > kMaxDatagram) return Verdict::TooBig;
+  flush();
+  std::memcpy(copy.data(), segment.data(), segment.length);
+  copy.length = segment.length;
+  const Verdict verdict = transmit(kSlots - 1, copy, view, peer, via);
+  flush();
+  return verdict;
+}
+
+void Worker::checkExpiry(OutboundRoute& via, bool softExpiry) {
+  if (!softExpiry && !via.softPending.load(std::memory_order_relaxed)) return;
+  const bool told = shared_.events.push(EventType::SoftExpiry, [&](Event& event) {
+    event.spi = via.sa->spi();
+    event.peer = via.peer->hit;
+  });
+  via.softPending.store(!told, std::memory_order_relaxed);
+}
+
+Verdict Worker::sealInto(SendBatch& batch, std::size_t at, OutboundRoute& via, const Destination& destination, Spi spi,
+                         const beet::Outbound& out, std::uint8_t nextHeader, Pieces payload) {
+  if (batch.full()) flush();
+  esp::Sealed sealed;
+  const Verdict verdict = esp::seal(ciphers_, *via.sa, spi, nextHeader, payload, batch.room(), sealed);
+  checkExpiry(via, sealed.softExpiry);
   if (verdict != Verdict::Ok) return verdict;
-  room.length = sealed.length;
-  batch.add(room, destination, static_cast<std::uint32_t>(at));
+  batch.add(sealed.length, destination, out.trafficClass, static_cast<std::uint32_t>(at));
   stats_.count(Tally::TxPackets);
   stats_.count(Tally::TxBytes, sealed.length);
   return Verdict::Ok;
@@ -237,7 +369,10 @@ void Worker::flush() {
   for (SendBatch& batch : sends_) {
     if (batch.empty()) continue;
     const auto failed = [this](std::uint32_t at, std::size_t length, int error) { refused(at, length, error); };
+    stats_.count(Tally::MessagesSent, batch.messages());
+    const std::uint64_t divided = batch.divided();
     stats_.count(Tally::SendCalls, batch.flush(failed));
+    stats_.count(Tally::MessagesDivided, batch.divided() - divided);
   }
 }
 

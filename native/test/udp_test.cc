@@ -3,6 +3,7 @@
 
 #include <poll.h>
 
+#include <cstring>
 #include <memory>
 
 #include "check.h"
@@ -32,13 +33,14 @@ void batchesArriveWhole() {
   sends->use(from.fd.get());
   std::size_t queued = 0;
   while (!sends->full()) {
-    Frame room = sends->room();
-    room.length = 20 * queued;
-    for (std::size_t i = 0; i < room.length; i++) room.data()[i] = static_cast<std::uint8_t>(queued);
-    sends->add(room, destination, static_cast<std::uint32_t>(queued));
+    const Bytes room = sends->room();
+    const std::size_t length = 20 * queued;
+    for (std::size_t i = 0; i < length; i++) room[i] = static_cast<std::uint8_t>(queued);
+    sends->add(length, destination, 0, static_cast<std::uint32_t>(queued));
     queued++;
   }
   CHECK_EQ(queued, kBatch);
+  CHECK_EQ(sends->messages(), kBatch);
   CHECK_EQ(sends->flush([](std::uint32_t, std::size_t, int) { CHECK(false); }), 1u);
   CHECK(sends->empty());
   std::size_t seen = 0;
@@ -70,11 +72,7 @@ void refusalsAreTold() {
   const Destination good(path);
   path.local.address = {4, {192, 0, 2, 123}};  // not ours
   const Destination bad(path);
-  for (std::uint32_t tag = 0; tag < 6; tag++) {
-    Frame room = sends->room();
-    room.length = 10 + tag;
-    sends->add(room, tag % 3 == 1 ? bad : good, tag);
-  }
+  for (std::uint32_t tag = 0; tag < 6; tag++) sends->add(10 + tag, tag % 3 == 1 ? bad : good, 0, tag);
   std::vector<std::uint32_t> refused;
   sends->flush([&](std::uint32_t tag, std::size_t length, int error) {
     CHECK(error > 0);
@@ -88,15 +86,119 @@ void refusalsAreTold() {
   CHECK_EQ(receives->receive(to.fd.get()), 4u);
 
   sends->use(-1);
-  Frame room = sends->room();
-  room.length = 1;
-  sends->add(room, good, 9);
+  sends->add(1, good, 0, 9);
   int count = 0;
   sends->flush([&](std::uint32_t, std::size_t, int error) {
     CHECK_EQ(error, EAFNOSUPPORT);
     count++;
   });
   CHECK_EQ(count, 1);
+}
+
+/// What is alike leaves as one message, arrives as one where the kernel joins it, and every datagram is itself again.
+void likeDatagramsShareMessages(int family) {
+  const Socket from = openUdp(family, 0, false);
+  const Socket to = openUdp(family, 0, false);
+  if (from.unsupported || !knowsSegmentation(from.fd.get()) || !receiveMany(to.fd.get())) return;
+  Path path;
+  path.remote.address = family == 4 ? Address{4, {127, 0, 0, 1}} : Address{6, {}};
+  if (family == 6) path.remote.address.bytes[15] = 1;
+  path.remote.port = portOf(to.fd.get());
+  const Destination one(path);
+  const Destination other(path);
+  const auto sends = std::make_unique<SendBatch>();
+  sends->use(from.fd.get());
+  sends->allowSegmentation(true);
+  struct Sent {
+    std::size_t length;
+    std::uint8_t trafficClass;
+    std::uint8_t content;
+  };
+  std::vector<Sent> sent;
+  const auto add = [&](std::size_t length, std::uint8_t trafficClass, const Destination& where) {
+    CHECK(!sends->full());
+    const auto content = static_cast<std::uint8_t>(sent.size());
+    std::memset(sends->room().data(), content, length);
+    sends->add(length, where, trafficClass, content);
+    sent.push_back({length, trafficClass, content});
+  };
+  for (int i = 0; i < 10; i++) add(1000, 0, one);
+  CHECK_EQ(sends->messages(), 1u);
+  add(999, 0, one);  // the last of its message
+  CHECK_EQ(sends->messages(), 1u);
+  add(999, 0, one);
+  CHECK_EQ(sends->messages(), 2u);
+  add(1000, 0, one);  // longer than the first
+  CHECK_EQ(sends->messages(), 3u);
+  add(1000, 0xb9, one);
+  CHECK_EQ(sends->messages(), 4u);
+  add(1000, 0xb9, other);
+  CHECK_EQ(sends->messages(), 5u);
+  for (std::size_t i = 0; i < kSegmentsOfMessage; i++) add(8, 2, one);
+  CHECK_EQ(sends->messages(), 6u);
+  add(8, 2, one);
+  CHECK_EQ(sends->messages(), 7u);
+  for (std::size_t bytes = 0; bytes + 9000 <= kBytesOfMessage; bytes += 9000) add(9000, 0, one);
+  CHECK_EQ(sends->messages(), 8u);
+  add(9000, 0, one);
+  CHECK_EQ(sends->messages(), 9u);
+  CHECK_EQ(sends->flush([](std::uint32_t, std::size_t, int) { CHECK(false); }), 1u);
+  CHECK_EQ(sends->divided(), 0u);
+
+  const auto receives = std::make_unique<ReceiveBatch>();
+  std::size_t seen = 0;
+  std::size_t messages = 0;
+  while (seen < sent.size()) {
+    pollfd ready{to.fd.get(), POLLIN, 0};
+    CHECK(poll(&ready, 1, 5000) == 1);
+    const std::size_t count = receives->receive(to.fd.get());
+    for (std::size_t i = 0; i < count; i++, messages++) {
+      const Frame frame = receives->frame(i);
+      CHECK(!receives->truncated(i));
+      CHECK(frame.headroom() >= kHeadroom && frame.tailroom() >= kTailroom);
+      const std::size_t segment = receives->segment(i) == 0 ? frame.length : receives->segment(i);
+      for (std::size_t at = 0; at < frame.length; at += segment, seen++) {
+        CHECK(seen < sent.size());
+        const std::size_t length = std::min(segment, frame.length - at);
+        CHECK_EQ(length, sent[seen].length);
+        CHECK_EQ(receives->trafficClass(i), sent[seen].trafficClass);
+        for (std::size_t k = 0; k < length; k++) CHECK_EQ(frame.data()[at + k], sent[seen].content);
+      }
+    }
+  }
+  CHECK_EQ(messages, 9u);
+}
+
+/// The kernel says no to a message of many: all leave one by one, and the next messages do not ask again.
+void refusedMessagesAreDivided() {
+  const Socket from = openUdp(4, 0, false);
+  const Socket to = openUdp(4, 0, false);
+  if (!knowsSegmentation(from.fd.get())) return;
+  const int on = 1;
+  // Segmentation needs checksums: with them off the kernel answers EINVAL or EIO.
+  CHECK(setsockopt(from.fd.get(), SOL_SOCKET, SO_NO_CHECK, &on, sizeof on) == 0);
+  Path path;
+  path.remote = {{4, {127, 0, 0, 1}}, portOf(to.fd.get())};
+  const Destination destination(path);
+  const auto sends = std::make_unique<SendBatch>();
+  sends->use(from.fd.get());
+  sends->allowSegmentation(true);
+  for (std::uint32_t i = 0; i < 5; i++) sends->add(100, destination, 0, i);
+  CHECK_EQ(sends->messages(), 1u);
+  sends->flush([](std::uint32_t, std::size_t, int) { CHECK(false); });
+  CHECK_EQ(sends->divided(), 1u);
+  for (std::uint32_t i = 0; i < 5; i++) sends->add(100, destination, 0, i);
+  CHECK_EQ(sends->messages(), 5u);
+  sends->flush([](std::uint32_t, std::size_t, int) { CHECK(false); });
+  CHECK_EQ(sends->divided(), 1u);
+  const auto receives = std::make_unique<ReceiveBatch>();
+  std::size_t seen = 0;
+  while (seen < 10) {
+    pollfd ready{to.fd.get(), POLLIN, 0};
+    CHECK(poll(&ready, 1, 5000) == 1);
+    const std::size_t count = receives->receive(to.fd.get());
+    for (std::size_t i = 0; i < count; i++, seen++) CHECK_EQ(receives->frame(i).length, 100u);
+  }
 }
 
 void usedPortIsNamed() {
@@ -142,6 +244,9 @@ void addressesReadBack() {
 int main() {
   batchesArriveWhole();
   refusalsAreTold();
+  likeDatagramsShareMessages(4);
+  likeDatagramsShareMessages(6);
+  refusedMessagesAreDivided();
   usedPortIsNamed();
   kernelsAnswers();
   ipv4HeadersAreCutOff();

@@ -99,6 +99,8 @@ suite("the path's MTU", () => {
     const { a, b, router } = pair();
     const { lsi, hit } = await addressesOf(a, b);
     await ping(a.daemon.namespace, hit);
+    // The kernel cuts what the daemon hands over as one message before the device, as it does for devices that cannot.
+    await a.daemon.namespace.ip(["link set dev eth0 gso_max_segs 1"]);
     const capture = await Capture.start(router, "to-a", "", 128);
     await transfer(pair(), lsi, MEGABYTE);
     await transfer(pair(), hit, MEGABYTE);
