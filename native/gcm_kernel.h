@@ -19,6 +19,9 @@ constexpr std::size_t kBefore = 32;
 /// The vectors that hold blocks 0 and 1, and the bytes of text in the last one of them.
 constexpr std::size_t kHeadVectors = kLanes == 1 ? 2 : 1;
 constexpr std::size_t kHeadText = kLanes == 4 ? kVectorBytes - kBefore : 0;
+/// Of AES-128 and of AES-256.
+constexpr std::size_t kRounds = 10;
+constexpr std::size_t kMoreRounds = 14;
 static_assert(kChunkBlocks < kGcmPowers && (kChunkBlocks & (kChunkBlocks - 1)) == 0 && kVectors <= 8);
 
 /// A sum of products, not yet reduced.
@@ -106,10 +109,22 @@ HIPD_GCM_INLINE V headOf(const GcmPacket& packet, V text) {
   return withSecond(text, blockOf(packet.aad, 0));
 }
 
+/// The rounds that AES-256 has beyond AES-128's.
+template <std::size_t kCount>
+HIPD_GCM_INLINE void moreRounds(const GcmKey& key, V* state) {
+  if (key.rounds == kRounds) return;
+  HIPD_GCM_UNROLL
+  for (std::size_t r = kRounds; r < kMoreRounds; r++) {
+    const V k = spread(loadBlock(key.round[r]));
+    HIPD_GCM_UNROLL
+    for (std::size_t v = 0; v < kCount; v++) state[v] = encrypt(state[v], k);
+  }
+}
+
 /// One whole chunk, which begins at byte `at` of the stream.
 /// @param held the ciphertext that is not hashed yet, when sealing. @param y the hash of what came before it.
 /// @param mask the tag's mask, which the first chunk gives.
-template <int kRounds, bool kSeal, bool kFirst>
+template <bool kSeal, bool kFirst>
 HIPD_GCM_INLINE void chunk(const GcmKey& key, const GcmPacket& packet, std::size_t at, V (&held)[kVectors], __m128i& y,
                            __m128i& mask) {
   V data[kVectors];
@@ -130,16 +145,17 @@ HIPD_GCM_INLINE void chunk(const GcmKey& key, const GcmPacket& packet, std::size
   constexpr bool kHash = !(kSeal && kFirst);
   Hasher hasher{};
   HIPD_GCM_UNROLL
-  for (int r = 1; r < kRounds; r++) {
+  for (std::size_t r = 1; r < kRounds; r++) {
     const V k = spread(loadBlock(key.round[r]));
     HIPD_GCM_UNROLL
     for (std::size_t v = 0; v < kVectors; v++) state[v] = encrypt(state[v], k);
-    const auto v = static_cast<std::size_t>(r - 1);
+    const std::size_t v = r - 1;
     if (kHash && v < kVectors) take(hasher, v, v + 1 == kVectors, share(key, held[v], v, y));
     if (kHash && v == kVectors) y = reduce(hasher.sum);
   }
+  moreRounds<kVectors>(key, state);
 
-  const V last = spread(loadBlock(key.round[kRounds]));
+  const V last = spread(loadBlock(key.round[key.rounds]));
   HIPD_GCM_UNROLL
   for (std::size_t v = 0; v < kVectors; v++) {
     // The last round adds its key at its end, so the data may be added to the key beforehand.
@@ -157,7 +173,7 @@ HIPD_GCM_INLINE void chunk(const GcmKey& key, const GcmPacket& packet, std::size
 
 /// The rest of the stream from byte `at`: kCount vectors, the last of which holds 1 to kVectorBytes bytes. Then the
 /// lengths, and the tag.
-template <int kRounds, bool kSeal, bool kFirst, std::size_t kCount>
+template <bool kSeal, bool kFirst, std::size_t kCount>
 HIPD_GCM_INLINE void finish(const GcmKey& key, const GcmPacket& packet, std::size_t at, V (&held)[kVectors], __m128i y,
                             __m128i mask, std::uint8_t* tag) {
   const std::size_t rest = packet.length + kBefore - at;
@@ -173,11 +189,12 @@ HIPD_GCM_INLINE void finish(const GcmKey& key, const GcmPacket& packet, std::siz
   HIPD_GCM_UNROLL
   for (std::size_t v = 0; v < kCount; v++) state[v] = add(first, load(kCounters[v]));
   HIPD_GCM_UNROLL
-  for (int r = 1; r < kRounds; r++) {
+  for (std::size_t r = 1; r < kRounds; r++) {
     const V k = spread(loadBlock(key.round[r]));
     HIPD_GCM_UNROLL
     for (std::size_t v = 0; v < kCount; v++) state[v] = encrypt(state[v], k);
   }
+  moreRounds<kCount>(key, state);
   if (kSeal && !kFirst) {
     Hasher hasher{};
     HIPD_GCM_UNROLL
@@ -185,7 +202,7 @@ HIPD_GCM_INLINE void finish(const GcmKey& key, const GcmPacket& packet, std::siz
     y = reduce(hasher.sum);
   }
 
-  const V last = spread(loadBlock(key.round[kRounds]));
+  const V last = spread(loadBlock(key.round[key.rounds]));
   const std::uint8_t* const h = power(key, blocks + 1);
   Hasher hasher{};
   HIPD_GCM_UNROLL
@@ -221,15 +238,15 @@ HIPD_GCM_INLINE void finish(const GcmKey& key, const GcmPacket& packet, std::siz
   _mm_storeu_si128(reinterpret_cast<__m128i*>(tag), _mm_xor_si128(hash, mask));
 }
 
-template <int kRounds, bool kSeal, bool kFirst>
+template <bool kSeal, bool kFirst>
 HIPD_GCM_INLINE void finishAny(const GcmKey& key, const GcmPacket& packet, std::size_t at, V (&held)[kVectors],
                                __m128i y, __m128i mask, std::uint8_t* tag) {
   switch ((packet.length + kBefore - at + kVectorBytes - 1) / kVectorBytes) {
-#define HIPD_GCM_CASE(n)                                                      \
-  case n:                                                                     \
-    if constexpr (n <= kVectors && (!kFirst || n >= kHeadVectors)) {          \
-      finish<kRounds, kSeal, kFirst, n>(key, packet, at, held, y, mask, tag); \
-    }                                                                         \
+#define HIPD_GCM_CASE(n)                                             \
+  case n:                                                            \
+    if constexpr (n <= kVectors && (!kFirst || n >= kHeadVectors)) { \
+      finish<kSeal, kFirst, n>(key, packet, at, held, y, mask, tag); \
+    }                                                                \
     break;
     HIPD_GCM_CASE(0)
     HIPD_GCM_CASE(1)
@@ -244,7 +261,7 @@ HIPD_GCM_INLINE void finishAny(const GcmKey& key, const GcmPacket& packet, std::
   }
 }
 
-template <int kRounds, bool kSeal>
+template <bool kSeal>
 HIPD_GCM_TARGET void run(const GcmKey& key, const GcmPacket& given, std::uint8_t* tag) {
   // A copy, which the text cannot overlap: its members stay in registers.
   const GcmPacket packet = given;
@@ -253,27 +270,19 @@ HIPD_GCM_TARGET void run(const GcmKey& key, const GcmPacket& given, std::uint8_t
   __m128i mask = y;
   const std::size_t end = packet.length + kBefore;
   if (end < kChunkBytes) {
-    finishAny<kRounds, kSeal, true>(key, packet, 0, held, y, mask, tag);
+    finishAny<kSeal, true>(key, packet, 0, held, y, mask, tag);
     return;
   }
-  chunk<kRounds, kSeal, true>(key, packet, 0, held, y, mask);
+  chunk<kSeal, true>(key, packet, 0, held, y, mask);
   std::size_t at = kChunkBytes;
-  for (; end - at >= kChunkBytes; at += kChunkBytes) chunk<kRounds, kSeal, false>(key, packet, at, held, y, mask);
-  finishAny<kRounds, kSeal, false>(key, packet, at, held, y, mask, tag);
+  for (; end - at >= kChunkBytes; at += kChunkBytes) chunk<kSeal, false>(key, packet, at, held, y, mask);
+  finishAny<kSeal, false>(key, packet, at, held, y, mask, tag);
 }
 
 HIPD_GCM_TARGET void seal(const GcmKey& key, const GcmPacket& packet, std::uint8_t* tag) {
-  if (key.rounds == 10) {
-    run<10, true>(key, packet, tag);
-  } else {
-    run<14, true>(key, packet, tag);
-  }
+  run<true>(key, packet, tag);
 }
 
 HIPD_GCM_TARGET void open(const GcmKey& key, const GcmPacket& packet, std::uint8_t* tag) {
-  if (key.rounds == 10) {
-    run<10, false>(key, packet, tag);
-  } else {
-    run<14, false>(key, packet, tag);
-  }
+  run<false>(key, packet, tag);
 }
