@@ -46,6 +46,9 @@ std::unique_ptr<Plane> Plane::open(const PlaneOptions& options, std::string& err
   // Keys live in this process: no core dump, no other process of this user that looks in.
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   std::unique_ptr<Plane> plane(new Plane(options));
+  std::string note;
+  plane->backend_ = &chooseBackend(options.aead, note);
+  if (!note.empty()) notes.push_back(note);
   error = plane->openSockets(notes);
   if (error.empty()) error = plane->house_.start();
   if (!error.empty()) return nullptr;
@@ -94,7 +97,7 @@ std::string Plane::openSockets(std::vector<std::string>& notes) {
   if (!refused.empty()) return refused;
 
   for (std::size_t i = 0; i < count; i++) {
-    const WorkerOptions worker{i, options_.port, offloads_, tun.headers, options_.busyPoll};
+    const WorkerOptions worker{i, options_.port, offloads_, tun.headers, options_.busyPoll, backend_};
     workers_.push_back(std::make_unique<Worker>(shared_, worker, std::move(tun.fds[i]), std::move(sockets[i])));
   }
   for (const auto& worker : workers_) {
@@ -235,10 +238,6 @@ void Plane::ping(const Hit& local, const Hit& peer, std::uint32_t sequence, std:
   } else {
     stats_.count(Verdict::RateLimited);
   }
-}
-
-const char* Plane::cipher() const {
-  return opensslBackend().name().data();
 }
 
 std::vector<Counter> Plane::counters() const {

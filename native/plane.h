@@ -25,6 +25,8 @@ struct PlaneOptions {
   Offloads offloads;
   /// How long a worker looks for more packets before it sleeps. Microseconds; 0: not at all.
   std::uint32_t busyPoll = 0;
+  /// The AEAD back-end: see chooseBackend.
+  std::string aead = "auto";
   /// Called from any thread when events wait.
   void (*notify)(void*) = nullptr;
   void* context = nullptr;
@@ -58,7 +60,8 @@ class Plane {
   std::vector<AssociationStats> associations() const { return shared_.routes.associations(); }
   std::vector<Address> addresses() const { return house_.addresses(); }
   std::vector<Counter> counters() const;
-  const char* cipher() const;
+  /// The AEAD back-end in use.
+  std::string_view cipher() const { return backend_->name(); }
   /// What is in use.
   const Offloads& offloads() const { return offloads_; }
 
@@ -73,6 +76,7 @@ class Plane {
 
   const PlaneOptions options_;
   Offloads offloads_;
+  const Backend* backend_ = &opensslBackend();
   Shared shared_;
   Housekeeper house_;
   RawSockets raw_;

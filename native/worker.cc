@@ -30,6 +30,7 @@ Worker::Worker(Shared& shared, const WorkerOptions& options, Fd tun, Sockets soc
       reader_(shared.epochs.join()),
       tun_(std::move(tun)),
       sockets_(std::move(sockets)),
+      ciphers_(*options.backend),
       arena_(kBatch * kTunStride + (kSlots - kBatch) * kHeldStride),
       coalescer_([](void* self, const Departure& departure) { static_cast<Worker*>(self)->depart(departure); }, this) {
   coalescer_.allow(options.headers && options.offloads.tso, options.headers && options.offloads.uso);
@@ -113,7 +114,7 @@ void Worker::run() {
   std::array<epoll_event, 8> events;
   while (!stopping_.load()) {
     shared_.epochs.offline(reader_);
-    const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
+    const int count = await(events);
     shared_.epochs.online(reader_);
     nowMs_ = monotonicCoarse() / 1'000'000;
     const std::uint64_t sweeps = shared_.sweeps.load(std::memory_order_acquire);
@@ -126,6 +127,19 @@ void Worker::run() {
     }
   }
   shared_.epochs.offline(reader_);
+}
+
+/// Sleeps until something is ready; with the option, looks for a while before it does.
+int Worker::await(std::span<epoll_event> events) const {
+  const int room = static_cast<int>(events.size());
+  if (options_.busyPoll != 0) {
+    const std::uint64_t until = monotonicNow() + options_.busyPoll * std::uint64_t{1000};
+    do {
+      const int count = epoll_wait(epoll_.get(), events.data(), room, 0);
+      if (count != 0) return count;
+    } while (monotonicNow() < until);
+  }
+  return epoll_wait(epoll_.get(), events.data(), room, -1);
 }
 
 void Worker::serve(Inlet inlet) {

@@ -1,6 +1,8 @@
 // One data worker: a thread that owns a TUN queue and sockets, and runs each packet to completion.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <atomic>
 #include <memory>
 #include <string>
@@ -72,6 +74,8 @@ struct WorkerOptions {
   bool headers = false;
   /// How long to look for more packets before sleeping. Microseconds.
   std::uint32_t busyPoll = 0;
+  /// Makes its ciphers.
+  const Backend* backend = &opensslBackend();
 };
 
 /// Writes one complete packet to a TUN device. False when the device refuses.
@@ -114,6 +118,7 @@ class Worker {
   static constexpr std::size_t kTunStride = kHeadroom + kMaxPacket + 1 + kTailroom;
 
   void run();
+  int await(std::span<epoll_event> events) const;
   void warmUp();
   bool watch(int fd, Inlet inlet);
   void serve(Inlet inlet);
