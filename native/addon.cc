@@ -80,8 +80,9 @@ void finalizeInstance(napi_env env, void* instance, void*) {
   delete static_cast<Instance*>(instance);
 }
 
-/// open(interface, mtu, port, raw, workers, ownLsi, lsiNetwork, lsiPrefixLength, notify) -> [plane, ...notes]; throws
-/// an Error.
+/// open(interface, mtu, port, raw, workers, ownLsi, lsiNetwork, lsiPrefixLength, notify, offloads, busyPollMicros) ->
+/// [plane,
+/// ...notes]; offloads: 1 tso, 2 uso, 4 gso, 8 gro; throws an Error.
 napi_value open(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info, "open");
   PlaneOptions options;
@@ -94,6 +95,10 @@ napi_value open(napi_env env, napi_callback_info info) {
   options.lsiPrefix.network = arguments.address(6, "lsiNetwork");
   options.lsiPrefix.length = arguments.u8(7, "lsiPrefixLength", 32);
   const napi_value notify = arguments.function(8, "notify");
+  const unsigned offloads = arguments.u8(9, "offloads");
+  options.offloads = {(offloads & 1) != 0, (offloads & 2) != 0, (offloads & 4) != 0, (offloads & 8) != 0};
+  options.busyPoll = arguments.u32(10, "busyPollMicros");
+  options.aead = arguments.string(11, "aead", 31);
   if (arguments.ok() && options.lsiPrefix.network.family != 4) arguments.fail("lsiNetwork");
   if (!arguments.ok()) return nullptr;
 
@@ -286,6 +291,14 @@ napi_value addresses(napi_env env, napi_callback_info info) {
   return string(env, addressList(plane->addresses()));
 }
 
+/// cipher(plane) -> text: the AEAD back-end in use.
+napi_value cipher(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "cipher");
+  Plane* plane = planeOf(env, arguments);
+  if (!arguments.ok()) return nullptr;
+  return string(env, std::string(plane->cipher()));
+}
+
 napi_value init(napi_env env, napi_value exports) {
   const struct {
     const char* name;
@@ -304,6 +317,7 @@ napi_value init(napi_env env, napi_value exports) {
       {"associations", associations},
       {"counters", counters},
       {"addresses", addresses},
+      {"cipher", cipher},
       {"source", source},
       {"underlayAddresses", underlayAddresses},
       {"deleteTun", deleteTunDevice},

@@ -25,6 +25,9 @@ export interface Addon {
     lsiNetwork: Uint8Array,
     lsiPrefixLength: number,
     notify: () => void,
+    offloads: number,
+    busyPollMicros: number,
+    aead: string,
   ): [Handle, ...string[]];
   close(plane: Handle): void;
   send(plane: Handle, path: Uint8Array, bytes: Uint8Array): void;
@@ -52,6 +55,8 @@ export interface Addon {
   associations(plane: Handle): Uint8Array;
   counters(plane: Handle): Record<string, number>;
   addresses(plane: Handle): string;
+  /** The AEAD back-end in use, like "openssl 3.5.8". */
+  cipher(plane: Handle): string;
   source(remote: Uint8Array): Uint8Array;
   underlayAddresses(overlayLink: string): string;
   deleteTun(name: string): void;
@@ -94,6 +99,9 @@ function findAddon(): string {
   throw new Error(`the native data plane is not built (${name} is missing): run "make native"`);
 }
 
+/** What seals and opens packets: our own kernels, Intel's library, or the OpenSSL inside Node. */
+export type Aead = "auto" | "builtin" | "ipsec-mb" | "openssl";
+
 /** One line about something that an administrator should know. */
 export type NativeLog = (level: "info" | "warn", message: string) => void;
 
@@ -106,10 +114,19 @@ export interface NativePlaneOptions {
   readonly raw: boolean;
   /** Data threads, 1 by default. */
   readonly workers?: number;
+  /** The AEAD back-end: the fastest, or this one when it works here. */
+  readonly aead?: Aead;
   readonly ownLsi: Lsi;
   readonly lsiPrefix: Prefix;
   readonly log?: NativeLog;
+  /** Each is used where the kernel has it, unless it is false here. */
+  readonly offloads?: { readonly [name in (typeof OFFLOADS)[number]]?: boolean };
+  /** How long a worker looks for packets before it sleeps: less latency for a busy processor. Default 0. */
+  readonly busyPollMicros?: number;
 }
+
+/** Of the TUN device for TCP and UDP, of sockets for sending and receiving; in the order of native/addon.cc's bits. */
+const OFFLOADS = ["tso", "uso", "gso", "gro"] as const;
 
 // The record formats of native/event.h and of associations() in native/addon.cc.
 const EVENT_HEADER = 80;
@@ -151,9 +168,17 @@ export class NativePlane implements DataPlane {
         if (this.#onReady === undefined) this.#missed = true;
         else this.#onReady();
       },
+      OFFLOADS.reduce(
+        (mask, name, bit) => (options.offloads?.[name] === false ? mask : mask | (1 << bit)),
+        0,
+      ),
+      options.busyPollMicros ?? 0,
     );
     this.#handle = handle;
     for (const note of notes) this.#log("warn", note);
+    const counters = this.#native.counters(handle);
+    const used = OFFLOADS.filter((name) => counters[`offload_${name}`] === 1);
+    this.#log("info", `the data plane uses the offloads ${used.join(", ") || "none"}`);
   }
 
   /**
