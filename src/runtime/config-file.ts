@@ -60,6 +60,8 @@ export interface DaemonConfig {
     readonly carrier: Carrier;
     /** 0: as many as processors, at most 8. */
     readonly workers: number;
+    /** What seals packets; "auto": the fastest that works here. */
+    readonly aead: "auto" | "builtin" | "ipsec-mb" | "openssl";
   };
   readonly control: { readonly socket: string; readonly group: string | undefined };
   readonly metrics: { readonly listen: ListenAddress | undefined };
@@ -109,6 +111,7 @@ export function loadConfig(file: string): Result<DaemonConfig, readonly Problem[
     mtu: raw.network.mtu,
     carrier: raw.network.encapsulation,
     workers: raw.network.workers,
+    aead: raw.network.aead,
   };
   const filePeers = peers.map((peer) =>
     filePeer(peer.raw, peer.index, peer.source, peer.from, network, raw, problems),

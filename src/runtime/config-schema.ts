@@ -99,6 +99,8 @@ export const CONFIG_SCHEMA = z.strictObject({
       encapsulation: z._default(encapsulation, "udp"),
       /** 0: one per processor, at most 8. */
       workers: z._default(integer(0, 64), 0),
+      /** What seals packets; "auto": the fastest that works here. */
+      aead: z._default(z.enum(["auto", "builtin", "ipsec-mb", "openssl"]), "auto"),
     }),
     {},
   ),

@@ -110,6 +110,7 @@ export class Daemon implements ControlBackend {
       lsiPrefix: config.network.lsiPrefix,
       mtu: config.network.mtu,
       workers: config.network.workers,
+      aead: config.network.aead,
       lsi: overlay.value.ownLsi,
       hits: prepared.value.overlay.identities.map((identity) => identity.hit),
       preferred: prepared.value.overlay.defaultIdentity,

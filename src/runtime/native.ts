@@ -173,9 +173,11 @@ export class NativePlane implements DataPlane {
         0,
       ),
       options.busyPollMicros ?? 0,
+      options.aead ?? "auto",
     );
     this.#handle = handle;
     for (const note of notes) this.#log("warn", note);
+    this.#log("info", `packets are sealed by ${this.#native.cipher(handle)}`);
     const counters = this.#native.counters(handle);
     const used = OFFLOADS.filter((name) => counters[`offload_${name}`] === 1);
     this.#log("info", `the data plane uses the offloads ${used.join(", ") || "none"}`);

@@ -11,6 +11,8 @@ export interface NetworkOptions {
   readonly mtu: number;
   /** 0: as many as processors, at most 8. */
   readonly workers: number;
+  /** The AEAD back-end; "auto": the fastest that works. */
+  readonly aead?: "auto" | "builtin" | "ipsec-mb" | "openssl";
   /** The host's own LSI. */
   readonly lsi: Lsi;
   /** The host's own HITs; `preferred` is what the kernel should choose as source. */

@@ -65,6 +65,7 @@ function open(options: NetworkOptions): Network {
     port: options.port,
     raw: options.plainIp,
     workers: workerCount(options.workers, availableParallelism()),
+    aead: options.aead ?? "auto",
     ownLsi: options.lsi,
     lsiPrefix: options.lsiPrefix,
     log: options.log,

@@ -10,6 +10,7 @@ const FIXED: readonly Setting[] = [
   ["network.lsi_prefix", (config) => config.network.lsiPrefix],
   ["network.mtu", (config) => config.network.mtu],
   ["network.workers", (config) => config.network.workers],
+  ["network.aead", (config) => config.network.aead],
   ["control.socket", (config) => config.control.socket],
   ["control.group", (config) => config.control.group],
   ["metrics.listen", (config) => config.metrics.listen],
