@@ -153,4 +153,50 @@ void Worker::serve(Inlet inlet) {
   }
 }
 
+Frame Worker::slot(std::size_t i) const {
+  if (i < kBatch) return {arena_.data() + i * kTunStride, kTunStride, kHeadroom, 0};
+  return {arena_.data() + kBatch * kTunStride + (i - kBatch) * kHeldStride, kHeldStride, kHeadroom, 0};
+}
+
+void Worker::fromTun() {
+  std::size_t at = 0;
+  std::size_t bytes = 0;
+  for (std::size_t budget = kBatchesInARow * kBatch; budget > 0 && bytes < kTunBudget; budget--) {
+    const std::size_t before = bytes;
+    if (!readTun(at, bytes)) break;
+    at++;
+    // Much leaves at once, while it is in the cache; little waits for more that is there already.
+    if (at == kBatch || bytes - before > kMaxDatagram) {
+      flush();
+      at = 0;
+    }
+  }
+  flush();
+}
+
+bool Worker::readTun(std::size_t at, std::size_t& bytes) {
+  Frame frame = slot(at);
+  VirtioHeader header;
+  const std::size_t before = options_.headers ? sizeof header : 0;
+  const ssize_t got = read(tun_.get(), frame.data() - before, kMaxPacket + before);
+  stats_.count(Tally::TunReads);
+  if (got < 0 && errno == EBADFD) loseTun();
+  if (got <= 0) return false;
+  bytes += static_cast<std::size_t>(got);
+  if (static_cast<std::size_t>(got) < before) {
+    stats_.count(Verdict::OffloadHeader);
+    return true;
+  }
+  frame.length = static_cast<std::size_t>(got) - before;
+  std::memcpy(&header, frame.data() - before, before);
+  stats_.count(outbound(at, frame, header));
+  return true;
+}
+
+/// Somebody removed the device. Its descriptor would be "ready" for ever.
+void Worker::loseTun() {
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, tun_.get(), nullptr);
+  shared_.events.note("the overlay's interface was removed: restart hipd");
+}
+
 }  // namespace hipd
