@@ -121,6 +121,7 @@ std::string Plane::openRawSockets() {
       }
     }
   }
+  if (raw_.esp6.valid()) mtuListener_ = openMtuListener(proto::kEsp);
   for (const auto& worker : workers_) {
     const std::string failed = worker->useRaw(raw_, worker == workers_[0]);
     if (!failed.empty()) return failed;

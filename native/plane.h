@@ -80,6 +80,7 @@ class Plane {
   Shared shared_;
   Housekeeper house_;
   RawSockets raw_;
+  Fd mtuListener_;
   bool rawTried_ = false;
   std::vector<std::unique_ptr<Worker>> workers_;
   /// What the control thread itself counts.

@@ -1,5 +1,7 @@
 #include "rawip.h"
 
+#include <linux/filter.h>
+
 #include <cerrno>
 
 namespace hipd {
@@ -16,6 +18,21 @@ Socket openRaw(int family, int protocol) {
     if (error == EPERM || error == EACCES) result.error += "; hipd needs CAP_NET_RAW";
   }
   return result;
+}
+
+Fd openMtuListener(int protocol) {
+  Fd listener(::socket(AF_INET6, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
+  sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+  const sock_fprog filter{1, &nothing};
+  const int wanted = 1;
+  const int smallest = 0;
+  const int fd = listener.get();
+  if (!listener.valid() || setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) < 0 ||
+      setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &smallest, sizeof smallest) < 0 ||
+      setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &wanted, sizeof wanted) < 0) {
+    listener.reset();
+  }
+  return listener;
 }
 
 bool stripIpv4(Frame& frame) {
