@@ -13,20 +13,7 @@ export function agreedSpis(inbound: InboundSpis, agreement: Pick<Agreement, "pee
 }
 
 export function inboundSa(cx: Context, agreement: Agreement, inbound: InboundSpis, path: Path): HostOutput {
-  const sa: SaSpec = {
-    direction: "in",
-    spi: inbound.spi,
-    lsiSpi: inbound.lsiSpi,
-    suite: agreement.espSuite,
-    ...agreement.espIn,
-    localHit: cx.local,
-    peerHit: cx.peer,
-    path,
-    inboundFamily: cx.policy?.inboundFamily ?? "hit",
-    softPackets: cx.config.softPackets,
-    idleAfter: cx.config.timers.unusedAssociationLifetime,
-  };
-  return { type: "sa-add", sa };
+  return addSa(cx, agreement, path, { direction: "in", ...inbound, ...agreement.espIn });
 }
 
 /** A second one of the same peer is only used once the route says so. */
@@ -37,12 +24,18 @@ export function outboundSa(
   lsiSpi: Spi | undefined,
   path: Path,
 ): HostOutput {
+  return addSa(cx, agreement, path, { direction: "out", spi, lsiSpi, ...agreement.espOut });
+}
+
+function addSa(
+  cx: Context,
+  agreement: Agreement,
+  path: Path,
+  one: Pick<SaSpec, "direction" | "spi" | "lsiSpi" | "encryptionKey" | "integrityKey">,
+): HostOutput {
   const sa: SaSpec = {
-    direction: "out",
-    spi,
-    lsiSpi,
+    ...one,
     suite: agreement.espSuite,
-    ...agreement.espOut,
     localHit: cx.local,
     peerHit: cx.peer,
     path,
