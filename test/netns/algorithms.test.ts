@@ -62,7 +62,7 @@ interface Details {
 }
 
 suite("Diffie-Hellman groups and HIP ciphers", () => {
-  it.each(["P256", "P384", "P521", "MODP-3072", "MODP-1536"])("group %s", async (group) => {
+  it.each(["P-256", "P-384", "P-521", "MODP-3072", "MODP-1536"])("group %s", async (group) => {
     await withPair({ daemonB: protocol({ dh_groups: [group] }) }, async (pair) => {
       await talks(pair);
       const details = await pair.a.daemon.json<Details>("association", "show", "b");
