@@ -36,6 +36,9 @@ import type { ServiceManager } from "./systemd.ts";
 /** Time for peers to answer CLOSE when the daemon stops. */
 const CLOSE_MILLIS = 1_500;
 
+/** Readiness waits this long at most for the first R1s. */
+const FIRST_R1_MILLIS = 2_000;
+
 /** Events after which a peer may be shown another identity than before. */
 const SOURCE_EVENTS: ReadonlySet<string> = new Set([
   "peer-added",
@@ -126,6 +129,8 @@ export class Daemon implements ControlBackend {
       await daemon.stop();
       return failed("failed", serving.error);
     }
+    // "Ready" means that an I1 is answered: the first R1s are those of the preferred group, one for each carrier.
+    await daemon.#jobs.ran(2 * prepared.value.identities.length, FIRST_R1_MILLIS);
     daemon.#rehearse();
     return ok(daemon);
   }

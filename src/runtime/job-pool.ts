@@ -44,6 +44,7 @@ export class JobPool implements JobRunner {
   #keys: readonly string[];
   #closed = false;
   #run = 0;
+  #watchers: { readonly count: number; readonly tell: () => void }[] = [];
   #refused = 0;
   #crashed = 0;
   #crashesInRow = 0;
@@ -87,6 +88,21 @@ export class JobPool implements JobRunner {
     };
   }
 
+  /** Resolves when `count` jobs have run since the start, or after `limitMillis`. */
+  ran(count: number, limitMillis: number): Promise<void> {
+    if (this.#run >= count) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, limitMillis);
+      this.#watchers.push({
+        count,
+        tell: () => {
+          clearTimeout(timer);
+          resolve();
+        },
+      });
+    });
+  }
+
   /** Waiting jobs are refused; running ones are given up without an answer. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -117,6 +133,7 @@ export class JobPool implements JobRunner {
       const task = thread.task;
       thread.task = undefined;
       this.#run++;
+      this.#tellWatchers();
       this.#crashesInRow = 0;
       task?.done(message.result);
       this.#feed();
@@ -142,6 +159,13 @@ export class JobPool implements JobRunner {
       this.#feed();
     }, wait);
     this.#feed();
+  }
+
+  #tellWatchers(): void {
+    const done = this.#watchers.filter(({ count }) => count <= this.#run);
+    if (done.length === 0) return;
+    this.#watchers = this.#watchers.filter(({ count }) => count > this.#run);
+    for (const { tell } of done) tell();
   }
 
   #refuse(task: Task, reason: string): void {

@@ -247,6 +247,22 @@ describe("job pool", () => {
     expect(pool.counters()).toMatchObject({ jobs_run_total: 3, jobs_refused_total: 0 });
   });
 
+  test("tells when so many jobs have run, or that it took too long", async () => {
+    pool = new JobPool([identity], () => {}, 1);
+    let told = false;
+    const two = pool.ran(2, 20_000).then(() => {
+      told = true;
+    });
+    await run(seal("verify"));
+    await pool.ran(1, 20_000);
+    expect(told).toBe(false);
+    await run(seal("verify"));
+    await two;
+    expect(told).toBe(true);
+    await pool.ran(3, 1);
+    expect(pool.counters().jobs_run_total).toBe(2);
+  });
+
   test("a job that kills its thread is refused, the thread replaced, and the next job runs", async () => {
     const crashes: string[] = [];
     pool = new JobPool([identity], (reason) => crashes.push(reason), 1);
