@@ -48,7 +48,7 @@ export class PlaneHost {
       join(import.meta.dirname, "plane-host.ts"),
       JSON.stringify(options),
     ]);
-    const first = await program.line((line) => line.startsWith("{"));
+    const first = await program.line((line) => line.startsWith("{") && !line.includes('"log"'));
     if (!first.includes('"up"')) throw new Error(first);
     return new PlaneHost(host, names.hit, names.lsi, program);
   }
