@@ -27,12 +27,18 @@ suite("a reboot under traffic", () => {
   });
 
   it("a TCP transfer that was under way goes on and arrives unchanged", async () => {
-    await withPair({}, async ({ a, b }) => {
+    await withPair({}, async ({ a, b, router }) => {
       const [here, there] = await Promise.all([a.daemon.namespace.agent(), b.daemon.namespace.agent()]);
       await a.daemon.namespace.rate("eth0", "40mbit");
       const lsi = await a.daemon.lsi("b");
+      const capture = await Capture.start(router, "to-b");
       const moving = here.sendTcp(lsi, await there.serveTcp(), 20_000_000);
-      await b.daemon.event("association-established").catch(() => undefined);
+      let bytes = 0;
+      await capture.until((packet) => {
+        bytes += packet.bytes.length;
+        return bytes > 2_000_000;
+      }, "two megabytes of the transfer");
+      await capture.stop();
       await b.daemon.kill();
       await b.daemon.start();
       await a.daemon.kill();
