@@ -12,7 +12,7 @@ import type { IdentityConfig, OverlayConfig, PeerConfig } from "../overlay/confi
 import { MAX_PEERS } from "../overlay/peers.ts";
 import { issueProblems } from "./config-issues.ts";
 import { CONFIG_SCHEMA, HIP_PORT, PEERS_FILE_SCHEMA, type RawConfig, type RawPeer } from "./config-schema.ts";
-import { inOverlay, type ListenAddress, withDefaultPort } from "./config-values.ts";
+import { inOverlay, type ListenAddress, type Offload, withDefaultPort } from "./config-values.ts";
 import { whyNot } from "./files.ts";
 import { didYouMean } from "./nearest.ts";
 import { type Position, TomlPositions } from "./toml-positions.ts";
@@ -62,6 +62,10 @@ export interface DaemonConfig {
     readonly workers: number;
     /** What seals packets; "auto": the fastest that works here. */
     readonly aead: "auto" | "builtin" | "ipsec-mb" | "openssl";
+    /** What may be used of the kernel. */
+    readonly offloads: readonly Offload[];
+    /** How long data threads look for packets before they sleep. */
+    readonly busyPollMicros: number;
   };
   readonly control: { readonly socket: string; readonly group: string | undefined };
   readonly metrics: { readonly listen: ListenAddress | undefined };
@@ -112,6 +116,8 @@ export function loadConfig(file: string): Result<DaemonConfig, readonly Problem[
     carrier: raw.network.encapsulation,
     workers: raw.network.workers,
     aead: raw.network.aead,
+    offloads: raw.network.offloads,
+    busyPollMicros: raw.network.busy_poll,
   };
   const filePeers = peers.map((peer) =>
     filePeer(peer.raw, peer.index, peer.source, peer.from, network, raw, problems),

@@ -8,7 +8,9 @@ import {
   ESP_SUITE_NAMES,
   HIP_CIPHERS,
   type Numbered,
+  OFFLOADS,
   type Parser,
+  parseBusyPoll,
   parseDomain,
   parseDuration,
   parseHitText,
@@ -54,6 +56,17 @@ function preference(what: string, members: readonly Numbered[], standard: readon
     [...standard],
   );
 }
+
+/** Each is used where the kernel has it. */
+const offloads = z._default(
+  z.array(z.enum(OFFLOADS)).check(
+    z.refine((list) => new Set(list).size === list.length, {
+      message: "each offload may stand only once",
+    }),
+    z.refine((list) => !list.includes("uso") || list.includes("tso"), { message: '"uso" needs "tso"' }),
+  ),
+  [...OFFLOADS],
+);
 
 const encapsulation = z.enum(["udp", "none"]);
 
@@ -101,6 +114,9 @@ export const CONFIG_SCHEMA = z.strictObject({
       workers: z._default(integer(0, 64), 0),
       /** What seals packets; "auto": the fastest that works here. */
       aead: z._default(z.enum(["auto", "builtin", "ipsec-mb", "openssl"]), "auto"),
+      offloads,
+      /** Microseconds. */
+      busy_poll: z.prefault(text(parseBusyPoll), "0"),
     }),
     {},
   ),

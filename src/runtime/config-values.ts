@@ -74,6 +74,22 @@ export function parseDuration(text: string): Result<number, string> {
   return millis >= 1 ? ok(Math.round(millis)) : err(`"${text}" is shorter than a millisecond`);
 }
 
+/** The longest that a data thread may look for packets before it sleeps. */
+const MAX_BUSY_POLL_MICROS = 10_000;
+
+/** Whole microseconds; "0" needs no unit. */
+export function parseBusyPoll(text: string): Result<number, string> {
+  const match = /^([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*(us|ms)$/.exec(text);
+  if (text !== "0" && match === null)
+    return err(`"${text}" is not a short duration; write a number with us or ms, like "50us", or "0"`);
+  const micros = match === null ? 0 : Math.round(Number(match[1]) * (match[2] === "ms" ? 1000 : 1));
+  return micros <= MAX_BUSY_POLL_MICROS ? ok(micros) : err(`"${text}" is longer than 10ms`);
+}
+
+/** What the kernel may do with many packets at once: on the interface for TCP and UDP, on sockets for sending and receiving. */
+export const OFFLOADS = ["tso", "uso", "gso", "gro"] as const;
+export type Offload = (typeof OFFLOADS)[number];
+
 export const PEER_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
 
 /** A name of a peer or identity: DNS labels in lower case, because names become DNS names. */

@@ -114,6 +114,8 @@ export class Daemon implements ControlBackend {
       mtu: config.network.mtu,
       workers: config.network.workers,
       aead: config.network.aead,
+      offloads: config.network.offloads,
+      busyPollMicros: config.network.busyPollMicros,
       lsi: overlay.value.ownLsi,
       hits: prepared.value.overlay.identities.map((identity) => identity.hit),
       preferred: prepared.value.overlay.defaultIdentity,

@@ -7,6 +7,7 @@ import { formatIp, hitBytes, hitFromBytes, type Prefix, parseIp } from "../core/
 import type { Endpoint, Hit, Lsi, Path, Spi } from "../core/types.ts";
 import type { AssociationStats, DataPlane, DataPlaneEvent, Route } from "../driver/ports.ts";
 import type { SaSpec } from "../hip/sa.ts";
+import { OFFLOADS, type Offload } from "./config-values.ts";
 
 /** The plane inside the addon. */
 interface Handle {
@@ -119,14 +120,14 @@ export interface NativePlaneOptions {
   readonly ownLsi: Lsi;
   readonly lsiPrefix: Prefix;
   readonly log?: NativeLog;
-  /** Each is used where the kernel has it, unless it is false here. */
-  readonly offloads?: { readonly [name in (typeof OFFLOADS)[number]]?: boolean };
+  /** Each is used where the kernel has it. Default: all. */
+  readonly offloads?: readonly Offload[];
   /** How long a worker looks for packets before it sleeps: less latency for a busy processor. Default 0. */
   readonly busyPollMicros?: number;
 }
 
-/** Of the TUN device for TCP and UDP, of sockets for sending and receiving; in the order of native/addon.cc's bits. */
-const OFFLOADS = ["tso", "uso", "gso", "gro"] as const;
+/** In native/addon.cc. */
+const OFFLOAD_BIT: Readonly<Record<Offload, number>> = { tso: 1, uso: 2, gso: 4, gro: 8 };
 
 // The record formats of native/event.h and of associations() in native/addon.cc.
 const EVENT_HEADER = 80;
@@ -154,6 +155,7 @@ export class NativePlane implements DataPlane {
   private constructor(options: NativePlaneOptions) {
     this.#native = addon();
     this.#log = options.log ?? (() => {});
+    const wanted = options.offloads ?? OFFLOADS;
     const [handle, ...notes] = this.#native.open(
       options.interface,
       options.mtu,
@@ -168,10 +170,7 @@ export class NativePlane implements DataPlane {
         if (this.#onReady === undefined) this.#missed = true;
         else this.#onReady();
       },
-      OFFLOADS.reduce(
-        (mask, name, bit) => (options.offloads?.[name] === false ? mask : mask | (1 << bit)),
-        0,
-      ),
+      wanted.reduce((mask, name) => mask | OFFLOAD_BIT[name], 0),
       options.busyPollMicros ?? 0,
       options.aead ?? "auto",
     );
@@ -181,6 +180,14 @@ export class NativePlane implements DataPlane {
     const counters = this.#native.counters(handle);
     const used = OFFLOADS.filter((name) => counters[`offload_${name}`] === 1);
     this.#log("info", `the data plane uses the offloads ${used.join(", ") || "none"}`);
+    for (const name of OFFLOADS) {
+      if (used.includes(name)) continue;
+      const why = wanted.includes(name) ? "the kernel does not have it" : "the configuration leaves it out";
+      this.#log("info", `the data plane does without the offload ${name}: ${why}`);
+    }
+    if (options.busyPollMicros) {
+      this.#log("info", `data threads look for packets for ${options.busyPollMicros} us before they sleep`);
+    }
   }
 
   /**

@@ -13,6 +13,10 @@ export interface NetworkOptions {
   readonly workers: number;
   /** The AEAD back-end; "auto": the fastest that works. */
   readonly aead?: "auto" | "builtin" | "ipsec-mb" | "openssl";
+  /** What may be used of the kernel; everything by default. */
+  readonly offloads?: readonly ("tso" | "uso" | "gso" | "gro")[];
+  /** How long data threads look for packets before they sleep; 0 by default. */
+  readonly busyPollMicros?: number;
   /** The host's own LSI. */
   readonly lsi: Lsi;
   /** The host's own HITs; `preferred` is what the kernel should choose as source. */

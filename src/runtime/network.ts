@@ -66,6 +66,8 @@ function open(options: NetworkOptions): Network {
     raw: options.plainIp,
     workers: workerCount(options.workers, availableParallelism()),
     aead: options.aead ?? "auto",
+    ...(options.offloads === undefined ? {} : { offloads: options.offloads }),
+    ...(options.busyPollMicros === undefined ? {} : { busyPollMicros: options.busyPollMicros }),
     ownLsi: options.lsi,
     lsiPrefix: options.lsiPrefix,
     log: options.log,

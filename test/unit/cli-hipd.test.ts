@@ -119,7 +119,7 @@ describe("the example configuration", () => {
       key: empty.value.identity.key,
       directory: empty.value.identity.directory,
     });
-    for (const key of ["max_jobs", "rekey_after", "lifetime", "update", "workers"])
+    for (const key of ["max_jobs", "rekey_after", "lifetime", "update", "workers", "offloads", "busy_poll"])
       expect(shown).toMatch(new RegExp(`^${key} = `, "m"));
   });
 });

@@ -68,6 +68,31 @@ describe("one mistake, one message with its place and the remedy", () => {
       'hipd.toml:2:8: [network] port: expected a whole number, found the text "ten"',
     ],
     [
+      "an offload that does not exist",
+      '[network]\noffloads = ["tso", "lro"]\n',
+      "hipd.toml:2:20: [network] offloads: ",
+    ],
+    [
+      "offload twice",
+      '[network]\noffloads = ["gro", "gro"]\n',
+      "hipd.toml:2:12: [network] offloads: each offload may stand only once",
+    ],
+    [
+      "offload without what it needs",
+      '[network]\noffloads = ["uso"]\n',
+      'hipd.toml:2:12: [network] offloads: "uso" needs "tso"',
+    ],
+    [
+      "busy polling without a unit",
+      '[network]\nbusy_poll = "50"\n',
+      'hipd.toml:2:13: [network] busy_poll: "50" is not a short duration; write a number with us or ms, like "50us", or "0"',
+    ],
+    [
+      "busy polling for long",
+      '[network]\nbusy_poll = "11ms"\n',
+      'hipd.toml:2:13: [network] busy_poll: "11ms" is longer than 10ms',
+    ],
+    [
       "fraction",
       "[network]\nport = 1.5\n",
       "hipd.toml:2:8: [network] port: expected a whole number, found the number 1.5",
@@ -273,6 +298,7 @@ test("an empty file means all defaults", () => {
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.error));
   const { network, identity, control, host, peersDirectory } = loaded.value;
   expect(network).toMatchObject({ interface: "hip0", port: 10500, mtu: 0, carrier: "udp", workers: 0 });
+  expect(network).toMatchObject({ offloads: ["tso", "uso", "gso", "gro"], busyPollMicros: 0 });
   expect(formatPrefix(network.lsiPrefix)).toBe("198.18.0.0/15");
   expect(identity).toMatchObject({
     key: "/var/lib/hipd/identity.pem",
@@ -296,6 +322,8 @@ default = "main"
 interface = "hip7"
 port = 10501
 encapsulation = "none"
+offloads = ["gso", "gro"]
+busy_poll = "0.05ms"
 [state]
 directory = "/srv/state"
 [metrics]
@@ -327,6 +355,7 @@ locators = ["192.0.2.12"]
   const loaded = loadConfig(write(folder, "hipd.toml", text));
   if (!loaded.ok) throw new Error(loaded.error.map(problemText).join("\n"));
   const { value } = loaded;
+  expect(value.network).toMatchObject({ offloads: ["gso", "gro"], busyPollMicros: 50 });
   expect(value.identity).toMatchObject({
     key: join(folder, "keys/main.pem"),
     extra: ["/etc/hipd/old.pem"],
