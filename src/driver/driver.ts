@@ -224,7 +224,12 @@ export class Driver {
         this.#plane.addSa({ ...output.sa, path: this.#concrete(output.sa.path) ?? output.sa.path });
         break;
       case "sa-path":
-        this.#plane.setPath(output.spi, this.#concrete(output.path) ?? output.path);
+        this.#plane.setPath(
+          output.peer,
+          output.spi,
+          this.#concrete(output.path) ?? output.path,
+          output.verified,
+        );
         break;
       case "sa-drop":
         this.#plane.dropSa(output.spi, output.direction, output.peer);
@@ -237,6 +242,12 @@ export class Driver {
         break;
       case "ping":
         this.#plane.ping(output.localHit, output.peer, output.sequence, output.bytes);
+        break;
+      case "probe":
+        this.#plane.probe(output.peer, output.path, output.token, output.bytes);
+        break;
+      case "path-mtu":
+        this.#plane.setPathMtu(output.peer, output.mtu);
         break;
       case "poll":
         this.#feed({ type: "traffic", traffic: this.#plane.associations() });

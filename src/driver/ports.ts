@@ -4,6 +4,7 @@ import type { Job, JobResult } from "../hip/job.ts";
 import type { SaSpec } from "../hip/sa.ts";
 import type { PeerConfig } from "../overlay/config.ts";
 import type { OverlayEvent } from "../overlay/control.ts";
+import type { LocalAddress } from "../overlay/own-locators.ts";
 import type { SavedState } from "../overlay/state.ts";
 
 /**
@@ -26,8 +27,12 @@ export type DataPlaneEvent =
   /** ESP under an SPI that is not ours: rate-limited, unauthenticated, only a hint. */
   | { readonly type: "unknown-spi"; readonly spi: Spi; readonly path: Path }
   | { readonly type: "echo-reply"; readonly peer: Hit; readonly sequence: number; readonly rttMicros: number }
-  /** The host's own underlay addresses changed. */
-  | { readonly type: "addresses"; readonly local: readonly string[] };
+  /** The host's own underlay addresses changed: all of them, as they are now. */
+  | { readonly type: "addresses"; readonly local: readonly LocalAddress[] }
+  /** Packets went to this peer for `millis`, and nothing authenticated came back meanwhile. Repeated while that lasts. */
+  | { readonly type: "silent"; readonly peer: Hit; readonly millis: number }
+  /** A `probe` was answered. */
+  | { readonly type: "probe-reply"; readonly peer: Hit; readonly token: number; readonly rttMicros: number };
 
 /** Traffic of one association, both directions. Counters never go back while the association lives. */
 export interface AssociationStats {
@@ -49,7 +54,19 @@ export interface DataPlane {
   /** Sends a HIP packet. The zero SPI marker is added for carrier "udp". */
   send(path: Path, bytes: Uint8Array): void;
   addSa(sa: SaSpec): void;
-  setPath(outbound: Spi, path: Path): void;
+  /**
+   * Sends what goes out under `outbound` along `path`, and expects the peer's packets from there. To a destination that
+   * is not `verified` only as many bytes go as the peer has sent us lately (RFC 8046 5.6).
+   */
+  setPath(peer: Hit, outbound: Spi, path: Path, verified: boolean): void;
+  /**
+   * Sends one ESP packet of `bytes` bytes, outer IP header included, that may not be fragmented, along `path`, whatever
+   * the path of the SA is; the peer's data plane answers it with a short one along the same path. Only for addresses
+   * that are verified.
+   */
+  probe(peer: Hit, path: Path, token: number, bytes: number): void;
+  /** The largest outer packet that the path in use carries, as probes found. Undefined: what the kernel says. */
+  setPathMtu(peer: Hit, mtu: number | undefined): void;
   /** An SA that is not there is ignored. Direction tells inbound (our SPIs) from outbound (the peer's). */
   dropSa(spi: Spi, direction: "in" | "out", peer: Hit): void;
   route(peer: Hit, via: Route): void;

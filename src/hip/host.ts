@@ -139,6 +139,13 @@ export class Host {
         return this.#opportunistic.begin(input, this.#config, now);
       case "esp":
         return this.#esp(input.spi, input.event, now);
+      case "locators":
+      case "path-down":
+      case "path-rtt":
+      case "handover":
+      case "moved":
+      case "sent":
+        return [];
       case "job-done":
         return this.#jobDone(input.id, input.result, now);
       case "timeout":
@@ -207,11 +214,7 @@ export class Host {
     return this.#after(association, association.happen(what, this.#context(association, now)), now);
   }
 
-  #esp(
-    spi: Spi,
-    what: "first-inbound" | "idle" | "soft-expiry" | "moved",
-    now: Instant,
-  ): readonly HostOutput[] {
+  #esp(spi: Spi, what: "first-inbound" | "idle" | "soft-expiry", now: Instant): readonly HostOutput[] {
     const keys = what === "soft-expiry" ? this.#spis.outbound(spi) : [this.#spis.inbound(spi)];
     return keys.flatMap((key) => {
       const association = key === undefined ? undefined : this.#associations.get(key);

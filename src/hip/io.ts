@@ -1,6 +1,7 @@
 /** What goes into the protocol and what comes out: the whole surface of `Host`. */
-import type { Brand, Carrier, Endpoint, Hit, Path, Spi } from "../core/types.ts";
+import type { Brand, Carrier, Endpoint, Hit, Instant, Path, Spi } from "../core/types.ts";
 import type { Job, JobResult } from "./job.ts";
+import type { LocatorStatus, OwnLocator } from "./locator.ts";
 import type { InnerFamily, SaSpec } from "./sa.ts";
 
 export type JobId = Brand<number, "JobId">;
@@ -51,12 +52,28 @@ export type HostInput =
   | { readonly type: "forget"; readonly peer: Hit }
   /** Asks an established peer for a sign of life by UPDATE; silence ends the association (RFC 7401 6.11 step 4). */
   | { readonly type: "probe"; readonly peer: Hit }
+  /** Where we can be reached from now on, best first: replaces what was said before. */
+  | { readonly type: "locators"; readonly own: readonly OwnLocator[] }
+  /** Probes or silence say that nothing comes through the path in use, or how long a round trip takes on one. */
+  | { readonly type: "path-down"; readonly peer: Hit; readonly path: Path }
+  | { readonly type: "path-rtt"; readonly peer: Hit; readonly path: Path; readonly millis: number }
+  /** An operator wants the association on another path; what is undefined may be anything. */
+  | {
+      readonly type: "handover";
+      readonly peer: Hit;
+      readonly local: string | undefined;
+      readonly remote: string | undefined;
+    }
+  /** Authenticated ESP under our inbound SPI came along another path than the one in use. */
+  | { readonly type: "moved"; readonly spi: Spi; readonly path: Path }
+  /** Data went to these peers lately: no keepalive is needed (RFC 9028 4.10). */
+  | { readonly type: "sent"; readonly peers: readonly Hit[] }
   | { readonly type: "job-done"; readonly id: JobId; readonly result: JobResult }
-  /** `spi` is our inbound SPI for "first-inbound", "idle" and "moved", the outbound one for "soft-expiry". */
+  /** `spi` is our inbound SPI for "first-inbound" and "idle", the outbound one for "soft-expiry". */
   | {
       readonly type: "esp";
       readonly spi: Spi;
-      readonly event: "first-inbound" | "soft-expiry" | "idle" | "moved";
+      readonly event: "first-inbound" | "soft-expiry" | "idle";
     }
   | { readonly type: "timeout" };
 
@@ -71,6 +88,13 @@ export type EventName =
   | "notify-received"
   | "notify-sent"
   | "authentication-failed"
+  /** Traffic goes along another path: `reason`, `from`, `to`, `millis` since the change was noticed. */
+  | "handover"
+  | "handover-failed"
+  | "locators-announced"
+  | "peer-locators"
+  | "locator-verified"
+  | "locator-unreachable"
   | "peer-discovered";
 
 /** Something that an operator may want to read or count. `detail` never holds key material. */
@@ -86,7 +110,18 @@ export type HostOutput =
   | { readonly type: "send"; readonly path: Path; readonly bytes: Uint8Array }
   | { readonly type: "job"; readonly id: JobId; readonly job: Job }
   | { readonly type: "sa-add"; readonly sa: SaSpec }
-  | { readonly type: "sa-path"; readonly spi: Spi; readonly path: Path }
+  /** `verified`: false while only credit may be spent on that destination (RFC 8046 5.6). */
+  | {
+      readonly type: "sa-path";
+      readonly peer: Hit;
+      readonly spi: Spi;
+      readonly path: Path;
+      readonly verified: boolean;
+    }
+  /** The paths to a peer, or the one in use, changed: see `Host.paths`. */
+  | { readonly type: "paths"; readonly peer: Hit }
+  /** The peer sees packets from our `local` address come from `mapped` (RFC 9028 5.12, MAPPED_ADDRESS). */
+  | { readonly type: "seen-as"; readonly peer: Hit; readonly local: Endpoint; readonly mapped: Endpoint }
   | { readonly type: "sa-drop"; readonly spi: Spi; readonly direction: "in" | "out"; readonly peer: Hit }
   | { readonly type: "route"; readonly peer: Hit; readonly via: Spi | "demand" | "reject" }
   | HostEvent
@@ -121,4 +156,27 @@ export interface HostGauges {
   readonly jobsInFlight: number;
   readonly associations: number;
   readonly r1Generations: number;
+}
+
+/** One pair of addresses that an association may use. */
+export interface PathDetails {
+  readonly path: Path;
+  /** Data goes along it. */
+  readonly current: boolean;
+  /** An answer came back along it, and the peer still says that it is there. */
+  readonly verified: boolean;
+  readonly rttMillis: number | undefined;
+  /** When it was last heard of: the answer to an echo request. */
+  readonly heardAt: Instant | undefined;
+}
+
+/** What we know about one of a peer's locators (RFC 8046 5.1). */
+export interface PeerLocatorDetails {
+  readonly endpoint: Endpoint;
+  readonly status: LocatorStatus;
+  readonly preferred: boolean;
+  readonly source: "exchange" | "announced" | "observed";
+  readonly since: Instant;
+  /** When it ends; undefined: never. */
+  readonly until: Instant | undefined;
 }

@@ -3,6 +3,7 @@ import type { Hit, Lsi, Path, Result, Spi } from "../core/types.ts";
 import type { HostInput, HostOutput } from "../hip/io.ts";
 import type { PeerConfig } from "./config.ts";
 import type { ControlReply, ControlRequest, OverlayEvent, RequestId, Traffic } from "./control.ts";
+import type { LocalAddress } from "./own-locators.ts";
 import type { SavedState } from "./state.ts";
 
 /** What the data plane counts, handed in with requests that show it. */
@@ -24,7 +25,9 @@ export type OverlayInput =
   /** The answer to "poll". */
   | { readonly type: "traffic"; readonly traffic: readonly Traffic[] }
   | { readonly type: "echo-reply"; readonly peer: Hit; readonly sequence: number; readonly rttMicros: number }
-  | { readonly type: "addresses"; readonly local: readonly string[] }
+  | { readonly type: "addresses"; readonly local: readonly LocalAddress[] }
+  | { readonly type: "silent"; readonly peer: Hit; readonly millis: number }
+  | { readonly type: "probe-reply"; readonly peer: Hit; readonly token: number; readonly rttMicros: number }
   | {
       readonly type: "request";
       readonly id: RequestId;
@@ -39,7 +42,15 @@ export type OverlayInput =
   | { readonly type: "shutdown" };
 
 export type OverlayOutput =
-  | Exclude<HostOutput, { type: "route" | "event" }>
+  | Exclude<HostOutput, { type: "route" | "event" | "paths" | "seen-as" }>
+  | {
+      readonly type: "probe";
+      readonly peer: Hit;
+      readonly path: Path;
+      readonly token: number;
+      readonly bytes: number;
+    }
+  | { readonly type: "path-mtu"; readonly peer: Hit; readonly mtu: number | undefined }
   | { readonly type: "route"; readonly peer: Hit; readonly via: Spi | "demand" | "reject" | "unknown" }
   | { readonly type: "alias"; readonly lsi: Lsi; readonly peer: Hit | undefined }
   | {

@@ -219,7 +219,7 @@ export class Overlay {
         this.#unknownSpi(input.path);
         break;
       case "moved":
-        this.run({ type: "esp", spi: input.spi, event: "moved" });
+        this.run({ type: "moved", spi: input.spi, path: input.path });
         break;
       case "miss":
         this.#miss(input.peer);
@@ -228,7 +228,10 @@ export class Overlay {
         this.waiting.echoReply(input.peer, input.sequence, input.rttMicros);
         break;
       case "addresses":
-        this.#addresses = input.local;
+        this.#addresses = input.local.map(({ address }) => address);
+        return;
+      case "silent":
+      case "probe-reply":
         return;
       case "request":
         this.#requests.handle(input.id, input.request, input.counts);
@@ -361,6 +364,9 @@ export class Overlay {
         break;
       case "drop":
         this.#drop(output.reason);
+        break;
+      case "paths":
+      case "seen-as":
         break;
       default:
         this.emit(output);

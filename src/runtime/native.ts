@@ -248,12 +248,15 @@ export class NativePlane implements DataPlane {
     }
   }
 
-  /** `peer` tells apart outbound SAs of different peers with the same SPI; without it such a change is refused. */
-  setPath(outbound: Spi, path: Path, peer?: Hit): void {
+  setPath(peer: Hit, outbound: Spi, path: Path, _verified: boolean): void {
     const record = encodePath(path);
     if (this.#handle === undefined || record === undefined) return;
-    this.#native.setPath(this.#handle, outbound, peer === undefined ? NOTHING : hitBytes(peer), record);
+    this.#native.setPath(this.#handle, outbound, hitBytes(peer), record);
   }
+
+  probe(_peer: Hit, _path: Path, _token: number, _bytes: number): void {}
+
+  setPathMtu(_peer: Hit, _mtu: number | undefined): void {}
 
   dropSa(spi: Spi, direction: "in" | "out", peer: Hit): void {
     if (this.#handle !== undefined)
@@ -396,7 +399,18 @@ function decodeEvent(records: Uint8Array, view: DataView, at: number): DataPlane
         rttMicros: view.getUint32(at + 16, true),
       };
     case 9:
-      return { type: "addresses", local: splitAddresses(Buffer.from(payload()).toString("latin1")) };
+      return {
+        type: "addresses",
+        local: splitAddresses(Buffer.from(payload()).toString("latin1")).map((address) => ({
+          address,
+          interface: "",
+          deprecated: false,
+          temporary: false,
+          preferredSeconds: undefined,
+          metric: undefined,
+          defaultSource: false,
+        })),
+      };
     case 10:
       return Buffer.from(payload()).toString("utf8");
     default:

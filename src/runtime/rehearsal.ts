@@ -84,6 +84,8 @@ class Actor {
         if (direction === "in") this.#inbound = spi;
       },
       setPath: () => undefined,
+      probe: () => undefined,
+      setPathMtu: () => undefined,
       dropSa: () => undefined,
       route: (_, via) => {
         if (typeof via === "number") this.established++;

@@ -156,9 +156,14 @@ export class MemoryPlane implements DataPlane {
     if (sa.idleAfter > 0) this.#watchIdle(inbound, sa.idleAfter);
   }
 
-  setPath(outbound: Spi, path: Path): void {
-    for (const one of this.#out.values()) if (one.sa.spi === outbound) one.path = path;
+  setPath(peer: Hit, outbound: Spi, path: Path, _verified: boolean): void {
+    const one = this.#out.get(outKey(outbound, peer));
+    if (one !== undefined) one.path = path;
   }
+
+  probe(_peer: Hit, _path: Path, _token: number, _bytes: number): void {}
+
+  setPathMtu(_peer: Hit, _mtu: number | undefined): void {}
 
   dropSa(spi: Spi, direction: "in" | "out", peer: Hit): void {
     if (direction === "out") {

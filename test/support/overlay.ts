@@ -7,6 +7,7 @@ import type { OverlayConfig, PeerConfig } from "../../src/overlay/config.ts";
 import type { ControlReply, RequestId } from "../../src/overlay/control.ts";
 import type { OverlayInput, OverlayOutput } from "../../src/overlay/io.ts";
 import { Overlay, type Protocol } from "../../src/overlay/overlay.ts";
+import type { LocalAddress } from "../../src/overlay/own-locators.ts";
 import type { OverlayRequest } from "../../src/overlay/requests.ts";
 import { SeededRandom } from "./random.ts";
 
@@ -195,4 +196,18 @@ export function only<T extends OverlayOutput["type"]>(
   return outputs.filter((output): output is Extract<OverlayOutput, { type: T }> =>
     (types as readonly string[]).includes(output.type),
   );
+}
+
+/** An address of the host as the kernel tells it. */
+export function localAddress(address: string, more: Partial<LocalAddress> = {}): LocalAddress {
+  return {
+    address,
+    interface: "eth0",
+    deprecated: false,
+    temporary: false,
+    preferredSeconds: undefined,
+    metric: 100,
+    defaultSource: true,
+    ...more,
+  };
 }

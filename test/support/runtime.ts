@@ -62,6 +62,8 @@ export class FakePlane implements DataPlane {
     this.sas.push(sa);
   }
   setPath(): void {}
+  probe(): void {}
+  setPathMtu(): void {}
   dropSa(spi: Spi, direction: "in" | "out"): void {
     const at = this.sas.findIndex((sa) => sa.spi === spi && sa.direction === direction);
     if (at >= 0) this.sas.splice(at, 1);

@@ -35,7 +35,9 @@ class PaperPlane implements DataPlane {
     this.sas.push(sa);
     this.calls.push("addSa");
   }
-  setPath(spi: Spi, path: Path): void {
+  probe(): void {}
+  setPathMtu(): void {}
+  setPath(_peer: Hit, spi: Spi, path: Path): void {
     this.calls.push(`setPath ${spi} ${path.local.address}`);
   }
   dropSa(spi: Spi, direction: string): void {
@@ -131,7 +133,7 @@ describe("what comes out", () => {
       { type: "sa-add", sa },
       { type: "route", peer: BOB, via: 5 as Spi },
       { type: "send", path: PATH, bytes: I1 },
-      { type: "sa-path", spi: 5 as Spi, path: PATH },
+      { type: "sa-path", peer: BOB, spi: 5 as Spi, path: PATH, verified: true },
       { type: "sa-drop", spi: 4 as Spi, direction: "in", peer: BOB },
     );
     expect(plane.calls).toEqual(["addSa", "route 5", "send", "setPath 5 192.0.2.1", "dropSa 4 in"]);

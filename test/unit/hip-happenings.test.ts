@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Spi } from "../../src/core/types.ts";
+import { pathTo } from "../../src/hip/carrier.ts";
 import type { HostInput, StateName } from "../../src/hip/io.ts";
 import { CONNECT } from "../../src/hip/tables.ts";
 import type { PacketName } from "../../src/wire/packet.ts";
@@ -113,7 +114,7 @@ function happens(pair: Pair, what: Happening): void {
     "first-inbound": { type: "esp", spi, event: "first-inbound" },
     idle: { type: "esp", spi, event: "idle" },
     "soft-expiry": { type: "esp", spi, event: "soft-expiry" },
-    moved: { type: "esp", spi, event: "moved" },
+    moved: { type: "moved", spi, path: pathTo("udp", { address: "192.0.2.99", port: 10500 }, 10500) },
   };
   pair.input(a, inputs[what]);
 }

@@ -9,6 +9,7 @@ import {
   BOB,
   CAROL,
   identityConfig,
+  localAddress,
   only,
   overlayConfig,
   peerConfig,
@@ -89,7 +90,7 @@ describe("status", () => {
 
   it("shows an association with its traffic, suite, path and time", () => {
     const bench = new Bench().start();
-    bench.give({ type: "addresses", local: ["192.0.2.1"] });
+    bench.give({ type: "addresses", local: [localAddress("192.0.2.1")] });
     bench.establish(BOB);
     bench.now += 1000;
     expect(bench.answer({ type: "status" }, traffic)).toMatchObject({
