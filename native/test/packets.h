@@ -67,10 +67,8 @@ struct Vector {
   std::uint64_t number(const std::string& key) const { return std::stoull(text(key), nullptr, 0); }
 };
 
-/// Reads test/vectors/<name>, found beside this file.
-inline std::vector<Vector> readVectors(const std::string& name) {
-  std::string path = __FILE__;
-  path = path.substr(0, path.rfind('/')) + "/vectors/" + name;
+/// Reads a file of vectors.
+inline std::vector<Vector> readVectorFile(const std::string& path) {
   std::ifstream file(path);
   if (!file) fail(path.c_str(), 0, "cannot be read; run from the repository's root");
   std::vector<Vector> all;
@@ -94,6 +92,12 @@ inline std::vector<Vector> readVectors(const std::string& name) {
   }
   finish();
   return all;
+}
+
+/// Reads test/vectors/<name>, found beside this file.
+inline std::vector<Vector> readVectors(const std::string& name) {
+  const std::string path = __FILE__;
+  return readVectorFile(path.substr(0, path.rfind('/')) + "/vectors/" + name);
 }
 
 /// A packet in a heap buffer of exactly its size, headroom and tailroom, so that sanitizers see each step beyond them.

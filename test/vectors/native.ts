@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { EspSuite } from "../../src/hip/sa.ts";
 import { chosenIv, inferSequence, type ReferenceSa, seal } from "../esp-reference.ts";
 import { beetVectors } from "./beet-cases.ts";
+import { gsoVectors } from "./gso-directed.ts";
 import { type Fields, fixedBytes, vectorText } from "./vector-text.ts";
 
 const SUITES: readonly (readonly [EspSuite, number, number])[] = [
@@ -89,6 +90,7 @@ export const FILES: readonly (readonly [string, () => string])[] = [
   ["esp.txt", espVectors],
   ["sequence.txt", sequenceVectors],
   ["beet.txt", beetVectors],
+  ["gso.txt", gsoVectors],
 ];
 
 export function vectorPath(name: string): string {
