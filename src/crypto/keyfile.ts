@@ -2,7 +2,7 @@
  * Keys as text. Private: PKCS#8 PEM (what the daemon stores) and OpenSSH's own form. Public: the HIP resource record
  * of RFC 8005 6. No error text holds anything of a key.
  */
-import sshpk from "sshpk";
+import { createRequire } from "node:module";
 import { concat, equal, fromHex, toHex } from "../core/bytes.ts";
 import { err, type Result } from "../core/types.ts";
 import { Identity, PublicIdentity } from "./identity.ts";
@@ -13,6 +13,11 @@ export type KeyFormat = "pkcs8" | "openssh";
 
 /** No key file is longer; anything longer is not read. */
 const MAX_KEY_TEXT = 65_536;
+
+/** Only OpenSSH's own form needs it, and the daemon hardly ever meets one: it costs 10 ms and 3 MB. */
+function sshpk(): typeof import("sshpk") {
+  return createRequire(import.meta.url)("sshpk") as typeof import("sshpk");
+}
 
 /** Any unencrypted PEM (PKCS#8, PKCS#1, SEC 1) or OpenSSH private key of a kind that can be an identity. */
 export function readPrivateKey(text: string): Result<Identity, string> {
@@ -30,7 +35,7 @@ export function readPrivateKey(text: string): Result<Identity, string> {
 
 function readOpenSsh(text: string): Result<Identity, string> {
   try {
-    const key = sshpk.parsePrivateKey(text, "ssh");
+    const key = sshpk().parsePrivateKey(text, "ssh");
     return Identity.fromPrivateKey(key.toString("pkcs8"));
   } catch (error) {
     if (error instanceof Error && error.name === "KeyEncryptedError") {
@@ -44,7 +49,7 @@ function readOpenSsh(text: string): Result<Identity, string> {
 export function writePrivateKey(identity: Identity, format: KeyFormat): string {
   const pem = identity.toPkcs8Pem();
   if (format === "pkcs8") return pem;
-  return sshpk.parsePrivateKey(pem, "pem").toString("ssh");
+  return sshpk().parsePrivateKey(pem, "pem").toString("ssh");
 }
 
 /** PK algorithms of a HIP record: those of IPSECKEY (RFC 8005 9, RFC 9373). */
