@@ -1,4 +1,5 @@
 /** One association: a state, the jobs that run for it, and when it wants to be woken. */
+import { equal } from "../core/bytes.ts";
 import type { Deadline, Hit, Instant, Spi } from "../core/types.ts";
 import { associationKey } from "./association-table.ts";
 import type { HostConfig } from "./config.ts";
@@ -8,27 +9,32 @@ import type { JobResult } from "./job.ts";
 import { type Attempt, agreementOf, type Session, type State, UNASSOCIATED } from "./states.ts";
 import { conclude, deadlineOf, type Happening, happen, receive, timeout } from "./tables.ts";
 
+/** A job that runs, and the keys that its result is good for. */
+interface Running {
+  readonly pending: Pending;
+  readonly keys: Uint8Array | undefined;
+}
+
+const NONE: readonly Pending[] = [];
+
 export class Association {
   readonly local: Hit;
   readonly peer: Hit;
+  /** Names it among all of a host. */
+  readonly key: string;
   /** Whether it came from trying another of our HITs after R1 refused the first (RFC 7401 6.8 step 6). */
   readonly secondChoice: boolean;
   #state: State = UNASSOCIATED;
   #since: Instant;
-  readonly #pending = new Map<JobId, Pending>();
-  /** The keys that a running job's result is good for. */
-  readonly #keysOf = new WeakMap<Pending, Uint8Array>();
+  /** Mostly there are none: then there is no map, either. */
+  #pending: Map<JobId, Running> | undefined;
 
   constructor(local: Hit, peer: Hit, now: Instant, secondChoice = false) {
     this.local = local;
     this.peer = peer;
+    this.key = associationKey(local, peer);
     this.secondChoice = secondChoice;
     this.#since = now;
-  }
-
-  /** Names it among all of a host. */
-  get key(): string {
-    return associationKey(this.local, this.peer);
   }
 
   get state(): State {
@@ -37,7 +43,7 @@ export class Association {
 
   /** Nothing is lost when it is forgotten. */
   get blank(): boolean {
-    return this.#state.name === "UNASSOCIATED" && this.#pending.size === 0;
+    return this.#state.name === "UNASSOCIATED" && this.#pending === undefined;
   }
 
   /** Takes over I1s that went to the NULL HIT (RFC 7401 4.1.8). */
@@ -62,33 +68,33 @@ export class Association {
   }
 
   conclude(id: JobId, result: JobResult, cx: Context): readonly HostOutput[] {
-    const pending = this.#pending.get(id);
-    if (pending === undefined) return [{ type: "drop", reason: "overtaken" }];
-    this.#pending.delete(id);
-    const keys = this.#keysOf.get(pending);
+    const running = this.#pending?.get(id);
+    if (running === undefined) return [{ type: "drop", reason: "overtaken" }];
+    this.#ended(id);
+    const { pending, keys } = running;
     // The association has a new incarnation: what was said under the old keys is nothing to it.
-    if (keys !== undefined && keys !== agreementOf(this.#state)?.macOut)
+    const now = keys === undefined ? undefined : agreementOf(this.#state)?.macOut;
+    if (keys !== undefined && (now === undefined || !equal(keys, now)))
       return [{ type: "drop", reason: "overtaken" }];
     return this.#take(conclude(this.#state, pending, result, cx), cx.now);
   }
 
   deadline(config: HostConfig): Deadline | undefined {
-    return deadlineOf(this.#state, [...this.#pending.values()], config);
+    return deadlineOf(this.#state, this.#running(), config);
   }
 
   busy(kind: Pending["kind"]): boolean {
-    for (const pending of this.#pending.values()) if (pending.kind === kind) return true;
-    return false;
+    return this.#running().some((pending) => pending.kind === kind);
   }
 
   started(id: JobId, pending: Pending): void {
-    this.#pending.set(id, pending);
-    const keys = agreementOf(this.#state)?.macOut;
-    if (keys !== undefined && boundToKeys(pending)) this.#keysOf.set(pending, keys);
+    const keys = boundToKeys(pending) ? agreementOf(this.#state)?.macOut : undefined;
+    this.#pending ??= new Map();
+    this.#pending.set(id, { pending, keys });
   }
 
   abandon(kind: Pending["kind"]): void {
-    for (const [id, pending] of this.#pending) if (pending.kind === kind) this.#pending.delete(id);
+    for (const [id, { pending }] of this.#pending ?? []) if (pending.kind === kind) this.#ended(id);
   }
 
   view(): AssociationView {
@@ -112,6 +118,15 @@ export class Association {
       establishedAt: session?.establishedAt,
       peerDomain: agreement?.peerDomain ?? "",
     };
+  }
+
+  #running(): readonly Pending[] {
+    return this.#pending === undefined ? NONE : Array.from(this.#pending.values(), ({ pending }) => pending);
+  }
+
+  #ended(id: JobId): void {
+    this.#pending?.delete(id);
+    if (this.#pending?.size === 0) this.#pending = undefined;
   }
 
   #take(step: Step, now: Instant): readonly HostOutput[] {

@@ -5,12 +5,13 @@ import type { DraftParameter } from "../wire/parameter.ts";
 import { HIPD_LSI_SPI } from "../wire/private.ts";
 import { ACK, DIFFIE_HELLMAN, SEQ } from "../wire/rfc7401.ts";
 import { ESP_INFO } from "../wire/rfc7402.ts";
+import { atRest, plainAgreement } from "./agreement.ts";
 import { type Context, drop, dropSas, event, type Pending, type Step, step } from "./context.ts";
 import type { HostOutput } from "./io.ts";
 import type { DhMade, DhPair, JobRefused, Rekeyed } from "./job.ts";
 import { isSpi } from "./job-common.ts";
 import { signedEcho, unsignedEchoes } from "./messages.ts";
-import { agreedSpis, inboundSa, outboundSa, withoutEspKeys } from "./session.ts";
+import { agreedSpis, inboundSa, outboundSa } from "./session.ts";
 import type { EspOffer, Open, Rekey } from "./states.ts";
 import { answerUpdate, sendUpdate } from "./update-send.ts";
 
@@ -111,13 +112,12 @@ export function takeOffer(state: Open, theirs: EspOffer, path: Path, cx: Context
         acknowledged: false,
         until: after(cx.now, REKEY_MILLIS),
       };
-  const { agreement } = session;
   const started = cx.start(
     {
       kind: "rekey",
       localHit: cx.local,
       peerHit: cx.peer,
-      agreement,
+      agreement: plainAgreement(session.agreement),
       dh: rekey.dh ?? (ours === undefined && theirs.dhPublic !== undefined ? "new" : undefined),
       peerPublic: theirs.dhPublic,
       keymatIndex: Math.max(rekey.keymatIndex, theirs.keymatIndex),
@@ -146,7 +146,7 @@ export function rekeyed(
     peerSpi: theirs.newSpi,
     peerLsiSpi: bothLsi ? theirs.lsiSpi : undefined,
   };
-  const keyed: Rekey = { ...rekey, keyed: withoutEspKeys(agreement), dh: result.ourNewDh ?? rekey.dh };
+  const keyed: Rekey = { ...rekey, keyed: atRest(agreement), dh: result.ourNewDh ?? rekey.dh };
   const installed = [
     inboundSa(cx, agreement, rekey.inbound, session.path),
     outboundSa(cx, agreement, theirs.newSpi, agreement.peerLsiSpi, session.path),

@@ -1,8 +1,9 @@
 /** From an agreement to installed SAs (RFC 7402 3.3, 6.5, 6.6). */
 import type { Instant, Path, Spi } from "../core/types.ts";
+import { atRest } from "./agreement.ts";
 import { type Context, dropSas, event } from "./context.ts";
 import type { HostOutput } from "./io.ts";
-import type { Agreement, EspKeys } from "./job.ts";
+import type { Agreement } from "./job.ts";
 import type { SaSpec } from "./sa.ts";
 import { type InboundSpis, type Session, type State, sessionOf } from "./states.ts";
 import { NO_UPDATES } from "./update-state.ts";
@@ -57,13 +58,6 @@ export function dropSasOf(cx: Context, state: State): readonly HostOutput[] {
   return [];
 }
 
-const SPENT: EspKeys = { encryptionKey: new Uint8Array(0), integrityKey: new Uint8Array(0) };
-
-/** The data plane has them now: nothing here needs them again. */
-export function withoutEspKeys(agreement: Agreement): Agreement {
-  return { ...agreement, espIn: SPENT, espOut: SPENT };
-}
-
 /** SAs of a rekeying under way and those that were replaced. */
 export function dropOtherSas(cx: Pick<Context, "peer">, session: Session): readonly HostOutput[] {
   const { rekey, former } = session;
@@ -87,7 +81,7 @@ export function openSession(
   const { agreement, path, outbound } = made;
   const exchangeMillis = cx.now - made.startedAt;
   const session: Session = {
-    agreement: withoutEspKeys(agreement),
+    agreement: atRest(agreement),
     inbound: made.inbound,
     outbound,
     path,
