@@ -6,11 +6,12 @@ import type { InboundSpis } from "./states.ts";
 
 export class SpiIndex {
   readonly #random: Random;
-  /** The second SPI of an SA is there, too. */
-  readonly #inbound = new Map<Spi, { readonly key: string; readonly lsiSpi: Spi | undefined }>();
-  readonly #outbound = new Map<string, string>();
-  /** How often a peer's SPI is in use, by number alone. */
-  readonly #peersOf = new Map<Spi, Set<Hit>>();
+  /** By both SPIs of an SA. */
+  readonly #inbound = new Map<Spi, string>();
+  /** The second SPI of an SA, by its first. */
+  readonly #lsiSpis = new Map<Spi, Spi>();
+  /** Mostly one association: a list only where several peers chose the same number. */
+  readonly #outbound = new Map<Spi, string | readonly string[]>();
 
   constructor(random: Random) {
     this.#random = random;
@@ -18,13 +19,13 @@ export class SpiIndex {
 
   /** The association that an SPI of ours belongs to. */
   inbound(spi: Spi): string | undefined {
-    return this.#inbound.get(spi)?.key;
+    return this.#inbound.get(spi);
   }
 
   /** The associations whose peers chose this SPI: one, but for a coincidence. */
   outbound(spi: Spi): readonly string[] {
-    const peers = [...(this.#peersOf.get(spi) ?? [])];
-    return peers.map((peer) => this.#outbound.get(`${peer}/${spi}`)).filter((key) => key !== undefined);
+    const found = this.#outbound.get(spi);
+    return typeof found === "string" ? [found] : (found ?? []);
   }
 
   /** Keeps up with the SAs that an association adds and drops. */
@@ -34,14 +35,18 @@ export class SpiIndex {
         const { direction, spi, lsiSpi, peerHit } = output.sa;
         if (direction === "out") this.#addOutbound(key, spi, peerHit);
         else {
-          this.#inbound.set(spi, { key, lsiSpi });
-          if (lsiSpi !== undefined) this.#inbound.set(lsiSpi, { key, lsiSpi: undefined });
+          this.#inbound.set(spi, key);
+          if (lsiSpi !== undefined) {
+            this.#inbound.set(lsiSpi, key);
+            this.#lsiSpis.set(spi, lsiSpi);
+          }
         }
       } else if (output.type === "sa-drop") {
         if (output.direction === "out") this.#dropOutbound(output.spi, output.peer);
         else {
-          const lsiSpi = this.#inbound.get(output.spi)?.lsiSpi;
+          const lsiSpi = this.#lsiSpis.get(output.spi);
           this.#inbound.delete(output.spi);
+          this.#lsiSpis.delete(output.spi);
           if (lsiSpi !== undefined) this.#inbound.delete(lsiSpi);
         }
       }
@@ -66,16 +71,26 @@ export class SpiIndex {
   }
 
   #addOutbound(key: string, spi: Spi, peer: Hit): void {
-    this.#outbound.set(`${peer}/${spi}`, key);
-    const peers = this.#peersOf.get(spi);
-    if (peers === undefined) this.#peersOf.set(spi, new Set([peer]));
-    else peers.add(peer);
+    this.#setOutbound(spi, [...this.#ofOthers(spi, peer), key]);
   }
 
   #dropOutbound(spi: Spi, peer: Hit): void {
-    this.#outbound.delete(`${peer}/${spi}`);
-    const peers = this.#peersOf.get(spi);
-    peers?.delete(peer);
-    if (peers?.size === 0) this.#peersOf.delete(spi);
+    this.#setOutbound(spi, this.#ofOthers(spi, peer));
+  }
+
+  /** The associations with other peers than this one; a key ends with the peer's HIT. */
+  #ofOthers(spi: Spi, peer: Hit): readonly string[] {
+    return this.outbound(spi).filter((key) => !key.endsWith(peer));
+  }
+
+  #setOutbound(spi: Spi, keys: readonly string[]): void {
+    const [only] = keys;
+    if (only === undefined) this.#outbound.delete(spi);
+    else this.#outbound.set(spi, keys.length === 1 ? only : keys);
+  }
+
+  /** Entries of all tables: none is left when all SAs are gone. */
+  get size(): number {
+    return this.#inbound.size + this.#lsiSpis.size + this.#outbound.size;
   }
 }
