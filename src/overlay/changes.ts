@@ -110,6 +110,7 @@ export class Changes {
     for (const { before, after } of changed) if (before.hit !== after.hit) this.#forget(before.name);
     if (change.identities || change.defaultIdentity || change.host) this.#setIdentities(config);
     overlay.setConfig(config);
+    if (change.locators) overlay.whereabouts.configure(config);
     for (const { before, after } of changed) {
       const peer = overlay.peers.named(after.name);
       if (before.hit !== after.hit || peer === undefined) overlay.membership.add(after);
@@ -130,6 +131,7 @@ export class Changes {
       removed: removed.map(({ name }) => name),
       changed: changed.map(({ after }) => after.name),
       host: change.host,
+      locators: change.locators,
       identities: change.identities || change.defaultIdentity,
     };
     overlay.event("config-applied", undefined, {

@@ -3,6 +3,7 @@ import { formatPrefix, type Prefix } from "../core/ip.ts";
 import { type Carrier, type Endpoint, type Hit, sameEndpoint } from "../core/types.ts";
 import type { HostConfig } from "../hip/config.ts";
 import type { InnerFamily } from "../hip/sa.ts";
+import { DEFAULT_RULES, type LocatorRules } from "./own-locators.ts";
 
 /** One of the host's identities. The private key stays with whoever runs jobs. */
 export interface IdentityConfig {
@@ -34,6 +35,23 @@ export interface PeerConfig {
   readonly file: string;
 }
 
+/** Where we are and how paths are watched: `[locators]`. Times in milliseconds. */
+export interface LocatorsConfig extends LocatorRules {
+  /** A path that was sent to and gave nothing back for so long is dead. */
+  readonly deadPathAfter: number;
+  /** Pairs of addresses that are not in use are asked for a sign of life this often. */
+  readonly probeInterval: number;
+  /** Whether the largest packet that a path carries is looked for (RFC 8899). */
+  readonly discoverMtu: boolean;
+}
+
+export const DEFAULT_LOCATORS: LocatorsConfig = {
+  ...DEFAULT_RULES,
+  deadPathAfter: 700,
+  probeInterval: 5_000,
+  discoverMtu: true,
+};
+
 /** Everything that may change while the daemon runs. */
 export interface OverlayConfig {
   /** At least one. */
@@ -43,6 +61,8 @@ export interface OverlayConfig {
   /** The protocol's settings; `host.opportunistic` is the switch of opportunistic mode in both directions. */
   readonly host: HostConfig;
   readonly peers: readonly PeerConfig[];
+  /** Undefined: `DEFAULT_LOCATORS`. */
+  readonly locators?: LocatorsConfig;
   /** UDP port of HIP and ESP on this host. Cannot change without a restart. */
   readonly port: number;
   /** IPv4 prefix of the LSIs. Cannot change without a restart; then every peer gets a new LSI. */
@@ -62,6 +82,7 @@ export interface ConfigDifference {
   readonly identities: boolean;
   readonly defaultIdentity: boolean;
   readonly host: boolean;
+  readonly locators: boolean;
   /** Settings that differ but need a restart, by their names in the file. */
   readonly needsRestart: readonly string[];
 }
@@ -111,6 +132,7 @@ export function configDifference(
     identities: !sameValue(identityKeys(before), identityKeys(after)),
     defaultIdentity: before.defaultIdentity !== after.defaultIdentity,
     host: !sameValue(withoutCounter(before.host), withoutCounter(after.host)),
+    locators: !sameValue(before.locators ?? DEFAULT_LOCATORS, after.locators ?? DEFAULT_LOCATORS),
     needsRestart,
   };
 }

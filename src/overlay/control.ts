@@ -221,6 +221,8 @@ export interface ConfigChanges {
   readonly changed: readonly string[];
   /** Settings of the protocol changed. */
   readonly host: boolean;
+  /** `[locators]` changed. */
+  readonly locators: boolean;
   readonly identities: boolean;
 }
 

@@ -4,13 +4,15 @@ import type { HostInput } from "../hip/io.ts";
 import type { PeerConfig } from "./config.ts";
 import type { OverlayOutput } from "./io.ts";
 import type { LsiMap } from "./lsi.ts";
-import type { Peer, PeerTable } from "./peers.ts";
+import { locatorsOf, type Peer, type PeerTable } from "./peers.ts";
+import type { Whereabouts } from "./whereabouts.ts";
 
 /** What membership needs from the overlay. */
 export interface MembershipPort {
   readonly peers: PeerTable;
   readonly lsis: LsiMap;
   readonly wall: number;
+  readonly whereabouts: Whereabouts;
   run(input: HostInput): void;
   emit(output: OverlayOutput): void;
   /** Local packets for the peer leave at once from now on. */
@@ -71,6 +73,7 @@ export class Membership {
       return false;
     }
     peers.bind(peer, hit, lsi.value);
+    this.#port.whereabouts.peerKnown(hit);
     if (peer.config.hit === undefined) lsis.dirty = true;
     this.#alias(lsi.value, hit);
     this.route(peer, "demand");
@@ -80,7 +83,7 @@ export class Membership {
   /** Sets where local packets for a peer go. */
   route(peer: Peer, via: Spi | "demand" | "reject"): void {
     // Nobody can be asked: the application shall know at once.
-    const effective = via === "demand" && peer.config.locators.length === 0 ? "reject" : via;
+    const effective = via === "demand" && locatorsOf(peer).length === 0 ? "reject" : via;
     peer.via = effective;
     this.#port.emit({ type: "route", peer: peer.hit as Hit, via: effective });
     if (typeof effective === "number") this.#port.usable(peer);

@@ -5,6 +5,7 @@ import { formatHit } from "../core/ip.ts";
 import type { Random } from "../core/random.ts";
 import {
   type Deadline,
+  type Endpoint,
   earliest,
   err,
   type Hit,
@@ -17,7 +18,15 @@ import {
   unreachable,
 } from "../core/types.ts";
 import { Host } from "../hip/host.ts";
-import type { AssociationView, HostEvent, HostInput, HostOutput, StateName } from "../hip/io.ts";
+import type {
+  AssociationView,
+  HostEvent,
+  HostInput,
+  HostOutput,
+  PathDetails,
+  PeerLocatorDetails,
+  StateName,
+} from "../hip/io.ts";
 import type { OverlayConfig } from "./config.ts";
 import type { ControlReply, Facts, PeerView, RequestId, Traffic } from "./control.ts";
 import type { OverlayInput, OverlayOutput } from "./io.ts";
@@ -28,15 +37,26 @@ import { Meter, type Metrics } from "./metrics.ts";
 import { checkPeers, type Peer, PeerTable } from "./peers.ts";
 import { mayConnect } from "./policy.ts";
 import { Requests } from "./requests.ts";
-import { parseState } from "./state.ts";
+import { parseState, type SavedState } from "./state.ts";
 import { isoTime } from "./views.ts";
 import { WaitingRequests } from "./waiting.ts";
+import { ASLEEP_AFTER, Whereabouts } from "./whereabouts.ts";
+
+/** What the protocol knows about paths (RFC 8046). */
+export interface Mobility {
+  /** The pair in use first. */
+  paths(peer: Hit): readonly PathDetails[];
+  peerLocators(peer: Hit): readonly PeerLocatorDetails[];
+  /** Where the peer was last, best first. */
+  lastLocators(peer: Hit): readonly Endpoint[];
+}
 
 /** What the overlay needs of the protocol; tests put something smaller in its place. */
 export type Protocol = Pick<
   Host,
   "handle" | "deadline" | "configure" | "association" | "associations" | "gauges"
->;
+> &
+  Partial<Mobility>;
 
 export interface OverlayOptions {
   readonly config: OverlayConfig;
@@ -78,6 +98,7 @@ export class Overlay {
   readonly waiting: WaitingRequests;
   readonly membership: Membership;
   readonly meter = new Meter();
+  readonly whereabouts: Whereabouts;
   readonly #requests: Requests;
   readonly #liveness = new Liveness();
   readonly #hinted = new BoundedMap<Hit, Instant>("hinted_peers", MAX_HINTED, "evict-oldest");
@@ -109,10 +130,10 @@ export class Overlay {
     if (!lsis.ok) return lsis;
     const room = roomFor(config.peers, lsis.value);
     if (room !== undefined) return err(room);
-    return ok(new Overlay(options, lsis.value, new Map(saved?.discovered ?? [])));
+    return ok(new Overlay(options, lsis.value, saved));
   }
 
-  private constructor(options: OverlayOptions, lsis: LsiMap, discovered: ReadonlyMap<string, string>) {
+  private constructor(options: OverlayOptions, lsis: LsiMap, saved: SavedState | undefined) {
     const { config, random } = options;
     this.#config = config;
     this.facts = options.facts;
@@ -135,7 +156,8 @@ export class Overlay {
       details: (peer) => this.#requests.details(peer),
     });
     this.#requests = new Requests(this);
-    this.membership = new Membership(this, discovered);
+    this.membership = new Membership(this, new Map(saved?.discovered ?? []));
+    this.whereabouts = new Whereabouts(this, options.facts.interface, config, saved);
   }
 
   get config(): OverlayConfig {
@@ -175,6 +197,8 @@ export class Overlay {
     // The two clocks tick apart by a millisecond now and then: times that are shown must not.
     if (Math.abs(wall - now - this.#epoch) > CLOCK_STEP_MILLIS) this.#epoch = wall - now;
     this.#wall = now + this.#epoch;
+    const late = now - (this.#startedAt === undefined ? now : (this.deadline()?.at ?? now));
+    if (late > ASLEEP_AFTER) this.whereabouts.awake(late);
     this.#dispatch(input);
     this.#saveWhenChanged();
     const out = this.#out;
@@ -183,7 +207,12 @@ export class Overlay {
   }
 
   deadline(): Deadline | undefined {
-    return earliest(this.host.deadline(), this.waiting.deadline(), this.#liveness.deadline());
+    return earliest(
+      this.host.deadline(),
+      this.waiting.deadline(),
+      this.#liveness.deadline(),
+      this.whereabouts.deadline(),
+    );
   }
 
   metrics(): Metrics {
@@ -210,6 +239,7 @@ export class Overlay {
       case "timeout":
         this.run(input);
         this.waiting.tick(this.#now);
+        this.whereabouts.tick(this.#now);
         if (this.#liveness.due(this.#now)) this.emit({ type: "poll" });
         break;
       case "traffic":
@@ -229,7 +259,8 @@ export class Overlay {
         break;
       case "addresses":
         this.#addresses = input.local.map(({ address }) => address);
-        return;
+        this.whereabouts.addresses(input.local);
+        break;
       case "silent":
       case "probe-reply":
         return;
@@ -243,6 +274,7 @@ export class Overlay {
         this.#requests.persisted(input.token, input.result);
         break;
       case "shutdown":
+        this.whereabouts.stop();
         for (const { peer, state } of this.host.associations()) {
           if (LIVELY.has(state)) this.run({ type: "close", peer });
         }
@@ -295,6 +327,7 @@ export class Overlay {
   /** Forgets a peer, and who waits for it. */
   removePeer(peer: Peer): void {
     this.membership.remove(peer);
+    if (peer.hit !== undefined) this.whereabouts.removed(peer.hit);
     this.waiting.peerRemoved(peer);
   }
 
@@ -307,6 +340,10 @@ export class Overlay {
     this.#config = config;
   }
 
+  lastLocators(peer: Hit): readonly Endpoint[] | undefined {
+    return this.host.lastLocators?.(peer);
+  }
+
   association(peer: Peer): AssociationView | undefined {
     return peer.hit === undefined ? undefined : this.host.association(peer.hit);
   }
@@ -315,6 +352,7 @@ export class Overlay {
     this.#startedAt = this.#now;
     for (const config of this.#config.peers) this.membership.add(config);
     this.run({ type: "timeout" });
+    this.whereabouts.start();
   }
 
   #miss(hit: Hit): void {
@@ -366,7 +404,10 @@ export class Overlay {
         this.#drop(output.reason);
         break;
       case "paths":
+        this.whereabouts.learn(output.peer);
+        break;
       case "seen-as":
+        this.whereabouts.seenAs(output);
         break;
       default:
         this.emit(output);
@@ -377,6 +418,9 @@ export class Overlay {
     this.event(event.name, event.peer, event.detail);
     const peer = this.#peerOf(event.peer);
     this.#measure(event);
+    if (event.name === "association-established") this.whereabouts.established(event.peer);
+    else if (event.name === "association-failed") this.whereabouts.failed(event.peer);
+    else if (event.name === "association-closed") this.whereabouts.closed(event.peer);
     if (peer === undefined || !ERROR_EVENTS.has(event.name)) return;
     const text = errorText(event);
     peer.lastError = { text, wall: this.#wall };
@@ -404,12 +448,16 @@ export class Overlay {
   }
 
   #saveWhenChanged(): void {
-    if (!this.lsis.dirty) return;
+    if (!this.lsis.dirty && !this.whereabouts.mustSave) return;
     const found: [string, string][] = [];
     for (const { config, hit } of this.peers.all()) {
       if (config.hit === undefined && hit !== undefined) found.push([config.name, hit]);
     }
-    this.emit({ type: "save", state: { version: 1, ...this.lsis.saved(), discovered: found } });
+    const associations = this.whereabouts.saved();
+    this.emit({
+      type: "save",
+      state: { version: 1, ...this.lsis.saved(), discovered: found, associations },
+    });
   }
 }
 

@@ -80,6 +80,7 @@ export class OwnLocators {
   readonly #removed = new Set<string>();
   #chosen: string | undefined;
   readonly #since = new Map<string, Instant>();
+  #heard = false;
   #told: readonly OwnLocator[] | undefined;
   #toldAt: Instant = 0 as Instant;
 
@@ -100,6 +101,7 @@ export class OwnLocators {
 
   /** All underlay addresses, as they are now. */
   addresses(all: readonly LocalAddress[], now: Instant): void {
+    this.#heard = true;
     this.#addresses = all;
     this.#addressesAt = now;
     const present = new Set(all.map(({ address }) => address));
@@ -200,6 +202,8 @@ export class OwnLocators {
       }),
     );
     const fresh = (this.deadline()?.at ?? Number.POSITIVE_INFINITY) > now;
+    // Before the kernel has told its addresses an empty list would be a lie.
+    if (this.#told === undefined && list.length === 0 && !this.#heard) return undefined;
     if (this.#told !== undefined && fresh && sameList(this.#told, list)) return undefined;
     this.#told = list;
     this.#toldAt = now;

@@ -9,6 +9,7 @@ import {
   ok,
   type Result,
   type Spi,
+  sameEndpoint,
 } from "../core/types.ts";
 import type { PeerBook, PeerPolicy } from "../hip/io.ts";
 import type { PeerConfig } from "./config.ts";
@@ -37,6 +38,8 @@ export interface Peer {
   /** Where local packets for it go at the moment. */
   via: Spi | "demand" | "reject";
   lastError: { readonly text: string; readonly wall: number } | undefined;
+  /** Where it was last, as it said or was seen, best first; may repeat what is configured. */
+  learned: readonly Endpoint[];
   policy: PeerPolicy | undefined;
 }
 
@@ -97,6 +100,7 @@ export class PeerTable implements PeerBook {
       lsi: undefined,
       via: "demand",
       lastError: undefined,
+      learned: [],
       policy: undefined,
     };
     this.#byName.set(config.name, peer);
@@ -116,6 +120,22 @@ export class PeerTable implements PeerBook {
     peer.config = config;
     this.#listAddresses(peer);
     this.#refresh(peer);
+  }
+
+  /** Where the peer is now, by its own word: tried after what is configured. False: that was known. */
+  learn(peer: Peer, locators: readonly Endpoint[]): boolean {
+    const learned = locators.slice(0, MAX_LOCATORS);
+    const { learned: before } = peer;
+    if (
+      before.length === learned.length &&
+      before.every((one, i) => sameEndpoint(one, learned[i] as Endpoint))
+    )
+      return false;
+    this.#unlistAddresses(peer);
+    peer.learned = learned;
+    this.#listAddresses(peer);
+    this.#refresh(peer);
+    return true;
   }
 
   /** Gives a peer its HIT: the configured one, or the one that it turned out to have. */
@@ -148,7 +168,7 @@ export class PeerTable implements PeerBook {
   }
 
   #listAddresses(peer: Peer): void {
-    for (const { address } of peer.config.locators) {
+    for (const { address } of locatorsOf(peer)) {
       const there = this.#byAddress.get(address);
       if (there === undefined) this.#byAddress.set(address, new Set([peer]));
       else there.add(peer);
@@ -156,7 +176,7 @@ export class PeerTable implements PeerBook {
   }
 
   #unlistAddresses(peer: Peer): void {
-    for (const { address } of peer.config.locators) {
+    for (const { address } of locatorsOf(peer)) {
       const there = this.#byAddress.get(address);
       there?.delete(peer);
       if (there?.size === 0) this.#byAddress.delete(address);
@@ -172,10 +192,22 @@ export class PeerTable implements PeerBook {
             hit,
             localHit: this.localHit(peer),
             carrier: config.carrier,
-            locators: config.locators,
+            locators: locatorsOf(peer),
             inboundFamily: config.inboundFamily,
           };
   }
+}
+
+/** Where a peer may be, best first: as configured, then as learned from itself. */
+export function locatorsOf({ config, learned }: Pick<Peer, "config" | "learned">): readonly Endpoint[] {
+  if (learned.length === 0) return config.locators;
+  // What was learned over the other carrier has, or lacks, a port.
+  const usable = learned.filter(
+    (one) =>
+      (one.port !== 0) === (config.carrier === "udp") &&
+      !config.locators.some((configured) => sameEndpoint(configured, one)),
+  );
+  return [...config.locators, ...usable].slice(0, MAX_LOCATORS);
 }
 
 /** Whether all these peers can be configured together on a host with these identities. */

@@ -1,6 +1,6 @@
 /** Who may talk to whom: nobody, unless configured (default deny). */
 import type { Hit } from "../core/types.ts";
-import type { Peer, PeerTable } from "./peers.ts";
+import { locatorsOf, type Peer, type PeerTable } from "./peers.ts";
 
 export type Verdict =
   | { readonly allow: true; readonly peer: Peer }
@@ -11,6 +11,6 @@ export type Verdict =
 export function mayConnect(peers: PeerTable, hit: Hit): Verdict {
   const peer = peers.byHit(hit);
   if (peer === undefined) return { allow: false, reason: "peer_unknown" };
-  if (peer.config.locators.length === 0) return { allow: false, reason: "peer_without_locator" };
+  if (locatorsOf(peer).length === 0) return { allow: false, reason: "peer_without_locator" };
   return { allow: true, peer };
 }

@@ -1,8 +1,14 @@
 /** An overlay around a protocol that only writes down what it is asked, and says what the test tells it to. */
 import { parsePrefix } from "../../src/core/ip.ts";
-import type { Hit, Instant, Path, Spi } from "../../src/core/types.ts";
+import type { Endpoint, Hit, Instant, Path, Spi } from "../../src/core/types.ts";
 import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
-import type { AssociationView, HostInput, HostOutput } from "../../src/hip/io.ts";
+import type {
+  AssociationView,
+  HostInput,
+  HostOutput,
+  PathDetails,
+  PeerLocatorDetails,
+} from "../../src/hip/io.ts";
 import type { OverlayConfig, PeerConfig } from "../../src/overlay/config.ts";
 import type { ControlReply, RequestId } from "../../src/overlay/control.ts";
 import type { OverlayInput, OverlayOutput } from "../../src/overlay/io.ts";
@@ -86,6 +92,19 @@ export class FakeProtocol implements Protocol {
   /** What the next inputs give, by their type. */
   readonly answers = new Map<HostInput["type"], (input: HostInput) => readonly HostOutput[]>();
   due: Instant | undefined;
+  readonly last = new Map<Hit, readonly Endpoint[]>();
+  readonly pathsOf = new Map<Hit, readonly PathDetails[]>();
+  readonly locatorsOf = new Map<Hit, readonly PeerLocatorDetails[]>();
+
+  paths(peer: Hit): readonly PathDetails[] {
+    return this.pathsOf.get(peer) ?? [];
+  }
+  peerLocators(peer: Hit): readonly PeerLocatorDetails[] {
+    return this.locatorsOf.get(peer) ?? [];
+  }
+  lastLocators(peer: Hit): readonly Endpoint[] {
+    return this.last.get(peer) ?? [];
+  }
 
   handle(input: HostInput): readonly HostOutput[] {
     this.inputs.push(input);

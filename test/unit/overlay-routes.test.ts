@@ -282,10 +282,8 @@ describe("hints from the data plane", () => {
     const bench = new Bench().start();
     bench.give({ type: "moved", spi, path: PATH });
     bench.give({ type: "esp", spi, event: "idle" });
-    expect(bench.fake.asked("esp")).toEqual([
-      { type: "esp", spi, event: "moved" },
-      { type: "esp", spi, event: "idle" },
-    ]);
+    expect(bench.fake.asked("moved")).toEqual([{ type: "moved", spi, path: PATH }]);
+    expect(bench.fake.asked("esp")).toEqual([{ type: "esp", spi, event: "idle" }]);
   });
 });
 
@@ -298,9 +296,12 @@ describe("a peer that falls silent", () => {
     const bench = new Bench().start();
     expect(bench.overlay.deadline()).toBeUndefined();
     bench.establish(BOB);
-    expect(bench.overlay.deadline()?.at).toBe(bench.now + 10_000);
+    const looks = bench.now + 10_000;
+    bench.now += 2_000;
+    expect(only(bench.give({ type: "timeout" }), "save")).toHaveLength(1);
+    expect(bench.overlay.deadline()?.at).toBe(looks);
     for (const traffic of [counted(5, 5), counted(9, 5), counted(9, 5), counted(12, 6)]) {
-      bench.now += 10_000;
+      bench.now = bench.overlay.deadline()?.at ?? 0;
       expect(only(bench.give({ type: "timeout" }), "poll")).toHaveLength(1);
       bench.give({ type: "traffic", traffic });
     }

@@ -185,6 +185,7 @@ describe("state store", () => {
     ownLsi: lsi,
     lsis: [],
     discovered: [],
+    associations: [],
   });
 
   test("of several states given at once the latest is on disk", async () => {

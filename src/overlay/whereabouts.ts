@@ -1,0 +1,211 @@
+/** Where we are and where the peers were: what the protocol is told about it, what is kept, and whom to call after a start or a sleep. */
+import { type Deadline, type Endpoint, earliest, type Hit, type Instant } from "../core/types.ts";
+import type { HostInput, HostOutput } from "../hip/io.ts";
+import { DEFAULT_LOCATORS, type OverlayConfig } from "./config.ts";
+import { type LocalAddress, OwnLocators } from "./own-locators.ts";
+import { type Pace, PacedCalls } from "./pacing.ts";
+import type { PeerTable } from "./peers.ts";
+import { endpointOf, type SavedState } from "./state.ts";
+
+/** After a start: exchanges with former peers that may run at once, so that own traffic is not behind thousands of them. */
+export const RECONNECTS: Pace = { atOnce: 32, patience: 1_000 };
+/** After a sleep: signs of life that are asked for at once. */
+export const WAKE_CALLS: Pace = { atOnce: 64, patience: 50 };
+/** A deadline that is met so much too late was slept through, in milliseconds. */
+export const ASLEEP_AFTER = 5_000;
+/** The list of associations is written at most so often, in milliseconds: a fixed part, and one for each entry. */
+export const SAVE_INTERVAL = 1_000;
+export const SAVE_INTERVAL_PER_PEER = 0.2;
+
+/** What the cloud's metadata service says about this machine. */
+export interface CloudFacts {
+  /** "openstack", "aws", "gcp", "azure". */
+  readonly provider: string;
+  /** "" when it does not say. */
+  readonly instance: string;
+  /** Public addresses, IPv4 or IPv6. */
+  readonly addresses: readonly string[];
+}
+
+/** What this needs from the overlay. */
+export interface WhereaboutsPort {
+  readonly peers: PeerTable;
+  readonly config: OverlayConfig;
+  readonly now: Instant;
+  run(input: HostInput): void;
+  event(name: string, hit: Hit | undefined, detail: Readonly<Record<string, string | number>>): void;
+  /** Where the protocol saw a peer last; undefined when it does not know. */
+  lastLocators(peer: Hit): readonly Endpoint[] | undefined;
+}
+
+export class Whereabouts {
+  readonly own: OwnLocators;
+  readonly #port: WhereaboutsPort;
+  readonly #reconnects: PacedCalls;
+  readonly #wakes: PacedCalls;
+  /** Peers that there is, or after a start should be, an association with. */
+  readonly #wanted: Set<Hit>;
+  readonly #saved: ReadonlyMap<Hit, readonly Endpoint[]>;
+  #dirty = false;
+  #savedAt: Instant | undefined;
+  #stopping = false;
+  #cloud: CloudFacts | undefined;
+
+  constructor(
+    port: WhereaboutsPort,
+    interfaceName: string,
+    config: OverlayConfig,
+    saved: SavedState | undefined,
+  ) {
+    this.#port = port;
+    const ground = { interface: interfaceName, lsiPrefix: config.lsiPrefix };
+    this.own = new OwnLocators(config.port, ground, config.locators ?? DEFAULT_LOCATORS);
+    this.#saved = new Map(
+      (saved?.associations ?? []).map(([hit, locators]) => [hit as Hit, locators.map(endpointOf)]),
+    );
+    this.#wanted = new Set(this.#saved.keys());
+    this.#reconnects = new PacedCalls("call former peers", RECONNECTS, (peer) => this.#call(peer));
+    this.#wakes = new PacedCalls("look who is there", WAKE_CALLS, (peer) =>
+      port.run({ type: "probe", peer }),
+    );
+  }
+
+  /** The cloud's word, when there is one. */
+  get cloudFacts(): CloudFacts | undefined {
+    return this.#cloud;
+  }
+
+  /** A peer is known to the overlay: from now on it may be where it was before the restart. */
+  peerKnown(hit: Hit): void {
+    const peer = this.#port.peers.byHit(hit);
+    const last = this.#saved.get(hit);
+    if (peer !== undefined && last !== undefined) this.#port.peers.learn(peer, last);
+  }
+
+  /** All peers are known: who had an association with us is called, whoever speaks first. */
+  start(): void {
+    this.tell();
+    const { peers, now } = this.#port;
+    this.#reconnects.add(
+      [...this.#wanted].filter((hit) => peers.byHit(hit) !== undefined),
+      now,
+    );
+  }
+
+  configure(config: OverlayConfig): void {
+    this.own.configure(config.locators ?? DEFAULT_LOCATORS);
+    this.tell();
+  }
+
+  addresses(all: readonly LocalAddress[]): void {
+    this.own.addresses(all, this.#port.now);
+    this.tell();
+  }
+
+  cloud(facts: CloudFacts): void {
+    const before = this.#cloud;
+    this.#cloud = facts;
+    this.own.cloud(facts.addresses);
+    const text = facts.addresses.join(" ");
+    if (before?.instance !== facts.instance || before.addresses.join(" ") !== text) {
+      const { provider, instance } = facts;
+      this.#port.event("cloud-metadata", undefined, { cloud: provider, instance, addresses: text });
+    }
+    this.tell();
+  }
+
+  seenAs({ peer, local, mapped }: Extract<HostOutput, { type: "seen-as" }>): void {
+    if (this.own.seenAs(peer, local.address, mapped, this.#port.now)) this.tell();
+  }
+
+  /** Tells the protocol where we are, if that is news to it. */
+  tell(): void {
+    const own = this.own.news(this.#port.now);
+    if (own !== undefined) this.#port.run({ type: "locators", own });
+  }
+
+  /** The paths to a peer, or what it says about itself, changed. */
+  learn(hit: Hit): void {
+    const { peers } = this.#port;
+    const peer = peers.byHit(hit);
+    const last = this.#port.lastLocators(hit);
+    if (peer === undefined || last === undefined || last.length === 0) return;
+    if (peers.learn(peer, last)) this.#dirty = true;
+  }
+
+  established(hit: Hit): void {
+    this.#reconnects.done(hit, this.#port.now);
+    this.learn(hit);
+    if (this.#wanted.has(hit)) return;
+    this.#wanted.add(hit);
+    this.#dirty = true;
+  }
+
+  /** The call to a former peer came to nothing: it is still one. */
+  failed(hit: Hit): void {
+    this.#reconnects.done(hit, this.#port.now);
+  }
+
+  /** An association ended in order. What we end because we stop is to come back with us. */
+  closed(hit: Hit): void {
+    if (this.own.forgetPeer(hit)) this.tell();
+    if (!this.#stopping && this.#wanted.delete(hit)) this.#dirty = true;
+  }
+
+  removed(hit: Hit): void {
+    this.#reconnects.done(hit, this.#port.now);
+    this.#wakes.done(hit, this.#port.now);
+    this.closed(hit);
+  }
+
+  stop(): void {
+    this.#stopping = true;
+    this.#reconnects.clear();
+    this.#wakes.clear();
+  }
+
+  /** We slept: who still is there, and where, is asked at once. */
+  awake(millis: number): void {
+    const usable = [...this.#port.peers.all()].flatMap(({ hit, via }) =>
+      hit !== undefined && typeof via === "number" ? [hit] : [],
+    );
+    this.#port.event("resumed", undefined, { millis, peers: usable.length });
+    this.#wakes.add(usable, this.#port.now);
+  }
+
+  tick(now: Instant): void {
+    this.#reconnects.tick(now);
+    this.#wakes.tick(now);
+    if ((this.own.deadline()?.at ?? Number.POSITIVE_INFINITY) <= now) this.tell();
+  }
+
+  deadline(): Deadline | undefined {
+    const save = this.#dirty ? { at: this.#nextSave(), why: "save associations" } : undefined;
+    return earliest(this.#reconnects.deadline(), this.#wakes.deadline(), this.own.deadline(), save);
+  }
+
+  /** Whether what is kept changed, and it is time to write that. */
+  get mustSave(): boolean {
+    return this.#dirty && this.#nextSave() <= this.#port.now;
+  }
+
+  /** The list as it is to be kept. */
+  saved(): SavedState["associations"] {
+    this.#dirty = false;
+    this.#savedAt = this.#port.now;
+    return [...this.#wanted].flatMap((hit): SavedState["associations"][number][] => {
+      const peer = this.#port.peers.byHit(hit);
+      if (peer === undefined) return [];
+      return [[hit, peer.learned.map(({ address, port }) => [address, port] as const)]];
+    });
+  }
+
+  #nextSave(): Instant {
+    const wait = Math.ceil(SAVE_INTERVAL + SAVE_INTERVAL_PER_PEER * this.#wanted.size);
+    return (this.#savedAt === undefined ? this.#port.now : this.#savedAt + wait) as Instant;
+  }
+
+  #call(peer: Hit): void {
+    this.#port.run({ type: "connect", peer });
+  }
+}
