@@ -11,8 +11,8 @@ import type { Alarm, Clock } from "../driver/ports.ts";
 const CHECK_EVERY = 1_000;
 /** A smaller difference is the slow clock's granularity, not a suspend. */
 const SUSPEND_AT_LEAST = 250;
-/** Node's timers stand still while suspended, so no single one is longer than this. */
-const LONGEST_TIMER = 15_000;
+/** Node's timers stand still while suspended, so no single one is longer than this: a resume is noticed within it. */
+const LONGEST_TIMER = 2_000;
 
 /** Both in milliseconds. */
 export interface RawClocks {
@@ -62,7 +62,7 @@ export class SystemClock implements Clock {
   }
 }
 
-/** One timer that is never late by more than a suspend plus 15 seconds of Node's own time. */
+/** One timer that is never late by more than a suspend plus 2 seconds of Node's own time. */
 export class SystemAlarm implements Alarm {
   readonly #clock: SystemClock;
   #timer: NodeJS.Timeout | undefined;

@@ -6,13 +6,18 @@ import type { Prefix } from "../core/ip.ts";
 import { formatHit } from "../core/ip.ts";
 import { type Carrier, endpointText, err, type Hit, ok, type Result } from "../core/types.ts";
 import type { HostConfig } from "../hip/config.ts";
-import { DEFAULT_CONFIG } from "../hip/config.ts";
-import type { EspSuite } from "../hip/sa.ts";
-import type { IdentityConfig, OverlayConfig, PeerConfig } from "../overlay/config.ts";
+import type { IdentityConfig, LocatorsConfig, OverlayConfig, PeerConfig } from "../overlay/config.ts";
 import { MAX_PEERS } from "../overlay/peers.ts";
 import { issueProblems } from "./config-issues.ts";
 import { CONFIG_SCHEMA, HIP_PORT, PEERS_FILE_SCHEMA, type RawConfig, type RawPeer } from "./config-schema.ts";
-import { inOverlay, type ListenAddress, type Offload, withDefaultPort } from "./config-values.ts";
+import { hostConfig, locatorsConfig } from "./config-settings.ts";
+import {
+  inOverlay,
+  type ListenAddress,
+  type MetadataSource,
+  type Offload,
+  withDefaultPort,
+} from "./config-values.ts";
 import { whyNot } from "./files.ts";
 import { didYouMean } from "./nearest.ts";
 import { type Position, TomlPositions } from "./toml-positions.ts";
@@ -67,6 +72,9 @@ export interface DaemonConfig {
     /** How long data threads look for packets before they sleep. */
     readonly busyPollMicros: number;
   };
+  readonly locators: LocatorsConfig;
+  /** The cloud's metadata service. */
+  readonly metadata: { readonly source: MetadataSource; readonly intervalMillis: number };
   readonly control: { readonly socket: string; readonly group: string | undefined };
   readonly metrics: { readonly listen: ListenAddress | undefined };
   readonly log: {
@@ -143,11 +151,13 @@ export function loadConfig(file: string): Result<DaemonConfig, readonly Problem[
       defaultAt: main.source.positions.value(["identity", "default"]),
     },
     network,
+    locators: locatorsConfig(raw.locators, raw.network.port),
+    metadata: { source: raw.locators.metadata, intervalMillis: raw.locators.metadata_interval },
     control: { socket: resolve(folder, raw.control.socket), group: raw.control.group },
     metrics: { listen: raw.metrics.listen },
     log: raw.log,
     stateDirectory,
-    host: hostConfig(raw.protocol, raw.network.port),
+    host: hostConfig(raw),
     peers: filePeers,
   });
 }
@@ -222,6 +232,13 @@ function checkWhole(raw: RawConfig, source: Source, problems: Problem[]): void {
     wrong(
       ["protocol", "puzzle", "idle_k"],
       `[protocol.puzzle] idle_k (${puzzle.idle_k}) is above loaded_k (${puzzle.loaded_k})`,
+    );
+  }
+  for (const [i, { address }] of raw.locators.advertise.entries()) {
+    if (!inOverlay(address, raw.network.lsi_prefix)) continue;
+    wrong(
+      ["locators", "advertise", i],
+      `[locators] advertise: ${address} lies in the overlay itself; a locator is an address of the underlying network`,
     );
   }
   if (raw.control.socket.length > MAX_SOCKET_PATH) {
@@ -308,45 +325,6 @@ function duplicate(peer: FilePeer, what: string, first: FilePeer): Problem {
   };
 }
 
-function hostConfig(protocol: RawConfig["protocol"], udpPort: number): HostConfig {
-  const { timers, puzzle } = protocol;
-  return {
-    ...DEFAULT_CONFIG,
-    udpPort,
-    rekeyWithDh: protocol.rekey_with_dh,
-    dhGroups: protocol.dh_groups,
-    hipCiphers: protocol.hip_ciphers,
-    // The schema lets only the IDs of ESP_SUITES through.
-    espSuites: protocol.esp_suites as EspSuite[],
-    encryptHostId: protocol.encrypt_host_id,
-    domainIdentifier: protocol.domain,
-    opportunistic: protocol.opportunistic,
-    offerLsiSpi: protocol.lsi_spi,
-    timers: {
-      retransmit: timers.retransmit,
-      retransmitMax: timers.retransmit_max,
-      exchangeComplete: timers.exchange_complete,
-      unusedAssociationLifetime: timers.unused_association_lifetime,
-      maximumSegmentLifetime: timers.maximum_segment_lifetime,
-      failedHold: timers.failed_hold,
-      rekeyAfter: timers.rekey_after,
-      r1Offered: timers.r1_offered,
-      r1Remembered: timers.r1_remembered,
-    },
-    retries: protocol.retries,
-    puzzle: {
-      ...DEFAULT_CONFIG.puzzle,
-      idleK: puzzle.idle_k,
-      easyRate: puzzle.easy_rate,
-      loadedK: puzzle.loaded_k,
-      solveK: puzzle.solve_k,
-      lifetime: puzzle.lifetime,
-    },
-    maxAssociations: protocol.max_associations,
-    maxJobs: protocol.max_jobs,
-  };
-}
-
 /** An identity as the configuration can refer to it. */
 export interface NamedIdentity extends IdentityConfig {
   readonly name: string;
@@ -424,6 +402,7 @@ export function overlayConfig(
     defaultIdentity: preferred.hit,
     host: config.host,
     peers,
+    locators: config.locators,
     port: config.network.port,
     lsiPrefix: config.network.lsiPrefix,
   });

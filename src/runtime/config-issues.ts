@@ -58,6 +58,7 @@ function elsewhere(key: string, path: readonly (string | number)[], schema: unkn
 const TABLES: readonly (readonly (string | number)[])[] = [
   ["identity"],
   ["network"],
+  ["locators"],
   ["control"],
   ["metrics"],
   ["log"],

@@ -2,19 +2,24 @@
 import * as z from "zod/mini";
 import type { Result } from "../core/types.ts";
 import { DEFAULT_CONFIG } from "../hip/config.ts";
+import { DEFAULT_LOCATORS } from "../overlay/config.ts";
 import { MAX_LOCATORS, MAX_PEERS } from "../overlay/peers.ts";
 import {
   DH_GROUPS,
   ESP_SUITE_NAMES,
   HIP_CIPHERS,
+  METADATA_SOURCES,
   type Numbered,
   OFFLOADS,
   type Parser,
+  parseAddressPrefix,
   parseBusyPoll,
   parseDomain,
   parseDuration,
+  parseDurationBetween,
   parseHitText,
   parseInterface,
+  parseInterfacePattern,
   parseListen,
   parseLocator,
   parseLsiPrefix,
@@ -80,6 +85,26 @@ export const PEER_SCHEMA = z.strictObject({
   inbound_family: z._default(z.enum(["hit", "lsi"]), "hit"),
 });
 
+/** Patterns and prefixes of one list. */
+const MAX_RULES = 64;
+const rules = <T>(parser: Parser<T>) => z._default(z.array(text(parser)).check(z.maxLength(MAX_RULES)), []);
+const between = (millis: number, low: string, high: string) =>
+  z._default(text(parseDurationBetween(low, high)), millis);
+
+const LOCATORS_SCHEMA = z.strictObject({
+  advertise: z._default(z.array(text(parseLocator)).check(z.maxLength(MAX_LOCATORS)), []),
+  interfaces: rules(parseInterfacePattern),
+  exclude_interfaces: rules(parseInterfacePattern),
+  addresses: rules(parseAddressPrefix),
+  exclude_addresses: rules(parseAddressPrefix),
+  metadata: z._default(z.enum(METADATA_SOURCES), "auto"),
+  metadata_interval: between(60_000, "5s", "24h"),
+  path_policy: z._default(z.enum(["preferred", "lowest-rtt"]), D.mobility.pathPolicy),
+  dead_path_after: between(DEFAULT_LOCATORS.deadPathAfter, "100ms", "60s"),
+  probe_interval: between(DEFAULT_LOCATORS.probeInterval, "500ms", "10m"),
+  mtu_discovery: z._default(z.boolean(), DEFAULT_LOCATORS.discoverMtu),
+});
+
 const peers = z._default(z.array(PEER_SCHEMA).check(z.maxLength(MAX_PEERS)), []);
 
 export const PEERS_FILE_SCHEMA = z.strictObject({ peer: peers });
@@ -120,6 +145,7 @@ export const CONFIG_SCHEMA = z.strictObject({
     }),
     {},
   ),
+  locators: z.prefault(LOCATORS_SCHEMA, {}),
   control: z.prefault(
     z.strictObject({
       socket: z._default(path, "/run/hipd/hipd.sock"),

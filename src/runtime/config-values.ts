@@ -157,6 +157,37 @@ export function parseInterface(text: string): Result<string, string> {
   );
 }
 
+/** Letters of a pattern beyond an interface's name are of no use, but do no harm. */
+const INTERFACE_PATTERN = /^[A-Za-z0-9_.:*?-]{1,32}$/;
+
+/** The name of an interface with `*` for any characters and `?` for one. */
+export function parseInterfacePattern(text: string): Result<string, string> {
+  if (INTERFACE_PATTERN.test(text)) return ok(text);
+  return err(
+    `"${text}" is not a pattern for interfaces: letters, digits, "_", ".", ":", "-", "*" for any and "?" for one character`,
+  );
+}
+
+/** A range of addresses; one address alone is a range too. */
+export function parseAddressPrefix(text: string): Result<Prefix, string> {
+  return parsePrefix(text);
+}
+
+/** Where the cloud's metadata is read; "auto": where the machine's firmware names a cloud. */
+export const METADATA_SOURCES = ["auto", "off", "openstack", "aws", "gcp", "azure"] as const;
+export type MetadataSource = (typeof METADATA_SOURCES)[number];
+
+/** A duration between two others, which are told in words. */
+export function parseDurationBetween(low: string, high: string): Parser<number> {
+  const [least, most] = [parseDuration(low), parseDuration(high)];
+  return (text) => {
+    const millis = parseDuration(text);
+    if (!millis.ok || !least.ok || !most.ok) return millis;
+    if (millis.value >= least.value && millis.value <= most.value) return millis;
+    return err(`"${text}" is not between ${low} and ${high}`);
+  };
+}
+
 export function parseHitText(text: string): Result<Hit, string> {
   return parseHit(text);
 }

@@ -113,13 +113,24 @@ describe("the example configuration", () => {
     if (!empty.ok) throw new Error("an empty file is not valid");
     expect(loaded.value.host).toEqual(DEFAULT_CONFIG);
     expect(loaded.value.network).toEqual(empty.value.network);
+    expect(loaded.value.locators).toEqual(empty.value.locators);
+    expect(loaded.value.metadata).toEqual(empty.value.metadata);
     expect(loaded.value.log).toEqual(empty.value.log);
     expect(loaded.value.control).toEqual(empty.value.control);
     expect(loaded.value.identity).toMatchObject({
       key: empty.value.identity.key,
       directory: empty.value.identity.directory,
     });
-    for (const key of ["max_jobs", "rekey_after", "lifetime", "update", "workers", "offloads", "busy_poll"])
+    for (const key of [
+      "max_jobs",
+      "rekey_after",
+      "lifetime",
+      "update",
+      "workers",
+      "offloads",
+      "busy_poll",
+      "dead_path_after",
+    ])
       expect(shown).toMatch(new RegExp(`^${key} = `, "m"));
   });
 });

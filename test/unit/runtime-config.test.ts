@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { formatPrefix } from "../../src/core/ip.ts";
 import type { Hit } from "../../src/core/types.ts";
 import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
+import { DEFAULT_LOCATORS } from "../../src/overlay/config.ts";
 import { loadConfig, type NamedIdentity, overlayConfig, problemText } from "../../src/runtime/config-file.ts";
 import { temporaryFolder, write } from "../support/runtime.ts";
 
@@ -91,6 +92,46 @@ describe("one mistake, one message with its place and the remedy", () => {
       "busy polling for long",
       '[network]\nbusy_poll = "11ms"\n',
       'hipd.toml:2:13: [network] busy_poll: "11ms" is longer than 10ms',
+    ],
+    [
+      "an interface pattern",
+      '[locators]\ninterfaces = ["eth 0"]\n',
+      'hipd.toml:2:15: [locators] interfaces: "eth 0" is not a pattern for interfaces',
+    ],
+    [
+      "a prefix of addresses",
+      '[locators]\nexclude_addresses = ["10.8.1.0/8"]\n',
+      'hipd.toml:2:22: [locators] exclude_addresses: "10.8.1.0/8" has host bits set; write 10.0.0.0/8',
+    ],
+    [
+      "a locator that is none",
+      '[locators]\nadvertise = ["example.org"]\n',
+      'hipd.toml:2:14: [locators] advertise: "example.org" is not a locator',
+    ],
+    [
+      "a locator in the overlay",
+      '[locators]\nadvertise = ["198.18.0.7"]\n',
+      "hipd.toml:2:14: [locators] advertise: 198.18.0.7 lies in the overlay itself",
+    ],
+    [
+      "a cloud that is not known",
+      '[locators]\nmetadata = "asw"\n',
+      'hipd.toml:2:12: [locators] metadata: "asw" is not allowed; did you mean "aws"?',
+    ],
+    [
+      "a path policy",
+      '[locators]\npath_policy = "fastest"\n',
+      'hipd.toml:2:15: [locators] path_policy: "fastest" is not allowed; write "preferred" or "lowest-rtt"',
+    ],
+    [
+      "a dead path at once",
+      '[locators]\ndead_path_after = "5ms"\n',
+      'hipd.toml:2:19: [locators] dead_path_after: "5ms" is not between 100ms and 60s',
+    ],
+    [
+      "key of the locators elsewhere",
+      "[network]\nadvertise = []\n",
+      'hipd.toml:2:1: unknown key "advertise" in [network]; it belongs in [locators]',
     ],
     [
       "fraction",
@@ -408,6 +449,50 @@ locators = ["192.0.2.12"]
       inboundFamily: "hit",
     },
   ]);
+});
+
+test("locators, and how paths are watched", () => {
+  const folder = temporaryFolder();
+  const load = (text: string) => {
+    const loaded = loadConfig(write(folder, "hipd.toml", text));
+    if (!loaded.ok) throw new Error(loaded.error.map(problemText).join("\n"));
+    return loaded.value;
+  };
+  const standard = load("");
+  expect(standard.locators).toEqual(DEFAULT_LOCATORS);
+  expect(standard.metadata).toEqual({ source: "auto", intervalMillis: 60_000 });
+  expect(standard.host.mobility).toEqual(DEFAULT_CONFIG.mobility);
+  const set = load(`
+[network]
+port = 10501
+[locators]
+advertise = ["203.0.113.5", "[2001:DB8::5]:999"]
+interfaces = ["eth*", "en?"]
+exclude_interfaces = ["eth9"]
+addresses = ["fe80::/10"]
+exclude_addresses = ["10.8.0.0/16"]
+metadata = "openstack"
+metadata_interval = "30s"
+path_policy = "lowest-rtt"
+dead_path_after = "1s"
+probe_interval = "2s"
+mtu_discovery = false
+`);
+  expect(set.locators).toMatchObject({
+    advertise: [
+      { address: "203.0.113.5", port: 10501 },
+      { address: "2001:db8::5", port: 999 },
+    ],
+    interfaces: ["eth*", "en?"],
+    excludeInterfaces: ["eth9"],
+    deadPathAfter: 1000,
+    probeInterval: 2000,
+    discoverMtu: false,
+  });
+  expect(set.locators.addresses.map(formatPrefix)).toEqual(["fe80::/10"]);
+  expect(set.locators.excludeAddresses.map(formatPrefix)).toEqual(["10.8.0.0/16"]);
+  expect(set.metadata).toEqual({ source: "openstack", intervalMillis: 30_000 });
+  expect(set.host.mobility.pathPolicy).toBe("lowest-rtt");
 });
 
 describe("joined with the identities that exist", () => {
