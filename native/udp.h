@@ -146,7 +146,7 @@ class SendBatch {
       if (sent > 0) {
         at += static_cast<std::size_t>(sent);
       } else if (mayDivide(at, -sent)) {
-        calls += sendDivided(at, refused);
+        calls += sendDivided(at, -sent, refused);
         at++;
       } else {
         const Message& message = list_[at];
@@ -184,20 +184,24 @@ class SendBatch {
   /// How many left from `at` on, at least 1, or minus errno's value for the first.
   int send(std::size_t at);
   int sendFrom(mmsghdr* messages, std::size_t count);
-  /// A device without checksum offload (EIO), IPsec on the way (EIO), or a kernel with narrower limits (EINVAL).
+  /// A device without checksum offload (EIO), IPsec on the way (EIO), a kernel with narrower limits (EINVAL), or a path
+  /// that became too small for the datagrams, but maybe not for the last one (EMSGSIZE; EINVAL before Linux 6.13).
   bool mayDivide(std::size_t at, int error) const {
-    return list_[at].segments > 1 && (error == EIO || error == EINVAL);
+    return list_[at].segments > 1 && (error == EIO || error == EINVAL || error == EMSGSIZE);
   }
   template <class Refused>
-  std::size_t sendDivided(std::size_t at, Refused&& refused) {
+  std::size_t sendDivided(std::size_t at, int error, Refused&& refused) {
     const Message& message = list_[at];
     msghdr& header = messages_[at].msg_hdr;
     fill(at, 0);
     std::size_t offset = message.offset;
+    std::size_t calls = 0;
     for (std::size_t i = 0; i < message.segments; i++) {
       vectors_[at] = {arena_.data() + offset, message.lengthOf(i)};
       mmsghdr one{header, 0};
-      const int sent = sendFrom(&one, 1);
+      const bool hopeless = error == EMSGSIZE && message.lengthOf(i) == message.segment;
+      if (!hopeless) calls++;
+      const int sent = hopeless ? -EMSGSIZE : sendFrom(&one, 1);
       if (sent > 0 && i == 0) {
         // So it was not the datagrams that it refused.
         divided_++;
@@ -206,7 +210,7 @@ class SendBatch {
       if (sent <= 0) refused(message.tag(i), message.lengthOf(i), -sent);
       offset += message.lengthOf(i);
     }
-    return message.segments;
+    return calls;
   }
 
   std::atomic<int> fd_{-1};

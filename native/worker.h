@@ -111,6 +111,8 @@ class Worker {
     OutboundRoute* via = nullptr;
     Frame original;
     InnerFamily family = InnerFamily::Hit;
+    /// Its sender has been told that it does not fit.
+    bool told = false;
   };
   /// One half for packets from the TUN device, the other for those that were held.
   static constexpr std::size_t kSlots = 2 * kBatch;
@@ -183,6 +185,8 @@ class Worker {
   std::uint64_t swept_ = 0;
   std::uint64_t nowMs_ = 0;
   std::uint32_t fragmentId_ = 0;
+  /// It has been said that the kernel refuses messages of many datagrams.
+  bool dividing_ = false;
   Arena arena_;
   std::array<Slot, kSlots> slots_;
   ReceiveBatch received_;

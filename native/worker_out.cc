@@ -326,12 +326,17 @@ void Worker::flush() {
     stats_.count(Tally::MessagesSent, batch.messages());
     const std::uint64_t divided = batch.divided();
     stats_.count(Tally::SendCalls, batch.flush(failed));
+    if (batch.divided() == divided) continue;
     stats_.count(Tally::MessagesDivided, batch.divided() - divided);
+    if (!dividing_) {
+      shared_.events.note("the kernel refuses messages of many datagrams (offload gso): they leave one by one, slower");
+    }
+    dividing_ = true;
   }
 }
 
 void Worker::refused(std::size_t at, std::size_t espLength, int error) {
-  const Slot& packet = slots_[at];
+  Slot& packet = slots_[at];
   if (error == EMSGSIZE) {
     // The kernel has learnt of a smaller path MTU, by ICMP or by a change of route (RFC 1191, RFC 8201).
     OutboundSa& sa = *packet.via->sa;
@@ -346,6 +351,9 @@ void Worker::refused(std::size_t at, std::size_t espLength, int error) {
     stats_.count(Verdict::TooBig);
     std::size_t limit = innerMtu(mtu, outerShape(path), sa.shape(), packet.family);
     if (packet.family == InnerFamily::Hit) limit = std::max(limit, beet::kIpv6MinMtu);
+    // One super-packet has one sender, who needs to hear it once.
+    if (packet.told) return;
+    packet.told = true;
     answer(IcmpError::TooBig, packet.original.view(), limit);
     return;
   }
