@@ -6,6 +6,8 @@ import type { HostConfig } from "./config.ts";
 import type { Context, Pending, Received, Step } from "./context.ts";
 import type { AssociationView, HostOutput, JobId } from "./io.ts";
 import type { JobResult } from "./job.ts";
+import { type PathHappening, pathHappens } from "./path-happenings.ts";
+import { pathsChanged } from "./path-views.ts";
 import { type Attempt, agreementOf, type Session, type State, UNASSOCIATED } from "./states.ts";
 import { conclude, deadlineOf, type Happening, happen, receive, timeout } from "./tables.ts";
 
@@ -67,6 +69,11 @@ export class Association {
     return this.#take(timeout(this.#state, cx), cx.now);
   }
 
+  /** What happens to our addresses and to paths. */
+  pathHappens(what: PathHappening, cx: Context): readonly HostOutput[] {
+    return this.#take(pathHappens(this.#state, what, cx), cx.now);
+  }
+
   conclude(id: JobId, result: JobResult, cx: Context): readonly HostOutput[] {
     const running = this.#pending?.get(id);
     if (running === undefined) return [{ type: "drop", reason: "overtaken" }];
@@ -85,6 +92,10 @@ export class Association {
 
   busy(kind: Pending["kind"]): boolean {
     return this.#running().some((pending) => pending.kind === kind);
+  }
+
+  running(kind: Pending["kind"]): number {
+    return this.#running().filter((pending) => pending.kind === kind).length;
   }
 
   started(id: JobId, pending: Pending): void {
@@ -130,9 +141,10 @@ export class Association {
   }
 
   #take(step: Step, now: Instant): readonly HostOutput[] {
-    if (step.next.name !== this.#state.name) this.#since = now;
+    const before = this.#state;
+    if (step.next.name !== before.name) this.#since = now;
     this.#state = step.next;
-    return step.out;
+    return pathsChanged(before, step.next) ? [...step.out, { type: "paths", peer: this.peer }] : step.out;
   }
 }
 

@@ -15,6 +15,8 @@ import { dropOtherSas, dropSasOf } from "./session.ts";
 import { agreementOf, type State, type StateOf, UNASSOCIATED } from "./states.ts";
 
 const ECHO_BYTES = 16;
+/** Signatures of one association that are checked at once. */
+const MAX_VERIFYING = 4;
 /** CLOSE is repeated for UAL + MSL (Table 7): its back-off may grow further than that of the base exchange. */
 const MAX_CLOSE_INTERVAL = 60_000;
 
@@ -119,11 +121,12 @@ export function receiveCloseAck(
   return verify(state, received, agreement, cx);
 }
 
-/** Checks the signature of a packet whose HIP_MAC is valid, one after the other. */
+/** Checks the signature of a packet whose HIP_MAC is valid: answers to several address checks may come at once. */
 export function verify(state: State, received: Received, agreement: Agreement, cx: Context): Step {
-  if (cx.busy("verify")) return step(state, drop("busy"));
+  if (cx.running("verify") >= MAX_VERIFYING) return step(state, drop("busy"));
+  const { peer, hipCipher: cipher, encryptIn: key } = agreement;
   const started = cx.start(
-    { kind: "verify", packet: received.packet.bytes, peer: agreement.peer },
+    { kind: "verify", packet: received.packet.bytes, peer, decrypt: { cipher, key } },
     { kind: "verify", received },
   );
   return step(state, started ? [] : drop("jobs_full"));

@@ -41,6 +41,24 @@ export interface PuzzlePolicy {
   readonly lifetime: number;
 }
 
+/** How an association finds and keeps its path (RFC 8046). All times in milliseconds. */
+export interface MobilityConfig {
+  /** Which verified pair of addresses is used: by both ends' preferences, or the one with the shortest round trip. */
+  readonly pathPolicy: "preferred" | "lowest-rtt";
+  /** First retransmission of an address check that traffic waits for; doubles up to `checkRetransmitMax`. */
+  readonly checkRetransmit: number;
+  readonly checkRetransmitMax: number;
+  /** How long all paths are tried when none answers, before the association ends and the next packet begins another. */
+  readonly search: number;
+  /** A path that did not answer is checked again after this; doubles each time, up to `holdMax`. */
+  readonly recheck: number;
+  /** How long a path that had failed must work before it is used again; doubles with each failure, up to `holdMax`. */
+  readonly hold: number;
+  readonly holdMax: number;
+  /** Tr of RFC 9028 4.10; never less than 15 s. */
+  readonly keepalive: number;
+}
+
 export interface Retries {
   readonly i1: number;
   readonly i2: number;
@@ -68,6 +86,7 @@ export interface HostConfig {
   readonly timers: Timers;
   readonly retries: Retries;
   readonly puzzle: PuzzlePolicy;
+  readonly mobility: MobilityConfig;
   /** Associations that may exist at once. */
   readonly maxAssociations: number;
   /** Crypto jobs that may run at once; beyond it I2s are dropped and the puzzle gets harder. */
@@ -109,6 +128,16 @@ export const DEFAULT_CONFIG: HostConfig = {
   },
   retries: { i1: 4, i2: 4, update: 5 },
   puzzle: { idleK: 0, easyRate: 250, loadedK: 20, solveK: 24, lifetime: 37 },
+  mobility: {
+    pathPolicy: "preferred",
+    checkRetransmit: 150,
+    checkRetransmitMax: 2_000,
+    search: 30_000,
+    recheck: 30_000,
+    hold: 5_000,
+    holdMax: 5 * 60_000,
+    keepalive: 15_000,
+  },
   maxAssociations: 100_000,
   maxJobs: 64,
   rekeyWithDh: true,

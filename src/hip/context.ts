@@ -14,6 +14,7 @@ import type {
   SealPacket,
   VerifyPacket,
 } from "./job.ts";
+import type { OwnLocator } from "./locator.ts";
 import type { R1Match } from "./r1-pool.ts";
 import type { InboundSpis, State } from "./states.ts";
 
@@ -51,6 +52,7 @@ export type Sealed =
   | { readonly what: "close"; readonly echo: Uint8Array }
   | { readonly what: "close-ack"; readonly echo: Uint8Array }
   | { readonly what: "update"; readonly id: number | undefined; readonly answers: number | undefined }
+  | { readonly what: "keepalive" }
   | { readonly what: "notify"; readonly limit: number };
 
 export type AssociationJob = AnswerR1 | AcceptI2 | AcceptR2 | VerifyPacket | SealPacket | MakeDh | RekeyJob;
@@ -63,6 +65,8 @@ export interface Context {
   readonly policy: PeerPolicy | undefined;
   readonly config: HostConfig;
   readonly random: Random;
+  /** Where we can be reached, best first; undefined while nobody has told. */
+  readonly own: readonly OwnLocator[] | undefined;
   /** Whether a job of this kind runs for this association. */
   busy(kind: Pending["kind"]): boolean;
   /** Starts a job, or reports that there are too many. Its output is queued. */
@@ -75,6 +79,8 @@ export interface Context {
   farewell(agreement: Agreement, path: Path): void;
   /** Two fresh inbound SPIs. */
   newInbound(): InboundSpis;
+  /** Jobs of this kind that run for this association. */
+  running(kind: Pending["kind"]): number;
   /** Answers an I1 statelessly (RFC 7401 6.7). */
   answerI1(received: Received): readonly HostOutput[];
   /** Checks the puzzle of an I2. */

@@ -4,6 +4,7 @@ import type { Random } from "../core/random.ts";
 import { Timers } from "../core/timers.ts";
 import {
   type Deadline,
+  type Endpoint,
   earliest,
   type Hit,
   type Instant,
@@ -16,14 +17,27 @@ import { Association } from "./association.ts";
 import { AssociationTable, associationKey } from "./association-table.ts";
 import type { HostConfig } from "./config.ts";
 import { type Context, drop, event, type Pending, type Received } from "./context.ts";
-import type { AssociationView, HostGauges, HostInput, HostOutput, JobId, PeerBook } from "./io.ts";
+import { HostJobs } from "./host-jobs.ts";
+import type {
+  AssociationView,
+  HostGauges,
+  HostInput,
+  HostOutput,
+  JobId,
+  PathDetails,
+  PeerBook,
+  PeerLocatorDetails,
+} from "./io.ts";
 import type { Agreement, Job, JobResult } from "./job.ts";
+import type { OwnLocator } from "./locator.ts";
 import { closeDraft, notifyDraft } from "./messages.ts";
 import { Opportunistic } from "./opportunistic.ts";
-import { type MakeR1Wanted, R1Pool } from "./r1-pool.ts";
+import type { PathHappening } from "./path-happenings.ts";
+import { lastLocatorsOf, pathsOf, peerLocatorsOf } from "./path-views.ts";
+import { R1Pool } from "./r1-pool.ts";
 import { dropSasOf } from "./session.ts";
 import { SpiIndex } from "./spi-index.ts";
-import { agreementOf, sessionOf } from "./states.ts";
+import { agreementOf, sessionOf, UNASSOCIATED } from "./states.ts";
 import type { Happening } from "./tables.ts";
 
 /** An identity as the protocol needs it: the private key stays with the job runner. */
@@ -38,13 +52,6 @@ const NOTIFY_BURST = 20;
 /** The key under which the R1 pool sets its alarm; associations use their two HITs. */
 const POOL = "r1-pool";
 
-/** Whom a running job is for. */
-type JobOwner =
-  | { readonly what: "association"; readonly association: Association }
-  | { readonly what: "r1"; readonly wanted: MakeR1Wanted; readonly pool: R1Pool }
-  /** A farewell of an association that is gone already. */
-  | { readonly what: "farewell"; readonly path: Path };
-
 export class Host {
   readonly #peers: PeerBook;
   readonly #random: Random;
@@ -54,12 +61,10 @@ export class Host {
   readonly #associations: AssociationTable;
   readonly #spis: SpiIndex;
   readonly #timers = new Timers<string>();
-  readonly #jobs = new Map<JobId, JobOwner>();
+  readonly #jobs = new HostJobs();
   readonly #notifies = new RateLimit(NOTIFY_RATE, NOTIFY_BURST);
   readonly #opportunistic: Opportunistic;
-  #lastJob = 0;
-  /** Outputs of the call under way that are not a handler's return value: jobs. */
-  #queued: HostOutput[] = [];
+  #own: readonly OwnLocator[] | undefined;
 
   constructor(config: HostConfig, identities: readonly LocalIdentity[], peers: PeerBook, random: Random) {
     this.#config = config;
@@ -76,9 +81,7 @@ export class Host {
   handle(input: HostInput, now: Instant): readonly HostOutput[] {
     const out = this.#dispatch(input, now);
     this.#startWantedR1s();
-    const all = this.#queued.length === 0 ? out : [...out, ...this.#queued];
-    this.#queued = [];
-    return all;
+    return this.#jobs.appendedTo(out);
   }
 
   deadline(): Deadline | undefined {
@@ -103,6 +106,21 @@ export class Host {
 
   association(peer: Hit): AssociationView | undefined {
     return this.#associations.of(peer)?.view();
+  }
+
+  /** The pairs of addresses that the association may use, the one in use first. */
+  paths(peer: Hit): readonly PathDetails[] {
+    return pathsOf(this.#associations.of(peer)?.state ?? UNASSOCIATED);
+  }
+
+  /** Where the peer says, or showed, that it is (RFC 8046 5.1). */
+  peerLocators(peer: Hit): readonly PeerLocatorDetails[] {
+    return peerLocatorsOf(this.#associations.of(peer)?.state ?? UNASSOCIATED);
+  }
+
+  /** Where an associated peer was last, best first: to find it again after a restart. */
+  lastLocators(peer: Hit): readonly Endpoint[] {
+    return lastLocatorsOf(this.#associations.of(peer)?.state ?? UNASSOCIATED);
   }
 
   associations(): readonly AssociationView[] {
@@ -140,12 +158,18 @@ export class Host {
       case "esp":
         return this.#esp(input.spi, input.event, now);
       case "locators":
+        this.#own = input.own;
+        return this.#associations.values().flatMap((one) => this.#pathHappens(one, input, now));
       case "path-down":
       case "path-rtt":
       case "handover":
-      case "moved":
+        return this.#allOf(input.peer).flatMap((one) => this.#pathHappens(one, input, now));
+      case "moved": {
+        const association = this.#associations.get(this.#spis.inbound(input.spi) ?? "");
+        return association === undefined ? [] : this.#pathHappens(association, input, now);
+      }
       case "sent":
-        return [];
+        return input.peers.flatMap((peer) => this.#happen(peer, "sent", now));
       case "job-done":
         return this.#jobDone(input.id, input.result, now);
       case "timeout":
@@ -214,6 +238,10 @@ export class Host {
     return this.#after(association, association.happen(what, this.#context(association, now)), now);
   }
 
+  #pathHappens(association: Association, what: PathHappening, now: Instant): readonly HostOutput[] {
+    return this.#after(association, association.pathHappens(what, this.#context(association, now)), now);
+  }
+
   #esp(spi: Spi, what: "first-inbound" | "idle" | "soft-expiry", now: Instant): readonly HostOutput[] {
     const keys = what === "soft-expiry" ? this.#spis.outbound(spi) : [this.#spis.inbound(spi)];
     return keys.flatMap((key) => {
@@ -224,8 +252,7 @@ export class Host {
   }
 
   #jobDone(id: JobId, result: JobResult, now: Instant): readonly HostOutput[] {
-    const owner = this.#jobs.get(id);
-    this.#jobs.delete(id);
+    const owner = this.#jobs.ended(id);
     if (owner === undefined) return [drop("overtaken")];
     if (owner.what === "farewell") {
       return result.kind === "seal" ? [{ type: "send", path: owner.path, bytes: result.bytes }] : [];
@@ -297,7 +324,7 @@ export class Host {
   #farewell({ local, peer }: Association, agreement: Agreement, path: Path): void {
     const { rhash, macOut: macKey } = agreement;
     const draft = closeDraft(local, peer, this.#random.bytes(16));
-    this.#startJob({ kind: "seal", localHit: local, draft, rhash, macKey }, { what: "farewell", path });
+    this.#jobs.start({ kind: "seal", localHit: local, draft, rhash, macKey }, { what: "farewell", path });
   }
 
   /** Keeps tables and timers in step with what the association became. */
@@ -322,24 +349,8 @@ export class Host {
 
   #startWantedR1s(): void {
     for (const wanted of this.#pool.takeWanted()) {
-      this.#startJob(wanted.job, { what: "r1", wanted, pool: this.#pool });
+      this.#jobs.start(wanted.job, { what: "r1", wanted, pool: this.#pool });
     }
-  }
-
-  #startJob(job: Job, owner: JobOwner): JobId {
-    const id = ++this.#lastJob as JobId;
-    this.#jobs.set(id, owner);
-    this.#queued.push({ type: "job", id, job });
-    return id;
-  }
-
-  /**
-   * I2s get half of the places, so that strangers with solved puzzles cannot stop our own exchanges. R1s, which are
-   * replaced many at once, have a bound of their own: one job for each.
-   */
-  #mayStart(job: Job): boolean {
-    const { maxJobs } = this.#config;
-    return this.#jobs.size - this.#pool.making < (job.kind === "accept-i2" ? maxJobs / 2 : maxJobs);
   }
 
   #context(association: Association, now: Instant): Context {
@@ -351,14 +362,16 @@ export class Host {
       policy: this.#peers.find(peer),
       config: this.#config,
       random: this.#random,
+      own: this.#own,
+      running: (kind) => association.running(kind),
       busy: (kind) => association.busy(kind),
       abandon: (kind) => association.abandon(kind),
       start: (job, pending) => {
-        if (!this.#mayStart(job)) {
+        if (!this.#jobs.mayStart(job, this.#pool.making, this.#config.maxJobs)) {
           this.#pool.busy(now);
           return false;
         }
-        association.started(this.#startJob(job, { what: "association", association }), pending);
+        association.started(this.#jobs.start(job, { what: "association", association }), pending);
         return true;
       },
       admit: ({ carrier, remote }) =>
@@ -383,7 +396,7 @@ export class Host {
           macKey: agreement?.macOut,
         };
         const pending: Pending = { kind: "seal", sealed: { what: "notify", limit }, path };
-        association.started(this.#startJob(job, { what: "association", association }), pending);
+        association.started(this.#jobs.start(job, { what: "association", association }), pending);
         return [];
       },
     };

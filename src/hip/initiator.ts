@@ -18,7 +18,9 @@ import {
 import type { HostOutput } from "./io.ts";
 import type { I2Made, JobRefused, R2Accepted } from "./job.ts";
 import { solveMillis } from "./job-common.ts";
+import { keepaliveLater } from "./keepalive.ts";
 import { i1 } from "./messages.ts";
+import { reconcile } from "./mobility.ts";
 import { sentAgain, sentOnce } from "./retransmit.ts";
 import { inboundSa, openSession } from "./session.ts";
 import { type Attempt, type State, type StateOf, UNASSOCIATED } from "./states.ts";
@@ -262,6 +264,8 @@ export function acceptedR2(
     path: state.path,
     role: "initiator",
     startedAt: state.startedAt,
+    mapped: result.mapped,
   });
-  return step({ name: "ESTABLISHED", session }, out, stateEvent(cx, state, "ESTABLISHED"));
+  const next = reconcile(keepaliveLater({ name: "ESTABLISHED", session }, cx), cx);
+  return step(next.next, out, stateEvent(cx, state, "ESTABLISHED"), next.out);
 }

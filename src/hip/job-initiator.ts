@@ -42,7 +42,7 @@ import {
   solveMillis,
   u16Bytes,
 } from "./job-common.ts";
-import { unsignedEchoes } from "./messages.ts";
+import { mappedIn, unsignedEchoes } from "./messages.ts";
 
 /** 2^(K + this) attempts find a solution but for one puzzle in e^16. */
 const SOLVE_SLACK_BITS = 4;
@@ -215,5 +215,6 @@ export function acceptR2(job: AcceptR2): R2Accepted | JobRefused {
     kind: "accept-r2",
     peerSpi: espInfo.newSpi as Spi,
     peerLsiSpi: lsiSpi !== undefined && isSpi(lsiSpi) ? (lsiSpi as Spi) : undefined,
+    mapped: mappedIn(r2),
   };
 }

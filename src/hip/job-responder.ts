@@ -38,7 +38,7 @@ import {
   refusal,
   u16Bytes,
 } from "./job-common.ts";
-import { unsignedEchoes } from "./messages.ts";
+import { mappedAddress, unsignedEchoes } from "./messages.ts";
 
 /** Builds and signs an R1 with zeros for what is filled in per I1: the receiver's HIT, the puzzle's Opaque and #I. */
 export function makeR1(job: MakeR1, identity: Identity): R1Made {
@@ -181,6 +181,7 @@ export function acceptI2(job: AcceptI2, identity: Identity): I2Accepted | JobRef
   const parameters = [
     ESP_INFO.of({ keymatIndex: keys.espKeymatIndex, oldSpi: 0, newSpi: job.spi }),
     ...(both ? [HIPD_LSI_SPI.of({ lsiSpi: job.lsiSpi })] : []),
+    ...mappedAddress(job.path),
   ];
   const echo = get(i2, ECHO_REQUEST_SIGNED);
   if (echo !== undefined) parameters.push(ECHO_RESPONSE_SIGNED.of(echo));

@@ -1,5 +1,5 @@
 /** Heavy crypto as values: what a worker thread gets and what it gives back. All plain data that can be copied between threads. */
-import type { Hit, Spi } from "../core/types.ts";
+import type { Endpoint, Hit, Path, Spi } from "../core/types.ts";
 import type { Rhash } from "../crypto/suites.ts";
 import type { PacketDraft } from "../wire/packet.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
@@ -71,6 +71,8 @@ export interface AcceptI2 {
   readonly natTraversalModes: readonly number[];
   readonly spi: Spi;
   readonly lsiSpi: Spi | undefined;
+  /** Where the I2 came from: the R2 says it (RFC 9028 5.12). */
+  readonly path: Path;
 }
 
 /** RFC 7401 6.10. */
@@ -89,6 +91,8 @@ export interface VerifyPacket {
   readonly kind: "verify";
   readonly packet: Uint8Array;
   readonly peer: PeerIdentity;
+  /** What opens an ENCRYPTED in it. */
+  readonly decrypt: { readonly cipher: number; readonly key: Uint8Array };
 }
 
 /** Builds a packet, adds HIP_MAC (unless `macKey` is undefined) and HIP_SIGNATURE. */
@@ -100,6 +104,13 @@ export interface SealPacket {
   readonly macKey: Uint8Array | undefined;
   /** Parameters behind the signature. */
   readonly unsigned?: readonly DraftParameter[];
+  /** Parameters that travel inside ENCRYPTED (RFC 7401 5.2.18). */
+  readonly encrypt?: {
+    readonly parameters: readonly DraftParameter[];
+    readonly cipher: number;
+    readonly key: Uint8Array;
+    readonly iv: Uint8Array;
+  };
 }
 
 /** A new Diffie-Hellman key for rekeying (RFC 7402 6.8 step 1). */
@@ -182,9 +193,15 @@ export interface R2Accepted {
   readonly kind: "accept-r2";
   readonly peerSpi: Spi;
   readonly peerLsiSpi: Spi | undefined;
+  /** Our own address as the Responder saw it, where it told. */
+  readonly mapped: Endpoint | undefined;
 }
 export interface PacketVerified {
   readonly kind: "verify";
+  /** The parameters that ENCRYPTED held; empty where there was none. */
+  readonly inside: readonly DraftParameter[];
+  /** Types of critical ones among them that are not known. */
+  readonly insideUnknown: readonly number[];
 }
 export interface PacketSealed {
   readonly kind: "seal";

@@ -1,5 +1,6 @@
 /** The packets that are the same whoever sends them (RFC 7401 5.3). */
-import type { Hit } from "../core/types.ts";
+import { formatIp, parseIp } from "../core/ip.ts";
+import type { Endpoint, Hit, Path } from "../core/types.ts";
 import { build, get, getAll, type HasParameters, type PacketDraft } from "../wire/packet.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
 import {
@@ -10,6 +11,11 @@ import {
   ECHO_RESPONSE_UNSIGNED,
   NOTIFICATION,
 } from "../wire/rfc7401.ts";
+import { mapped, unmapped } from "../wire/rfc8046.ts";
+import { MAPPED_ADDRESS } from "../wire/rfc9028.ts";
+
+/** IANA's number of UDP. */
+const UDP = 17;
 
 /** RFC 7401 5.3.1; `receiver` is the NULL HIT in opportunistic mode. */
 export function i1(local: Hit, receiver: Hit, dhGroups: readonly number[]): Uint8Array {
@@ -50,6 +56,20 @@ export function notifyDraft(local: Hit, peer: Hit, messageType: number, data: Ui
 export function signedEcho(packet: HasParameters): readonly DraftParameter[] {
   const request = get(packet, ECHO_REQUEST_SIGNED);
   return request === undefined ? [] : [ECHO_RESPONSE_SIGNED.of(request)];
+}
+
+/** From where a packet came, for its sender to know (RFC 9028 5.12). */
+export function mappedAddress({ carrier, remote }: Path): readonly DraftParameter[] {
+  const address = parseIp(remote.address);
+  if (carrier !== "udp" || address === undefined) return [];
+  return [MAPPED_ADDRESS.of({ port: remote.port, protocol: UDP, address: mapped(address) })];
+}
+
+/** Our own address as the peer sees it. */
+export function mappedIn(packet: HasParameters): Endpoint | undefined {
+  const seen = get(packet, MAPPED_ADDRESS);
+  if (seen === undefined || seen.protocol !== UDP) return undefined;
+  return { address: formatIp(unmapped(seen.address)), port: seen.port };
 }
 
 /** What ECHO_REQUEST_UNSIGNEDs must be answered with (RFC 7401 5.2.21, 5.2.23), to stand behind the signature. */

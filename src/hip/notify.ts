@@ -1,7 +1,7 @@
 /** NOTIFY: told and heard, never acted upon (RFC 7401 5.2.19, 5.3.6, 6.13). */
 import { printable } from "../core/bytes.ts";
 import { macOfPacketValid } from "../crypto/signature.ts";
-import { notifyName } from "../wire/notification.ts";
+import { NOTIFY, notifyName } from "../wire/notification.ts";
 import { getAll, has } from "../wire/packet.ts";
 import { HIP_MAC, NOTIFICATION } from "../wire/rfc7401.ts";
 import { type Context, drop, event, type Received, type Step, step } from "./context.ts";
@@ -24,6 +24,8 @@ export function receiveNotify<S extends State>(state: S, received: Received, cx:
     macOfPacketValid(packet, agreement.rhash, agreement.macIn);
   const notifications = getAll(packet, NOTIFICATION);
   if (notifications.length === 0) return step(state, drop("notify_empty"));
+  // RFC 9028 5.3: it is for the NATs on its way.
+  if (notifications.every(({ messageType }) => messageType === NOTIFY.NAT_KEEPALIVE)) return step(state);
   return step(
     state,
     notifications.slice(0, 4).map(({ messageType, data }) =>

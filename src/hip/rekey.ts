@@ -23,7 +23,13 @@ const REKEY_MILLIS = 60_000;
 /** Begins to rekey, unless an UPDATE of ours is under way (6.8: no new UPDATEs meanwhile). */
 export function startRekey(state: Open, cx: Context): Step {
   const { session } = state;
-  if (session.rekey !== undefined || session.updates.outstanding.length > 0 || cx.busy("make-dh"))
+  const asking = ({ id }: { readonly id: number }): boolean =>
+    session.mobility.checks.some(({ updateId }) => updateId === id);
+  if (
+    session.rekey !== undefined ||
+    session.updates.outstanding.some((one) => !asking(one)) ||
+    cx.busy("make-dh")
+  )
     return step(state);
   if (!cx.config.rekeyWithDh) return offer(state, undefined, cx);
   const started = cx.start({ kind: "make-dh", group: session.agreement.dhGroup }, { kind: "make-dh" });

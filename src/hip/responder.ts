@@ -56,6 +56,7 @@ export function receiveI2<S extends State>(state: S, received: Received, cx: Con
       natTraversalModes: natTraversalModes(path.carrier),
       spi: inbound.spi,
       lsiSpi: inbound.lsiSpi,
+      path,
     },
     { kind: "accept-i2", received, inbound, startedAt: cx.now, match },
   );

@@ -1,10 +1,23 @@
 /** Runs a job: pure but for the randomness inside key generation and signing. Worker threads and the simulator call it. */
-import { type Hit, ok } from "../core/types.ts";
+import { concat } from "../core/bytes.ts";
+import { err, type Hit, ok } from "../core/types.ts";
 import { agree, generateDh } from "../crypto/dh.ts";
+import { decrypt, encrypt } from "../crypto/encrypted.ts";
 import { type Identity, PublicIdentity } from "../crypto/identity.ts";
 import { espKeys, Keymat } from "../crypto/keymat.ts";
 import { addMac, signatureValid, signPacket } from "../crypto/signature.ts";
-import { build, MAX_PACKET_BYTES, parse } from "../wire/packet.ts";
+import { isHipCipher } from "../crypto/suites.ts";
+import {
+  build,
+  get,
+  MAX_PACKET_BYTES,
+  type PacketDraft,
+  parse,
+  parseParameters,
+  tlv,
+  unknownCriticalTypes,
+} from "../wire/packet.ts";
+import { ENCRYPTED } from "../wire/rfc7401.ts";
 import type {
   Job,
   JobRefused,
@@ -80,12 +93,30 @@ function rekey(job: RekeyJob): Rekeyed | JobRefused {
 function verifyPacket(job: VerifyPacket): PacketVerified | JobRefused {
   const packet = parse(job.packet);
   const peer = PublicIdentity.from(job.peer.algorithm, job.peer.hostIdentity);
-  if (packet.ok && peer.ok && signatureValid(peer.value, packet.value)) return { kind: "verify" };
-  return refusal("verify")("signature", "HIP_SIGNATURE does not verify", "AUTHENTICATION_FAILED");
+  const no = refusal("verify");
+  if (!packet.ok || !peer.ok || !signatureValid(peer.value, packet.value)) {
+    return no("signature", "HIP_SIGNATURE does not verify", "AUTHENTICATION_FAILED");
+  }
+  const encrypted = get(packet.value, ENCRYPTED);
+  if (encrypted === undefined) return { kind: "verify", inside: [], insideUnknown: [] };
+  const { cipher, key } = job.decrypt;
+  const plain = isHipCipher(cipher) ? decrypt(cipher, key, encrypted.body) : err("no cipher");
+  const inside = plain.ok ? parseParameters(concat(plain.value)) : plain;
+  if (!inside.ok) return no("decryption", "ENCRYPTED does not decrypt", "ENCRYPTION_FAILED");
+  // Copies: what a view would keep alive is the whole packet.
+  const parameters = inside.value.map(({ type, contents }) => ({ type, contents: new Uint8Array(contents) }));
+  return { kind: "verify", inside: parameters, insideUnknown: unknownCriticalTypes(inside.value) };
+}
+
+function withEncrypted({ draft, encrypt: secret }: SealPacket): PacketDraft {
+  if (secret === undefined || !isHipCipher(secret.cipher)) return draft;
+  const plain = concat(...secret.parameters.toSorted((a, b) => a.type - b.type).map(tlv));
+  const body = encrypt(secret.cipher, secret.key, secret.iv, plain);
+  return { ...draft, parameters: [...draft.parameters, ENCRYPTED.of({ body })] };
 }
 
 function sealPacket(job: SealPacket, identity: Identity): PacketSealed | JobRefused {
-  const plain = build(job.draft);
+  const plain = build(withEncrypted(job));
   const authenticated = job.macKey === undefined ? plain : addMac(plain, job.rhash, job.macKey);
   const signed = signPacket(identity, authenticated);
   if (signed.length > MAX_PACKET_BYTES) return refusal("seal")("packet_too_large", `${signed.length} bytes`);

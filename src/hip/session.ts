@@ -1,9 +1,10 @@
 /** From an agreement to installed SAs (RFC 7402 3.3, 6.5, 6.6). */
-import type { Instant, Path, Spi } from "../core/types.ts";
+import type { Endpoint, Instant, Path, Spi } from "../core/types.ts";
 import { atRest } from "./agreement.ts";
 import { type Context, dropSas, event } from "./context.ts";
 import type { HostOutput } from "./io.ts";
 import type { Agreement } from "./job.ts";
+import { mobilityAfterExchange } from "./mobility-state.ts";
 import type { SaSpec } from "./sa.ts";
 import { type InboundSpis, type Session, type State, sessionOf } from "./states.ts";
 import { NO_UPDATES } from "./update-state.ts";
@@ -76,6 +77,8 @@ export function openSession(
     readonly role: Session["role"];
     readonly startedAt: Instant;
     readonly answered?: Session["answered"];
+    /** Our address as the peer saw it. */
+    readonly mapped?: Endpoint | undefined;
   },
 ): { readonly session: Session; readonly out: readonly HostOutput[] } {
   const { agreement, path, outbound } = made;
@@ -92,6 +95,7 @@ export function openSession(
     updates: NO_UPDATES,
     keyedAt: cx.now,
     rekey: undefined,
+    mobility: { ...mobilityAfterExchange(path, cx.now), mapped: made.mapped },
     former: [],
   };
   return {

@@ -2,6 +2,7 @@
 import type { Instant, Path, Spi } from "../core/types.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
 import type { Agreement, DhPair } from "./job.ts";
+import type { Mobility } from "./mobility-state.ts";
 import type { Retransmit } from "./retransmit.ts";
 import type { Updates } from "./update-state.ts";
 
@@ -38,6 +39,7 @@ export interface Session {
   /** When the ESP keys in use were drawn. */
   readonly keyedAt: Instant;
   readonly rekey: Rekey | undefined;
+  readonly mobility: Mobility;
   /** SAs that were replaced and stay for packets on their way. */
   readonly former: readonly { readonly inbound: Spi; readonly outbound: Spi; readonly until: Instant }[];
 }

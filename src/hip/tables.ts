@@ -2,6 +2,7 @@
 import { type Deadline, earliest, type Instant, type Spi } from "../core/types.ts";
 import { NOTIFY } from "../wire/notification.ts";
 import type { PacketName } from "../wire/packet.ts";
+import { stay } from "./checks.ts";
 import {
   close,
   closingTimeout,
@@ -29,6 +30,8 @@ import {
 } from "./initiator.ts";
 import type { JobResult } from "./job.ts";
 import { u16Bytes } from "./job-common.ts";
+import { keepaliveLater, keepaliveTimeout } from "./keepalive.ts";
+import { reconcile } from "./mobility.ts";
 import { receiveNotify } from "./notify.ts";
 import { keyTimeout, madeDh, rekeyAge, rekeyed, startRekey, switchOver } from "./rekey.ts";
 import { acceptedI2, receiveCrossingI1, receiveI1, receiveI2 } from "./responder.ts";
@@ -122,7 +125,7 @@ export const CONNECT: { readonly [S in StateName]?: (state: StateOf<S>, cx: Cont
 };
 
 /** What happens to an association apart from packets. */
-export type Happening = "connect" | "first-inbound" | "idle" | "soft-expiry" | "moved" | "probe" | "close";
+export type Happening = "connect" | "first-inbound" | "idle" | "soft-expiry" | "probe" | "close" | "sent";
 
 export function happen(state: State, what: Happening, cx: Context, spi?: Spi): Step {
   if (what === "connect") {
@@ -147,8 +150,8 @@ export function happen(state: State, what: Happening, cx: Context, spi?: Spi): S
         return close(state, cx, "asked");
       case "soft-expiry":
         return startRekey(state, cx);
-      case "moved":
-        return step(state);
+      case "sent":
+        return step(keepaliveLater(state, cx));
     }
   }
   if (
@@ -214,10 +217,13 @@ function openDeadline(state: Open, config: HostConfig): Deadline | undefined {
       ? { at: (session.keyedAt + rekeyAge(state, { config })) as Instant, why: "age of keys" }
       : { at: session.rekey.until, why: "rekeying" };
   const former = session.former[0];
+  const { keepaliveAt, wakeAt } = session.mobility;
   return earliest(
     keys,
     due === undefined ? undefined : { at: due as Instant, why: "UPDATE retransmission" },
     former === undefined ? undefined : { at: former.until, why: "former SAs" },
+    keepaliveAt === undefined ? undefined : { at: keepaliveAt, why: "NAT keepalive" },
+    wakeAt === undefined ? undefined : { at: wakeAt, why: "locators" },
   );
 }
 
@@ -255,7 +261,12 @@ function openTimeout(state: Open, cx: Context): Step {
   const updated = updateTimeout(state, cx);
   if (updated.next.name !== "R2-SENT" && updated.next.name !== "ESTABLISHED") return updated;
   const keys = keyTimeout(updated.next, cx);
-  return step(keys.next, updated.out, keys.out);
+  if (keys.next.name !== "R2-SENT" && keys.next.name !== "ESTABLISHED")
+    return step(keys.next, updated.out, keys.out);
+  const alive = keepaliveTimeout(keys.next, cx);
+  const { wakeAt } = alive.next.session.mobility;
+  const woken = wakeAt !== undefined && wakeAt <= cx.now ? reconcile(alive.next, cx) : stay(alive.next);
+  return step(woken.next, updated.out, keys.out, alive.out, woken.out);
 }
 
 function closedTimeout(state: StateOf<"CLOSED">, cx: Context): Step {
@@ -313,13 +324,17 @@ function concludeVerify(state: State, received: Received, result: JobResult, cx:
     return step(state, drop(result.reason), told, answer);
   }
   // 5.2.1: from here on the sender is known and may hear why.
-  const unknown = packet.unknownCritical[0] ?? (packet.name === "UPDATE" ? unhandled(packet) : undefined);
+  if (result.kind !== "verify") return step(state, drop("overtaken"));
+  const unknown =
+    packet.unknownCritical[0] ??
+    result.insideUnknown[0] ??
+    (packet.name === "UPDATE" ? unhandled(packet) : undefined);
   if (unknown !== undefined) {
     const type = NOTIFY.UNSUPPORTED_CRITICAL_PARAMETER_TYPE;
     const answer = cx.notify(type, u16Bytes(unknown), path, packet.bytes.length);
     return step(state, drop("unknown_critical_parameter"), answer);
   }
-  if (packet.name === "UPDATE") return verifiedUpdate(state, received, cx);
+  if (packet.name === "UPDATE") return verifiedUpdate(state, received, result.inside, cx);
   if (packet.name === "CLOSE") return verifiedClose(state, received, cx);
   if (packet.name === "CLOSE_ACK") return verifiedCloseAck(state, cx);
   return step(state, drop("overtaken"));
@@ -342,6 +357,8 @@ function concludeSeal(
       return sealedCloseAck(state, bytes, sealed.echo, path);
     case "update":
       return sealedUpdate(state, bytes, sealed, path);
+    case "keepalive":
+      return step(state, send(path, bytes));
     case "notify":
       if (bytes.length > sealed.limit) return step(state, drop("notify_larger_than_packet"));
       return step(state, send(path, bytes), event(cx, "notify-sent", { bytes: bytes.length }));

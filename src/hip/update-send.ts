@@ -4,19 +4,29 @@ import type { DraftParameter } from "../wire/parameter.ts";
 import { ACK, SEQ } from "../wire/rfc7401.ts";
 import { type Context, drop, type Step, send, step } from "./context.ts";
 import type { HostOutput } from "./io.ts";
-import { sentOnce } from "./retransmit.ts";
+import { type Retransmit, sentOnce } from "./retransmit.ts";
 import type { Open, Session, State } from "./states.ts";
 import { MAX_OUTSTANDING, type Updates } from "./update-state.ts";
 
+/** AES-CBC (RFC 7401 5.2.18). */
+const IV_BYTES = 16;
+
 /**
  * Sends an UPDATE that must be acknowledged (6.11 steps 1 to 3). `answers`: the peer's Update ID that it acknowledges,
- * so that it can be sent again when the peer repeats itself; `unsigned`: what stands behind its signature.
+ * so that it can be sent again when the peer repeats itself; `unsigned`: what stands behind its signature; `secret`:
+ * what travels inside ENCRYPTED; `via`: another path than the one in use.
  */
 export function sendUpdate(
   state: Open,
   parameters: readonly DraftParameter[],
   cx: Context,
-  reply: { readonly answers?: number; readonly unsigned?: readonly DraftParameter[] } = {},
+  how: {
+    readonly answers?: number | undefined;
+    readonly unsigned?: readonly DraftParameter[];
+    readonly secret?: readonly DraftParameter[];
+    readonly via?: Path;
+    readonly retransmit?: Retransmit;
+  } = {},
 ): { readonly next: Open; readonly out: readonly HostOutput[] } {
   const { updates } = state.session;
   if (updates.outstanding.length >= MAX_OUTSTANDING)
@@ -25,8 +35,10 @@ export function sendUpdate(
   const outstanding = {
     id,
     parameters,
+    secret: how.secret ?? [],
+    via: how.via,
     bytes: undefined,
-    retransmit: sentOnce(cx.config.timers, cx.now, cx.random),
+    retransmit: how.retransmit ?? sentOnce(cx.config.timers, cx.now, cx.random),
   };
   const next: Updates = {
     ...updates,
@@ -36,10 +48,10 @@ export function sendUpdate(
   const sealing = sealUpdate(
     state.session,
     [SEQ.of({ updateId: id }), ...parameters],
-    { id, answers: reply.answers },
-    state.session.path,
+    { id, answers: how.answers },
+    how.via ?? state.session.path,
     cx,
-    reply.unsigned,
+    { unsigned: how.unsigned, secret: how.secret },
   );
   return { next: withUpdates(state, next), out: sealing };
 }
@@ -54,7 +66,7 @@ export function answerUpdate(
   unsigned: readonly DraftParameter[] = [],
 ): readonly HostOutput[] {
   const acknowledging = [ACK.of({ ids: [id] }), ...parameters];
-  return sealUpdate(state.session, acknowledging, { id: undefined, answers: id }, path, cx, unsigned);
+  return sealUpdate(state.session, acknowledging, { id: undefined, answers: id }, path, cx, { unsigned });
 }
 
 export function sealUpdate(
@@ -63,16 +75,31 @@ export function sealUpdate(
   what: { readonly id: number | undefined; readonly answers: number | undefined },
   path: Path,
   cx: Context,
-  unsigned: readonly DraftParameter[] = [],
+  more: {
+    readonly unsigned?: readonly DraftParameter[] | undefined;
+    readonly secret?: readonly DraftParameter[] | undefined;
+  } = {},
 ): readonly HostOutput[] {
+  const { agreement } = session;
+  const { secret = [], unsigned = [] } = more;
+  const encrypt =
+    secret.length === 0
+      ? undefined
+      : {
+          parameters: secret,
+          cipher: agreement.hipCipher,
+          key: agreement.encryptOut,
+          iv: cx.random.bytes(IV_BYTES),
+        };
   const started = cx.start(
     {
       kind: "seal",
       localHit: cx.local,
       draft: { name: "UPDATE", sender: cx.local, receiver: cx.peer, parameters },
-      rhash: session.agreement.rhash,
-      macKey: session.agreement.macOut,
+      rhash: agreement.rhash,
+      macKey: agreement.macOut,
       unsigned,
+      ...(encrypt === undefined ? {} : { encrypt }),
     },
     { kind: "seal", sealed: { what: "update", ...what }, path },
   );

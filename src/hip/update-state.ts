@@ -1,15 +1,20 @@
 /** Update IDs on both sides of an association (RFC 7401 6.11, 6.12): plain values, compared in a circular space. */
+import type { Path } from "../core/types.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
 import type { Retransmit } from "./retransmit.ts";
 
 /** UPDATEs that may wait for an ACK at once. */
-export const MAX_OUTSTANDING = 8;
+export const MAX_OUTSTANDING = 16;
 /** How far behind or ahead of the expected Update ID a received one may be. */
 export const WINDOW = 32;
 
 export interface Outstanding {
   readonly id: number;
   readonly parameters: readonly DraftParameter[];
+  /** Those that travel inside ENCRYPTED. */
+  readonly secret: readonly DraftParameter[];
+  /** An address check goes along this path; undefined: along the one in use. */
+  readonly via: Path | undefined;
   /** Undefined while it is being signed. */
   readonly bytes: Uint8Array | undefined;
   readonly retransmit: Retransmit;

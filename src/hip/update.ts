@@ -1,22 +1,33 @@
 /** UPDATE's frame: SEQ, ACK, retransmission (RFC 7401 6.11, 6.12), and what its parameters ask for. */
+
+import { type Path, samePath } from "../core/types.ts";
 import { macOfPacketValid } from "../crypto/signature.ts";
-import { get, type Packet } from "../wire/packet.ts";
+import { get, type HasParameters, type Packet } from "../wire/packet.ts";
+import type { DraftParameter } from "../wire/parameter.ts";
 import {
   ACK,
   DIFFIE_HELLMAN,
   ECHO_REQUEST_SIGNED,
   ECHO_RESPONSE_SIGNED,
+  ENCRYPTED,
   HIP_MAC,
   HIP_SIGNATURE,
   SEQ,
 } from "../wire/rfc7401.ts";
 import { ESP_INFO } from "../wire/rfc7402.ts";
+import { LOCATOR_SET } from "../wire/rfc8046.ts";
+import { isOver, type Stay, startCheck, takeEcho, withMobility } from "./checks.ts";
 import { close, verify } from "./close.ts";
-import { type Context, drop, type Received, type Step, send, step } from "./context.ts";
+import { type Context, drop, event, type Received, type Step, send, step } from "./context.ts";
 import { stateEvent } from "./initiator.ts";
 import type { HostOutput } from "./io.ts";
-import { signedEcho, unsignedEchoes } from "./messages.ts";
-import { offerIn, switchOver, takeOffer } from "./rekey.ts";
+import { keepaliveLater } from "./keepalive.ts";
+import { mappedAddress, mappedIn, signedEcho, unsignedEchoes } from "./messages.ts";
+import { answered, pathDown, reconcile, unanswered } from "./mobility.ts";
+import { locatorAt } from "./mobility-state.ts";
+import { candidates } from "./path-choice.ts";
+import { takeLocatorSet } from "./peer-locators.ts";
+import { abandonRekey, offerIn, switchOver, takeOffer } from "./rekey.ts";
 import { sentAgain } from "./retransmit.ts";
 import type { Open, Session, State, StateOf } from "./states.ts";
 import { answerUpdate, sealUpdate, sendUpdate, withUpdates } from "./update-send.ts";
@@ -45,35 +56,66 @@ export function updateDue(session: Session): number | undefined {
 
 /** 6.11 step 4: again with back-off; after UPDATE_RETRY_MAX the association is broken and closes. */
 export function updateTimeout(state: Open, cx: Context): Step {
-  const { updates, path } = state.session;
-  if (
-    updates.outstanding.some(
-      (one) => one.retransmit.due <= cx.now && one.retransmit.tries >= cx.config.retries.update,
-    )
-  ) {
-    return close(state, cx, "no_answer_to_update");
-  }
+  return then(giveUp(state, cx), (open) => repeatDue(open, cx));
+}
+
+function repeatDue(state: Open, cx: Context): Step {
+  const { updates, path, mobility } = state.session;
   const out: HostOutput[] = [];
+  const { mobility: pace, timers } = cx.config;
   const outstanding = updates.outstanding.map((one) => {
     if (one.retransmit.due > cx.now) return one;
-    if (one.bytes !== undefined) out.push(send(path, one.bytes));
+    const via = one.via ?? path;
+    if (one.bytes !== undefined) out.push(send(via, one.bytes));
     else if (!cx.busy("seal")) {
-      out.push(
-        ...sealUpdate(
-          state.session,
-          [SEQ.of({ updateId: one.id }), ...one.parameters],
-          { id: one.id, answers: undefined },
-          path,
-          cx,
-        ),
-      );
+      const parameters = [SEQ.of({ updateId: one.id }), ...one.parameters];
+      const what = { id: one.id, answers: undefined };
+      out.push(...sealUpdate(state.session, parameters, what, via, cx, { secret: one.secret }));
     }
-    return {
-      ...one,
-      retransmit: sentAgain(one.retransmit, cx.config.timers.retransmitMax, cx.now, cx.random),
-    };
+    const urgent = mobility.checks.some(({ updateId, use }) => updateId === one.id && use !== undefined);
+    const most = urgent ? pace.checkRetransmitMax : timers.retransmitMax;
+    return { ...one, retransmit: sentAgain(one.retransmit, most, cx.now, cx.random) };
   });
   return step(withUpdates(state, { ...updates, outstanding }), out);
+}
+
+/** 6.11 step 4: UPDATEs that were repeated often enough. Where there are other paths, they are tried first. */
+function giveUp(state: Open, cx: Context): Step {
+  const { updates, mobility } = state.session;
+  const due = updates.outstanding.filter(({ retransmit }) => retransmit.due <= cx.now);
+  let now: Open = state;
+  const out: HostOutput[] = [];
+  for (const one of due) {
+    const check = now.session.mobility.checks.find(({ updateId }) => updateId === one.id);
+    if (check !== undefined) {
+      if (!isOver(check, one.retransmit.tries, cx)) continue;
+      const next = unanswered(now, check, cx);
+      if (next === undefined) {
+        const reason = mobility.moving?.reason ?? "path-dead";
+        out.push(event(cx, "handover-failed", { reason, detail: "no path answers" }));
+        return joined(out, close(now, cx, "unreachable"));
+      }
+      now = next.next;
+      out.push(...next.out);
+      continue;
+    }
+    if (one.retransmit.tries < cx.config.retries.update) continue;
+    const others = candidates(now.session, cx, true).some((path) => !samePath(path, now.session.path));
+    if (!others || mobility.lostSince !== undefined) {
+      return joined(out, close(now, cx, "no_answer_to_update"));
+    }
+    const { rekey } = now.session;
+    const without = withoutAcknowledged(now.session.updates, [one.id]).updates;
+    const left = rekey?.updateId === one.id ? abandonRekey(now, cx, "no_answer") : step(now);
+    const down = pathDown(withUpdates(left.next as Open, without), now.session.path, cx);
+    now = down.next;
+    out.push(...left.out, ...down.out);
+  }
+  return step(now, out);
+}
+
+function joined(before: readonly HostOutput[], after: Step): Step {
+  return step(after.next, before, after.out);
 }
 
 /** 6.12: window and HIP_MAC here, for one hash; the signature in a job. */
@@ -101,28 +143,46 @@ export function receiveUpdate(state: Open, received: Received, cx: Context): Ste
 }
 
 /** The signature is valid: take the ACKs, then the SEQ and what comes with it. */
-export function verifiedUpdate(state: State, received: Received, cx: Context): Step {
+export function verifiedUpdate(
+  state: State,
+  received: Received,
+  inside: readonly DraftParameter[],
+  cx: Context,
+): Step {
   if (state.name !== "R2-SENT" && state.name !== "ESTABLISHED") return step(state, drop("overtaken"));
   const { packet } = received;
   const { updates: afterAcks, acknowledged } = withoutAcknowledged(
     state.session.updates,
     get(packet, ACK)?.ids ?? [],
   );
-  const heard = takeAcks(withUpdates(state, afterAcks), acknowledged, cx);
+  const contents: HasParameters = { parameters: [...packet.parameters, ...inside] };
+  const acks = takeAcks(withUpdates(state, afterAcks), acknowledged, cx);
+  const heard = then(acks, (next) => takeAnswer(next, contents, received, cx));
   const seq = get(packet, SEQ);
   if (seq === undefined) return then(heard, (next) => established(next, cx));
   const how = reception(afterAcks, seq.updateId);
   if (how === "outside") return step(heard.next, heard.out, drop("update_window"));
   return then(heard, (next) =>
-    then(established(next, cx), (open) => takeContents(open, received, seq.updateId, how === "new", cx)),
+    then(established(next, cx), (open) =>
+      takeContents(open, contents, received, seq.updateId, how === "new", cx),
+    ),
   );
 }
 
 /** Critical parameters that UPDATE may carry and that are understood here. */
 const HANDLED: ReadonlySet<number> = new Set(
-  [ESP_INFO, SEQ, ACK, DIFFIE_HELLMAN, ECHO_REQUEST_SIGNED, ECHO_RESPONSE_SIGNED, HIP_MAC, HIP_SIGNATURE].map(
-    ({ type }) => type,
-  ),
+  [
+    ESP_INFO,
+    LOCATOR_SET,
+    SEQ,
+    ACK,
+    DIFFIE_HELLMAN,
+    ENCRYPTED,
+    ECHO_REQUEST_SIGNED,
+    ECHO_RESPONSE_SIGNED,
+    HIP_MAC,
+    HIP_SIGNATURE,
+  ].map(({ type }) => type),
 );
 
 /**
@@ -149,22 +209,70 @@ function takeAcks(state: Open, acknowledged: readonly { readonly id: number }[],
  */
 function takeContents(
   state: Open,
-  { packet, path }: Received,
+  contents: HasParameters,
+  received: Received,
   id: number,
   isNew: boolean,
   cx: Context,
 ): Step {
+  const { packet, path } = received;
   const { rekey, updates } = state.session;
   if (!isNew && rekey?.theirs?.updateId === id) return step(state, drop("update_repeated"));
-  const taken = isNew ? withUpdates(state, recorded(updates, id)) : state;
   const offer = isNew ? offerIn(state, packet) : "none";
-  if (offer !== "none") {
-    if ("drop" in offer) return step(state, drop(offer.drop));
-    const begun = takeOffer(taken, offer, path, cx);
-    return begun.next === taken ? step(state, begun.out) : begun;
+  if (typeof offer === "object" && "drop" in offer) return step(state, drop(offer.drop));
+  if (!isNew) {
+    const to = state.session.path;
+    return step(state, answerUpdate(state, id, answerTo(packet, to), to, cx, unsignedEchoes(packet)));
   }
-  const to = isNew ? path : state.session.path;
-  return step(taken, answerUpdate(taken, id, signedEcho(packet), to, cx, unsignedEchoes(packet)));
+  // RFC 8046 5.3: ESP_INFO first, which was looked at above; its keys are drawn in a job.
+  const placed = takeLocatorSet(withUpdates(state, recorded(updates, id)), contents, received, cx);
+  if (offer !== "none") {
+    const begun = takeOffer(placed.next, offer, path, cx);
+    return begun.next === placed.next ? step(state, begun.out) : step(begun.next, placed.out, begun.out);
+  }
+  const told = replyTo(placed.next, received, id, cx);
+  const settled = reconcile(told.next, cx);
+  return step(settled.next, placed.out, told.out, settled.out);
+}
+
+/** The ACK; to an address of which it is not known whether the peer is there, with a question that tells (RFC 8046 5.4). */
+function replyTo(state: Open, { packet, path }: Received, id: number, cx: Context): Stay {
+  const { mobility } = state.session;
+  const unsigned = unsignedEchoes(packet);
+  const parameters = answerTo(packet, path);
+  if (locatorAt(mobility, path.remote)?.status === "UNVERIFIED") {
+    const use = samePath(path, state.session.path) ? mobility.moving?.reason : undefined;
+    const answers = { id, parameters: [ACK.of({ ids: [id] }), ...parameters], unsigned };
+    const asked = startCheck(state, path, use, cx, answers);
+    if (asked !== undefined && asked.next !== state) return asked;
+  }
+  return { next: state, out: answerUpdate(state, id, parameters, path, cx, unsigned) };
+}
+
+/** What an answer carries besides the ACK: the echo, and from where the UPDATE came (RFC 9028 5.12). */
+function answerTo(packet: Packet, path: Path): readonly DraftParameter[] {
+  return [...signedEcho(packet), ...mappedAddress(path)];
+}
+
+/** An echo that was asked for, and what the peer says about our address. */
+function takeAnswer(state: Open, contents: HasParameters, received: Received, cx: Context): Step {
+  const mapped = mappedIn(contents);
+  const { path } = state.session;
+  const wasVerified = locatorAt(state.session.mobility, path.remote)?.status === "ACTIVE";
+  const taken = takeEcho(state, get(contents, ECHO_RESPONSE_SIGNED)?.data, cx);
+  if (taken === undefined) return step(state);
+  const { check } = taken;
+  // What it says is about the path of the question.
+  const ours = samePath(check.path, path) || check.use !== undefined ? mapped : undefined;
+  const known = ours === undefined ? taken.state : withMobility(taken.state, { mapped: ours });
+  const settled = answered(known, check, wasVerified, cx);
+  const done = reconcile(keepaliveLater(settled.next, cx), cx);
+  const { local } = check.path;
+  const seen: readonly HostOutput[] =
+    mapped === undefined || received.path.carrier !== "udp"
+      ? []
+      : [{ type: "seen-as", peer: cx.peer, local, mapped }];
+  return step(done.next, taken.out, settled.out, done.out, seen);
 }
 
 /** Goes on with the next step where the association is still open. */
@@ -179,7 +287,8 @@ export function established(state: Open, cx: Context): Step {
   if (state.name === "ESTABLISHED") return step(state);
   // The peer has the R2: its I2 will not come again.
   const session = { ...state.session, answered: undefined };
-  return step({ name: "ESTABLISHED", session }, stateEvent(cx, state, "ESTABLISHED"));
+  const next = reconcile({ name: "ESTABLISHED", session }, cx);
+  return step(next.next, stateEvent(cx, state, "ESTABLISHED"), next.out);
 }
 
 /** Table 6: not a packet either way for UAL. */

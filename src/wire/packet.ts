@@ -150,7 +150,8 @@ export function parseParameters(bytes: Uint8Array, start = 0): Result<readonly R
   return ok(parameters);
 }
 
-function unknownCriticalTypes(parameters: readonly RawParameter[]): readonly number[] {
+/** Types of critical parameters that are not known here. */
+export function unknownCriticalTypes(parameters: readonly RawParameter[]): readonly number[] {
   return parameters
     .filter(({ type }) => (type & 1) === 1 && knownParameter(type) === undefined)
     .map(({ type }) => type);

@@ -6,6 +6,7 @@ import { DEFAULT_CONFIG, type HostConfig } from "../../src/hip/config.ts";
 import { Host } from "../../src/hip/host.ts";
 import type { HostInput, HostOutput, PeerBook, PeerPolicy, StateName } from "../../src/hip/io.ts";
 import type { Agreement, Job, JobResult } from "../../src/hip/job.ts";
+import type { OwnLocator } from "../../src/hip/locator.ts";
 import { runJob } from "../../src/hip/run-job.ts";
 import type { SaSpec } from "../../src/hip/sa.ts";
 import { parse } from "../../src/wire/packet.ts";
@@ -55,6 +56,10 @@ export class Node implements PeerBook {
   /** SAs that were added twice or dropped without being there. */
   readonly faults: string[] = [];
   readonly routes = new Map<Hit, string>();
+  /** Where the data plane was told to send, newest last. */
+  readonly paths: Extract<HostOutput, { type: "sa-path" }>[] = [];
+  /** Its addresses were changed by the test: what it sends must come from one of them. */
+  moved = false;
   /** Jobs wait here when the test holds them back. */
   readonly heldJobs: { id: number; job: Job }[] = [];
   /** True holds back all jobs; a list, only those kinds. */
@@ -165,6 +170,8 @@ export class Pair {
   /** The two, and whoever the test adds. */
   readonly nodes: Node[] = [];
   latency = 10;
+  /** What a NAT makes of a source. */
+  translate: (source: Endpoint) => Endpoint = (source) => source;
   /** False loses the packet; bytes replace it. */
   filter: (flight: Flight) => boolean | Uint8Array = () => true;
   readonly flights: Flight[] = [];
@@ -287,8 +294,18 @@ export class Pair {
 
   /** A packet comes in, now. */
   arrive({ from, to, bytes, path }: Flight): void {
-    const remote = { address: from.address, port: portOf(path.carrier) };
-    this.deliver(to, bytes, { carrier: path.carrier, local: path.remote, remote });
+    // Whoever left an address gets nothing there.
+    if (!to.addresses.includes(path.remote.address) && this.nodes.includes(to) && to.moved) return;
+    const source = this.translate({ address: sourceOf(from, path), port: portOf(path.carrier) });
+    const local = { address: path.remote.address, port: portOf(path.carrier) };
+    this.deliver(to, bytes, { carrier: path.carrier, local, remote: source });
+  }
+
+  /** A host has other addresses from now on, and is told. */
+  move(node: Node, ...addresses: readonly string[]): void {
+    node.moved = true;
+    node.addresses = addresses;
+    this.input(node, { type: "locators", own: addresses.map(ownLocator) });
   }
 
   /** What a host wants done is done. */
@@ -314,6 +331,9 @@ export class Pair {
         case "route":
           node.routes.set(output.peer, String(output.via));
           break;
+        case "sa-path":
+          node.paths.push(output);
+          break;
         default:
           break;
       }
@@ -326,7 +346,7 @@ export class Pair {
     const reached = this.nodes.find((node) => node.addresses.includes(path.remote.address));
     const flight = { from, to: reached ?? this.other(from), name, bytes, path, at: this.now };
     this.flights.push(flight);
-    if (reached === undefined) return;
+    if (reached === undefined || (from.moved && !from.addresses.includes(sourceOf(from, path)))) return;
     const verdict = this.filter(flight);
     if (verdict !== false) this.#inFlight.push(verdict === true ? flight : { ...flight, bytes: verdict });
   }
@@ -379,3 +399,15 @@ export function pathBetween(local: Node, remote: Node, carrier: Carrier = "udp")
 }
 
 export const NO_BYTES = fromHex("");
+
+/** The address that a packet leaves from: the kernel's choice where the path names none. */
+function sourceOf(from: Node, path: Path): string {
+  if (path.local.address !== "") return path.local.address;
+  const v6 = path.remote.address.includes(":");
+  return from.addresses.find((one) => one.includes(":") === v6) ?? from.address;
+}
+
+/** One of a host's own addresses, those named first preferred. */
+export function ownLocator(address: string, index: number): OwnLocator {
+  return { address, port: 0, kind: "host", local: true, preference: 100 - index, lifetime: undefined };
+}

@@ -40,7 +40,7 @@ const OPEN = {
   connect: NOTHING,
   idle: { sends: "CLOSE", to: "CLOSING", route: "demand" },
   "soft-expiry": { sends: "UPDATE" },
-  moved: NOTHING,
+  moved: { sends: "UPDATE" },
   probe: { sends: "UPDATE" },
   close: { sends: "CLOSE", to: "CLOSING", route: "demand" },
   forget: { sends: "CLOSE", to: "UNASSOCIATED" },

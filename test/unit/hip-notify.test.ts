@@ -178,6 +178,7 @@ describe("a packet of an association", () => {
 });
 
 describe("a NOTIFY that comes in (6.13)", () => {
+  // All are told but NAT_KEEPALIVE, which is for the NATs on its way (RFC 9028 5.3).
   const types = [...Object.values(NOTIFY), 77, 9_999, 16_383, 20_000, 65_535];
 
   test.each(STATES)("changes nothing in %s, whatever it says", (state) => {
@@ -190,7 +191,7 @@ describe("a NOTIFY that comes in (6.13)", () => {
     }
     expect(a.state(b)).toBe(state);
     expect([...a.sas.keys()]).toEqual(before);
-    expect(a.events("notify-received")).toHaveLength(types.length);
+    expect(a.events("notify-received")).toHaveLength(types.length - 1);
     expect(pair.count("NOTIFY", a)).toBe(0);
   });
 

@@ -230,17 +230,16 @@ describe("UPDATE (RFC 7401 5.3.5, 6.11, 6.12)", () => {
     expect(a.state(b)).toBe("ESTABLISHED");
   });
 
-  test("that comes while another is being verified is dropped and comes through later", () => {
+  test("that comes while four others are being verified is dropped and comes through later", () => {
     const pair = established();
     const { a, b } = pair;
     a.holdJobs = ["verify"];
-    pair.deliver(a, update(b, a, 0));
-    pair.deliver(a, update(b, a, 1));
+    for (const id of [0, 1, 2, 3, 4]) pair.deliver(a, update(b, a, id));
     expect(a.drops("busy")).toBe(1);
     a.holdJobs = false;
     pair.releaseJobs(a);
-    pair.deliver(a, update(b, a, 1));
-    expect(ids(pair, a).map(([, acks]) => acks)).toEqual([[0], [1]]);
+    pair.deliver(a, update(b, a, 4));
+    expect(ids(pair, a).map(([, acks]) => acks)).toEqual([[0], [1], [2], [3], [4]]);
   });
 });
 

@@ -1,0 +1,222 @@
+/** Address checks: an UPDATE with a nonce along a path, and its answer (RFC 8046 5.2, 5.4; RFC 9028 4.9, 5.7). */
+import { constantTimeEqual } from "../core/bytes.ts";
+import { after, type Path, samePath } from "../core/types.ts";
+import type { DraftParameter } from "../wire/parameter.ts";
+import { ECHO_REQUEST_SIGNED } from "../wire/rfc7401.ts";
+import { ESP_INFO } from "../wire/rfc7402.ts";
+import { type Context, event } from "./context.ts";
+import type { HostOutput } from "./io.ts";
+import { announceable, locatorSet, setText } from "./locator-set.ts";
+import {
+  type Check,
+  fallen,
+  type HandoverReason,
+  heard,
+  locatorAt,
+  MAX_CHECKS,
+  type Mobility,
+  withLocator,
+} from "./mobility-state.ts";
+import { sentOnce } from "./retransmit.ts";
+import type { Open, Session } from "./states.ts";
+import { sendUpdate } from "./update-send.ts";
+
+const NONCE_BYTES = 16;
+/** Changes of our side: the peer must hear of them by each of the ways that are tried. */
+const OWN_MOVES: ReadonlySet<HandoverReason> = new Set([
+  "address-gone",
+  "address-preferred",
+  "path-dead",
+  "asked",
+]);
+
+/** A state and what happens outside: a step that stays open. */
+export interface Stay {
+  readonly next: Open;
+  readonly out: readonly HostOutput[];
+}
+
+export function withMobility<S extends Open>(state: S, change: Partial<Mobility>): S {
+  const { session } = state;
+  return { ...state, session: { ...session, mobility: { ...session.mobility, ...change } } };
+}
+
+/** Our LOCATOR_SET as the peer should have it; `preferred` is the local address that we use. */
+export function ownSetText(session: Session, preferred: string, cx: Pick<Context, "own" | "config">): string {
+  const own = announceable(cx.own ?? [], session.path.carrier, cx.config.udpPort);
+  return setText(own, preferred);
+}
+
+/**
+ * Whether the peer has to be told of our locators. One that is reached where the base exchange was, and nowhere else, has
+ * nothing to tell (RFC 8046 5.1).
+ */
+export function mustAnnounce(session: Session, cx: Pick<Context, "own" | "config">): boolean {
+  if (cx.own === undefined || cx.own.length === 0) return false;
+  const { address } = session.path.local;
+  const only = cx.own.length === 1 && cx.own[0]?.address === address && cx.own[0].lifetime === undefined;
+  const { announced } = session.mobility;
+  return announced === "" ? !only : announced !== ownSetText(session, address, cx);
+}
+
+/**
+ * Asks the peer for an answer along a path, with our locators where it does not have them. `answers`: its UPDATE that
+ * this one acknowledges, with the echoes that it wanted. Undefined: such a check runs already, or too many do.
+ */
+export function startCheck(
+  state: Open,
+  path: Path,
+  use: HandoverReason | undefined,
+  cx: Context,
+  answers?: {
+    readonly id: number;
+    readonly parameters: readonly DraftParameter[];
+    readonly unsigned: readonly DraftParameter[];
+  },
+): Stay | undefined {
+  const { session } = state;
+  const { checks } = session.mobility;
+  const same = checks.find((one) => samePath(one.path, path));
+  if (same !== undefined && use !== undefined && same.use === undefined) {
+    // Traffic waits for it now: its clock begins anew.
+    const urgent = checks.map((one) => (one === same ? { ...one, use, startedAt: cx.now } : one));
+    if (answers === undefined) return { next: withMobility(state, { checks: urgent }), out: [] };
+  }
+  if (same !== undefined) return undefined;
+  if (checks.length >= MAX_CHECKS) return undefined;
+  const nonce = cx.random.bytes(NONCE_BYTES);
+  const ours = use !== undefined && OWN_MOVES.has(use);
+  const set =
+    ours || mustAnnounce(session, cx) ? announcement(session, ours ? path : session.path, cx) : undefined;
+  const parameters = [
+    ESP_INFO.of({
+      keymatIndex: session.agreement.keymatIndex,
+      oldSpi: session.inbound.spi,
+      newSpi: session.inbound.spi,
+    }),
+    ...(set?.open ?? []),
+    ...(answers?.parameters ?? []),
+    ECHO_REQUEST_SIGNED.of({ data: nonce }),
+  ];
+  const { mobility: config, timers } = cx.config;
+  const pace = use === undefined ? timers : { ...timers, retransmit: config.checkRetransmit };
+  const check: Check = { path, updateId: session.updates.nextId, nonce, startedAt: cx.now, use };
+  const sent = sendUpdate(state, parameters, cx, {
+    answers: answers?.id,
+    unsigned: answers?.unsigned ?? [],
+    secret: set?.secret ?? [],
+    via: path,
+    retransmit: sentOnce(pace, cx.now, cx.random),
+  });
+  if (sent.next === state) return { next: state, out: sent.out };
+  const next = withMobility(sent.next, {
+    checks: [...checks, check],
+    ...(set === undefined ? {} : { announced: set.text }),
+  });
+  const news = set !== undefined && set.text !== session.mobility.announced;
+  const told = news ? [event(cx, "locators-announced", { locators: set.text })] : [];
+  return { next, out: [...sent.out, ...told] };
+}
+
+/** LOCATOR_SET: inside ENCRYPTED over UDP (RFC 9028 5.7), in the clear without (RFC 8046 5.2). */
+function announcement(
+  session: Session,
+  path: Path,
+  cx: Context,
+):
+  | {
+      readonly open: readonly DraftParameter[];
+      readonly secret: readonly DraftParameter[];
+      readonly text: string;
+    }
+  | undefined {
+  const own = announceable(cx.own ?? [], path.carrier, cx.config.udpPort);
+  // An empty set would deprecate every address (RFC 8046 4).
+  if (own.length === 0) return undefined;
+  const { address } = path.local;
+  const set = locatorSet(own, address, path.carrier, session.inbound.spi);
+  const text = setText(own, address);
+  return path.carrier === "udp" ? { open: [], secret: [set], text } : { open: [set], secret: [], text };
+}
+
+/** The check that an echo answers: the peer is there (RFC 8046 5.4). */
+export function takeEcho(
+  state: Open,
+  echo: Uint8Array | undefined,
+  cx: Context,
+): { readonly state: Open; readonly check: Check; readonly out: readonly HostOutput[] } | undefined {
+  const { mobility, updates } = state.session;
+  const check =
+    echo === undefined ? undefined : mobility.checks.find(({ nonce }) => constantTimeEqual(nonce, echo));
+  if (check === undefined) return undefined;
+  const { remote } = check.path;
+  const locator = locatorAt(mobility, remote);
+  const fresh = locator?.status !== "ACTIVE";
+  const active = withLocator(mobility, {
+    endpoint: remote,
+    // The peer left it while the question was on its way; what was asked in need is an address again.
+    status: locator?.status === "DEPRECATED" && check.use === undefined ? "DEPRECATED" : "ACTIVE",
+    preferred: locator?.preferred ?? false,
+    source: locator === undefined || locator.status === "DEPRECATED" ? "observed" : locator.source,
+    since: fresh ? cx.now : (locator?.since ?? cx.now),
+    until: locator?.until,
+  });
+  const known = heard(active, check.path, cx.now - check.startedAt, cx.now);
+  const next: Open = {
+    ...state,
+    session: {
+      ...state.session,
+      updates: { ...updates, outstanding: updates.outstanding.filter(({ id }) => id !== check.updateId) },
+      mobility: { ...known, checks: mobility.checks.filter((one) => one !== check) },
+    },
+  };
+  const told = fresh ? [event(cx, "locator-verified", { address: remote.address, port: remote.port })] : [];
+  return { state: next, check, out: told };
+}
+
+/** Whether a check has had its time: traffic waits longer for an answer than curiosity. */
+export function isOver(check: Check, tries: number, cx: Pick<Context, "config" | "now">): boolean {
+  if (check.use !== undefined) return cx.now >= after(check.startedAt, cx.config.mobility.search);
+  return tries >= cx.config.retries.update;
+}
+
+/** Forgets a check that was not answered. */
+export function failCheck(state: Open, check: Check, cx: Context): Stay {
+  const { updates, mobility } = state.session;
+  const { remote } = check.path;
+  const next: Open = {
+    ...state,
+    session: {
+      ...state.session,
+      updates: { ...updates, outstanding: updates.outstanding.filter(({ id }) => id !== check.updateId) },
+      mobility: {
+        ...fallen(mobility, check.path, cx.now),
+        checks: mobility.checks.filter((one) => one !== check),
+      },
+    },
+  };
+  return {
+    next,
+    out: [event(cx, "locator-unreachable", { address: remote.address, port: remote.port })],
+  };
+}
+
+/** Forgets checks along paths that packets cannot leave by any more. */
+export function dropChecks(state: Open, gone: (path: Path) => boolean): Open {
+  const { updates, mobility } = state.session;
+  const left = mobility.checks.filter(({ path }) => gone(path)).map(({ updateId }) => updateId);
+  if (left.length === 0) return state;
+  return {
+    ...state,
+    session: {
+      ...state.session,
+      updates: { ...updates, outstanding: updates.outstanding.filter(({ id }) => !left.includes(id)) },
+      mobility: { ...mobility, checks: mobility.checks.filter(({ path }) => !gone(path)) },
+    },
+  };
+}
+
+/** Nothing more to do; for callers that go on. */
+export function stay(state: Open, ...out: readonly (HostOutput | readonly HostOutput[])[]): Stay {
+  return { next: state, out: out.flat() as readonly HostOutput[] };
+}

@@ -1,0 +1,168 @@
+/** What an association knows about where it may run: plain values (RFC 8046 5.1). */
+import { type Endpoint, type Instant, type Path, sameEndpoint, samePath } from "../core/types.ts";
+import type { LocatorStatus } from "./locator.ts";
+
+/** Locators of one peer that are remembered. */
+export const MAX_PEER_LOCATORS = 16;
+/** Pairs of addresses of one association that are remembered. */
+export const MAX_PATHS = 16;
+/** Address checks of one association that may run at once. */
+export const MAX_CHECKS = 8;
+
+export interface PeerLocator {
+  readonly endpoint: Endpoint;
+  readonly status: LocatorStatus;
+  /** The P bit, where the peer set it. */
+  readonly preferred: boolean;
+  readonly source: "exchange" | "announced" | "observed";
+  readonly since: Instant;
+  /** When its lifetime ends; undefined: never. */
+  readonly until: Instant | undefined;
+}
+
+/** A pair of addresses that an answer came back along. */
+export interface KnownPath {
+  readonly path: Path;
+  readonly heardAt: Instant;
+  /** Since when it has answered without a failure. */
+  readonly upSince: Instant;
+  readonly rttMillis: number;
+  /** Nothing comes through any more, since then. */
+  readonly downSince: Instant | undefined;
+  /** How often it went down: it must prove itself longer each time before it is used again. */
+  readonly falls: number;
+}
+
+/** Why traffic goes, or is to go, along another path. */
+export type HandoverReason =
+  | "address-gone"
+  | "address-preferred"
+  | "peer-moved"
+  | "peer-preferred"
+  | "source-moved"
+  | "path-dead"
+  | "lowest-rtt"
+  | "asked";
+
+/** An UPDATE with a nonce along one path, whose answer shows that the peer is there (RFC 8046 5.4). */
+export interface Check {
+  readonly path: Path;
+  readonly updateId: number;
+  readonly nonce: Uint8Array;
+  readonly startedAt: Instant;
+  /** The path is to be used when the answer is there, for this reason; undefined: it is only to be known. */
+  readonly use: HandoverReason | undefined;
+}
+
+/** A change of path that is not confirmed yet. */
+export interface Moving {
+  readonly reason: HandoverReason;
+  readonly from: Path;
+  readonly since: Instant;
+}
+
+export interface Mobility {
+  readonly locators: readonly PeerLocator[];
+  readonly paths: readonly KnownPath[];
+  readonly checks: readonly Check[];
+  /** The last LOCATOR_SET that we sent, as text; what the peer believes when none was sent. */
+  readonly announced: string;
+  /** The last LOCATOR_SET that was taken (RFC 8046 5.3: the same one again is not processed). */
+  readonly received: string;
+  readonly moving: Moving | undefined;
+  /** Our address as the peer sees it, where it told us. */
+  readonly mapped: Endpoint | undefined;
+  /** The next keepalive, where a NAT is on the path (RFC 9028 4.10). */
+  readonly keepaliveAt: Instant | undefined;
+  /** Chosen by hand: used while it works, whatever the policy prefers. */
+  readonly pinned: Path | undefined;
+  /** The path in use answers to nothing, and neither does any other: everything is tried again and again. */
+  readonly lostSince: Instant | undefined;
+  /** When something about locators or paths is to be looked at again. */
+  readonly wakeAt: Instant | undefined;
+}
+
+/** The locators of the base exchange are ACTIVE and without an end (RFC 8046 5.1). */
+export function mobilityAfterExchange(path: Path, now: Instant): Mobility {
+  return {
+    locators: [
+      {
+        endpoint: path.remote,
+        status: "ACTIVE",
+        preferred: false,
+        source: "exchange",
+        since: now,
+        until: undefined,
+      },
+    ],
+    paths: [],
+    checks: [],
+    announced: "",
+    received: "",
+    moving: undefined,
+    mapped: undefined,
+    keepaliveAt: undefined,
+    pinned: undefined,
+    lostSince: undefined,
+    wakeAt: undefined,
+  };
+}
+
+export function locatorAt(mobility: Mobility, endpoint: Endpoint): PeerLocator | undefined {
+  return mobility.locators.find((one) => sameEndpoint(one.endpoint, endpoint));
+}
+
+export function isActive(mobility: Mobility, endpoint: Endpoint): boolean {
+  return locatorAt(mobility, endpoint)?.status === "ACTIVE";
+}
+
+export function pathIn(mobility: Mobility, path: Path): KnownPath | undefined {
+  return mobility.paths.find((one) => samePath(one.path, path));
+}
+
+/** With this locator in the place of an equal one; when there is no room, the oldest that is not needed goes. */
+export function withLocator(mobility: Mobility, locator: PeerLocator): Mobility {
+  const others = mobility.locators.filter((one) => !sameEndpoint(one.endpoint, locator.endpoint));
+  if (others.length >= MAX_PEER_LOCATORS) {
+    const least = others.find(({ status }) => status === "DEPRECATED") ?? others.find(isGuess);
+    if (least === undefined) return mobility;
+    others.splice(others.indexOf(least), 1);
+  }
+  return { ...mobility, locators: [...others, locator] };
+}
+
+function isGuess({ source, status }: PeerLocator): boolean {
+  return source === "observed" && status === "UNVERIFIED";
+}
+
+/** Notes that an answer came back along a path. A pair that is known keeps its history. */
+export function heard(mobility: Mobility, path: Path, rttMillis: number, now: Instant): Mobility {
+  const before = pathIn(mobility, path);
+  const fresh: KnownPath = {
+    path,
+    heardAt: now,
+    upSince: before !== undefined && before.downSince === undefined ? before.upSince : now,
+    rttMillis,
+    downSince: undefined,
+    falls: before?.falls ?? 0,
+  };
+  const others = mobility.paths.filter((one) => one !== before);
+  const oldest = others.toSorted((a, b) => a.heardAt - b.heardAt)[0];
+  const kept = others.length >= MAX_PATHS ? others.filter((one) => one !== oldest) : others;
+  return { ...mobility, paths: [...kept, fresh] };
+}
+
+/** Notes that nothing comes through a path. */
+export function fallen(mobility: Mobility, path: Path, now: Instant): Mobility {
+  const before = pathIn(mobility, path);
+  if (before?.downSince !== undefined) return mobility;
+  const down: KnownPath = {
+    path,
+    heardAt: before?.heardAt ?? now,
+    upSince: before?.upSince ?? now,
+    rttMillis: before?.rttMillis ?? 0,
+    downSince: now,
+    falls: (before?.falls ?? 0) + 1,
+  };
+  return { ...mobility, paths: [...mobility.paths.filter((one) => one !== before), down].slice(-MAX_PATHS) };
+}

@@ -1,0 +1,264 @@
+/** Keeps an association reachable while addresses come and go (RFC 8046 5). */
+import { type Path, pathText, sameEndpoint, samePath } from "../core/types.ts";
+import { dropChecks, failCheck, mustAnnounce, type Stay, startCheck, stay, withMobility } from "./checks.ts";
+import { type Context, drop, event } from "./context.ts";
+import type { HostOutput } from "./io.ts";
+import {
+  type Check,
+  fallen,
+  type HandoverReason,
+  heard,
+  isActive,
+  locatorAt,
+  type Mobility,
+  pathIn,
+  withLocator,
+} from "./mobility-state.ts";
+import { better, candidates, hasLocal, localEndpoints, pathDeadline, recheckMillis } from "./path-choice.ts";
+import type { Open, Session } from "./states.ts";
+
+/** Sends data along another path: `confirmed` when an answer came back along it lately. */
+export function usePath(
+  state: Open,
+  path: Path,
+  reason: HandoverReason,
+  confirmed: boolean,
+  cx: Context,
+): Stay {
+  const { session } = state;
+  const { mobility } = session;
+  const moving = mobility.moving ?? { reason, from: session.path, since: cx.now };
+  const next = withMobility({ ...state, session: { ...session, path } } as Open, {
+    moving: confirmed ? undefined : moving,
+    lostSince: confirmed ? undefined : mobility.lostSince,
+  });
+  return stay(next, saPaths(next.session, cx), confirmed ? handover(moving, path, cx) : []);
+}
+
+/** Tells the data plane where to send, and whether freely (RFC 8046 5.6). */
+function saPaths(session: Session, cx: Pick<Context, "peer">): readonly HostOutput[] {
+  const { path, outbound, rekey } = session;
+  const verified = isActive(session.mobility, path.remote);
+  const spis = [outbound, ...(rekey?.keyed?.peerSpi === undefined ? [] : [rekey.keyed.peerSpi])];
+  return spis.map((spi) => ({ type: "sa-path", peer: cx.peer, spi, path, verified }));
+}
+
+function handover(moving: NonNullable<Mobility["moving"]>, to: Path, cx: Context): HostOutput {
+  return event(cx, "handover", {
+    reason: moving.reason,
+    from: pathText(moving.from),
+    to: pathText(to),
+    millis: cx.now - moving.since,
+  });
+}
+
+/** The peer answered along a path. */
+export function answered(state: Open, check: Check, wasVerified: boolean, cx: Context): Stay {
+  const { session } = state;
+  const { mobility, path } = session;
+  if (samePath(check.path, path)) {
+    const { moving } = mobility;
+    const next = withMobility(state, { moving: undefined, lostSince: undefined });
+    return stay(
+      next,
+      wasVerified ? [] : saPaths(next.session, cx),
+      moving === undefined ? [] : handover(moving, path, cx),
+    );
+  }
+  if (check.use === undefined) return stay(state);
+  const waits = mobility.moving !== undefined || mobility.lostSince !== undefined;
+  const dead = pathIn(mobility, path)?.downSince !== undefined;
+  const wanted = check.use === "asked" || check.use === "source-moved";
+  if (!waits && !dead && !wanted) return stay(state);
+  const pinned = check.use === "asked" ? check.path : mobility.pinned;
+  return usePath(withMobility(state, { pinned }), check.path, check.use, true, cx);
+}
+
+/** Does what is to be done now: leaves an address that is gone, tells the peer, checks what is new, takes the best path. */
+export function reconcile(state: Open, cx: Context): Stay {
+  const out: HostOutput[] = [];
+  let now = withoutExpired(state, cx);
+  const go = (next: Stay): void => {
+    now = next.next;
+    out.push(...next.out);
+  };
+  if (!hasLocal(now.session, cx)) go(leaveAddress(now, cx));
+  if (now.name === "ESTABLISHED") {
+    if (mustAnnounce(now.session, cx) && hasLocal(now.session, cx))
+      go(startCheck(now, now.session.path, undefined, cx) ?? stay(now));
+    go(checkUnknown(now, cx));
+    const best = now.session.mobility.moving === undefined ? better(now.session, cx) : undefined;
+    if (best !== undefined) {
+      go(usePath(now, best.path, best.reason, true, cx));
+      if (mustAnnounce(now.session, cx)) go(startCheck(now, best.path, best.reason, cx) ?? stay(now));
+    }
+  }
+  return stay(withMobility(now, { wakeAt: wakeAt(now.session, cx) }), out);
+}
+
+function wakeAt(session: Session, cx: Context): Mobility["wakeAt"] {
+  const ends = session.mobility.locators.map(({ until }) => until).filter((until) => until !== undefined);
+  const paths = pathDeadline(session, cx.config.mobility, cx.now)?.at;
+  const all = paths === undefined ? ends : [...ends, paths];
+  const later = all.filter((at) => at > cx.now);
+  return later.length === 0 ? undefined : (Math.min(...later) as Mobility["wakeAt"]);
+}
+
+/** RFC 8046 5.1: a lifetime that ended deprecates. */
+function withoutExpired(state: Open, cx: Context): Open {
+  const { locators } = state.session.mobility;
+  const over = (until: number | undefined): boolean => until !== undefined && until <= cx.now;
+  if (!locators.some(({ until, status }) => over(until) && status !== "DEPRECATED")) return state;
+  return withMobility(state, {
+    locators: locators.map((one) =>
+      over(one.until) ? { ...one, status: "DEPRECATED", since: cx.now } : one,
+    ),
+  });
+}
+
+/** The address that we sent from is gone: another one at once, and all that may work are asked. */
+function leaveAddress(state: Open, cx: Context): Stay {
+  const { session } = state;
+  const locals = localEndpoints(session, cx);
+  const live = dropChecks(state, ({ local }) => !locals.some((one) => sameEndpoint(one, local)));
+  const usual = candidates(live.session, cx);
+  const all = usual.length > 0 ? usual : candidates(live.session, cx, true);
+  const works = (path: Path): boolean => {
+    const known = pathIn(live.session.mobility, path);
+    return known !== undefined && known.downSince === undefined;
+  };
+  const first =
+    all.find(works) ?? all.find(({ remote }) => isActive(live.session.mobility, remote)) ?? all[0];
+  if (first === undefined) return stay(live);
+  const moved = usePath(live, first, "address-gone", false, cx);
+  const asked = askAll(moved.next, [first, ...all], "address-gone", cx);
+  return stay(asked.next, moved.out, asked.out);
+}
+
+/** Asks along all these paths, as many as may be asked at once. */
+function askAll(state: Open, paths: readonly Path[], reason: HandoverReason, cx: Context): Stay {
+  let now = state;
+  const out: HostOutput[] = [];
+  for (const path of paths) {
+    const begun = startCheck(now, path, reason, cx);
+    if (begun === undefined) continue;
+    now = begun.next;
+    out.push(...begun.out);
+  }
+  return stay(now, out);
+}
+
+/** Pairs that were never heard of, or that were silent long enough ago, are asked: to know them before they are needed. */
+function checkUnknown(state: Open, cx: Context): Stay {
+  let now = state;
+  const out: HostOutput[] = [];
+  for (const path of candidates(state.session, cx)) {
+    const known = pathIn(now.session.mobility, path);
+    const quiet =
+      known?.downSince !== undefined && cx.now < known.downSince + recheckMillis(known, cx.config.mobility);
+    if (samePath(path, now.session.path) || quiet || (known !== undefined && known.downSince === undefined))
+      continue;
+    const begun = startCheck(now, path, undefined, cx);
+    if (begun === undefined) continue;
+    now = begun.next;
+    out.push(...begun.out);
+  }
+  return stay(now, out);
+}
+
+/** Nothing comes through a path any more: another one that works at once, and all others are asked. */
+export function pathDown(state: Open, path: Path, cx: Context): Stay {
+  const { session } = state;
+  const down: Open = {
+    ...state,
+    session: { ...session, mobility: fallen(session.mobility, path, cx.now) },
+  };
+  if (!samePath(path, session.path)) return reconcile(down, cx);
+  const { mobility } = down.session;
+  const pinned =
+    mobility.pinned !== undefined && samePath(mobility.pinned, path) ? undefined : mobility.pinned;
+  const best = better(down.session, cx);
+  const left =
+    best === undefined
+      ? stay(withMobility(down, { pinned, lostSince: mobility.lostSince ?? cx.now }))
+      : usePath(withMobility(down, { pinned }), best.path, "path-dead", false, cx);
+  const asked = askAll(left.next, candidates(left.next.session, cx, true), "path-dead", cx);
+  return stay(asked.next, left.out, asked.out);
+}
+
+/** A check got no answer. The last one that traffic waited for: undefined, the peer is nowhere. */
+export function unanswered(state: Open, check: Check, cx: Context): Stay | undefined {
+  const failed = failCheck(state, check, cx);
+  const { moving, lostSince, checks } = failed.next.session.mobility;
+  const waits = moving !== undefined || lostSince !== undefined;
+  if (check.use !== undefined && waits && !checks.some(({ use }) => use !== undefined)) return undefined;
+  if (check.use !== undefined && waits) return failed;
+  const next = reconcile(failed.next, cx);
+  return stay(next.next, failed.out, next.out);
+}
+
+/** How long a round trip along a path takes: it works. */
+export function pathRtt(state: Open, path: Path, millis: number, cx: Context): Stay {
+  const { session } = state;
+  const { mobility } = session;
+  if (!isActive(mobility, path.remote)) return stay(state);
+  const known: Open = {
+    ...state,
+    session: { ...session, mobility: heard(mobility, path, millis, cx.now) },
+  };
+  const found =
+    samePath(path, session.path) && mobility.lostSince !== undefined
+      ? withMobility(known, { lostSince: undefined })
+      : known;
+  return reconcile(found, cx);
+}
+
+/**
+ * Authenticated ESP came from somewhere else: only a hint, which anybody on the way can make with a packet of the peer's
+ * (RFC 8046 6.2.1). It starts a check; the answer to that moves the path.
+ */
+export function sourceMoved(state: Open, path: Path, cx: Context): Stay {
+  const { mobility } = state.session;
+  if (samePath(path, state.session.path)) return stay(state);
+  const locator = locatorAt(mobility, path.remote);
+  // On its way still when the peer left that address; or an address that it tells us about when it prefers it.
+  const known = pathIn(mobility, path);
+  const trouble =
+    mobility.lostSince !== undefined || pathIn(mobility, state.session.path)?.downSince !== undefined;
+  if (!trouble && locator?.status === "DEPRECATED") return stay(state, drop("moved_deprecated"));
+  if (!trouble && locator?.source === "announced" && known !== undefined && known.downSince === undefined)
+    return stay(state);
+  const seen =
+    locator !== undefined && locator.status !== "DEPRECATED"
+      ? mobility
+      : withLocator(mobility, {
+          endpoint: path.remote,
+          status: "UNVERIFIED",
+          preferred: false,
+          source: "observed",
+          since: cx.now,
+          until: undefined,
+        });
+  const next: Open = { ...state, session: { ...state.session, mobility: seen } };
+  // While an address that the peer lists works, another one is only to be known.
+  const listed = locatorAt(mobility, state.session.path.remote)?.source === "announced";
+  return startCheck(next, path, listed && !trouble ? undefined : "source-moved", cx) ?? stay(next);
+}
+
+/** By hand: the first pair with these addresses; without any, the choice is left to the policy again. */
+export function moveByHand(
+  state: Open,
+  local: string | undefined,
+  remote: string | undefined,
+  cx: Context,
+): Stay {
+  if (local === undefined && remote === undefined)
+    return reconcile(withMobility(state, { pinned: undefined }), cx);
+  const fits = (path: Path): boolean =>
+    (local === undefined || path.local.address === local) &&
+    (remote === undefined || path.remote.address === remote);
+  const path = candidates(state.session, cx, true).find(fits);
+  if (path === undefined) return stay(state, event(cx, "handover-failed", { reason: "no_such_path" }));
+  if (samePath(path, state.session.path)) return stay(withMobility(state, { pinned: path }));
+  return startCheck(state, path, "asked", cx) ?? stay(state);
+}

@@ -1,0 +1,155 @@
+/** Which pairs of addresses an association could use, and which of those it should (RFC 8046 5.5). */
+import {
+  after,
+  type Deadline,
+  type Endpoint,
+  earliest,
+  type Instant,
+  type Path,
+  sameEndpoint,
+  samePath,
+} from "../core/types.ts";
+import type { MobilityConfig } from "./config.ts";
+import type { Context } from "./context.ts";
+import { type HandoverReason, isActive, type KnownPath, type PeerLocator, pathIn } from "./mobility-state.ts";
+import type { Session } from "./states.ts";
+
+/** Pairs that are looked at. */
+const MAX_CANDIDATES = 32;
+/** A shorter round trip must be this much shorter to be worth a change: by a share and by milliseconds. */
+const RTT_SHARE = 0.8;
+const RTT_MILLIS = 2;
+
+/** Our own addresses that packets can leave from, best first; the one in use where we were never told. */
+export function localEndpoints(session: Session, cx: Pick<Context, "own">): readonly Endpoint[] {
+  const { local } = session.path;
+  const own = cx.own?.filter((one) => one.local) ?? [];
+  if (cx.own === undefined) return [local];
+  return own
+    .toSorted((a, b) => b.preference - a.preference)
+    .map(({ address }) => ({ address, port: local.port }));
+}
+
+/** Whether packets can still leave from the address in use. */
+export function hasLocal(session: Session, cx: Pick<Context, "own">): boolean {
+  const { address } = session.path.local;
+  return address === "" || localEndpoints(session, cx).some((one) => one.address === address);
+}
+
+/**
+ * Pairs of one family, best first: where the peer wants to be reached, then where we like to send from, then the peer's
+ * own order. `desperate`: also what the peer no longer announces and what the configuration says, last.
+ */
+export function candidates(
+  session: Session,
+  cx: Pick<Context, "own" | "policy">,
+  desperate = false,
+): readonly Path[] {
+  const { locators } = session.mobility;
+  const { carrier } = session.path;
+  const known = locators.toSorted(byWord);
+  const wanted = (one: PeerLocator): boolean => one.status !== "DEPRECATED";
+  const remotes = known.filter(wanted).map(({ endpoint, preferred }) => ({ endpoint, preferred }));
+  if (desperate) {
+    const others = [
+      ...known.filter((one) => !wanted(one)).map(({ endpoint }) => endpoint),
+      ...(cx.policy?.carrier === carrier ? cx.policy.locators : []),
+    ];
+    for (const endpoint of others) {
+      if (!remotes.some((one) => sameEndpoint(one.endpoint, endpoint)))
+        remotes.push({ endpoint, preferred: false });
+    }
+  }
+  const pairs: { readonly path: Path; readonly order: readonly [number, number, number] }[] = [];
+  for (const [l, local] of localEndpoints(session, cx).entries()) {
+    for (const [r, remote] of remotes.entries()) {
+      if (local.address !== "" && isIpv6(local.address) !== isIpv6(remote.endpoint.address)) continue;
+      const path: Path = { carrier, local, remote: remote.endpoint };
+      pairs.push({ path, order: [remote.preferred ? 0 : 1, l, r] });
+    }
+  }
+  return pairs
+    .toSorted((a, b) => compare(a.order, b.order))
+    .slice(0, MAX_CANDIDATES)
+    .map(({ path }) => path);
+}
+
+/** RFC 8046 5.3: what the peer lists comes first, in its order; of others the newest. */
+function byWord(a: PeerLocator, b: PeerLocator): number {
+  const listed = Number(b.source === "announced") - Number(a.source === "announced");
+  return listed !== 0 || a.source === "announced" ? listed : b.since - a.since;
+}
+
+function compare(a: readonly number[], b: readonly number[]): number {
+  for (const [i, value] of a.entries()) if (value !== b[i]) return value - (b[i] as number);
+  return 0;
+}
+
+function isIpv6(address: string): boolean {
+  return address.includes(":");
+}
+
+/** How long a path that had failed must work before it is used by itself again. */
+export function holdMillis(known: KnownPath, config: MobilityConfig): number {
+  return known.falls === 0 ? 0 : Math.min(config.hold * 2 ** (known.falls - 1), config.holdMax);
+}
+
+/** How long a path that did not answer is left alone. */
+export function recheckMillis(known: KnownPath, config: MobilityConfig): number {
+  return Math.min(config.recheck * 2 ** Math.max(0, known.falls - 1), config.holdMax);
+}
+
+/** Whether data may go along a path by the policy's choice: it answers, its hold is over, the peer is known to be there. */
+function usable(session: Session, path: Path, config: MobilityConfig, now: Instant): boolean {
+  const known = pathIn(session.mobility, path);
+  if (known === undefined || known.downSince !== undefined) return false;
+  return isActive(session.mobility, path.remote) && now >= known.upSince + holdMillis(known, config);
+}
+
+/** The path that should be used in place of the one in use, and why; undefined: it is the best. */
+export function better(
+  session: Session,
+  cx: Pick<Context, "own" | "policy" | "config" | "now">,
+): { readonly path: Path; readonly reason: HandoverReason } | undefined {
+  const { mobility, path: current } = session;
+  const config = cx.config.mobility;
+  const all = candidates(session, cx);
+  const { pinned } = mobility;
+  if (pinned !== undefined && all.some((one) => samePath(one, pinned))) {
+    const works = pathIn(mobility, pinned)?.downSince === undefined && isActive(mobility, pinned.remote);
+    if (works) return samePath(pinned, current) ? undefined : { path: pinned, reason: "asked" };
+  }
+  const good = all.filter((one) => usable(session, one, config, cx.now));
+  const inUse = pathIn(mobility, current);
+  if (config.pathPolicy === "lowest-rtt" && inUse !== undefined && inUse.downSince === undefined) {
+    const rtt = (one: Path): number => pathIn(mobility, one)?.rttMillis ?? Number.POSITIVE_INFINITY;
+    const fastest = good.toSorted((a, b) => rtt(a) - rtt(b))[0];
+    if (fastest === undefined || samePath(fastest, current)) return undefined;
+    const worth = rtt(fastest) < inUse.rttMillis * RTT_SHARE && rtt(fastest) < inUse.rttMillis - RTT_MILLIS;
+    return worth ? { path: fastest, reason: "lowest-rtt" } : undefined;
+  }
+  const first = good[0];
+  if (first === undefined || samePath(first, current)) return undefined;
+  const place = all.findIndex((one) => samePath(one, current));
+  const down = inUse?.downSince !== undefined;
+  if (!down && place !== -1 && place < all.findIndex((one) => samePath(one, first))) return undefined;
+  const reason = down
+    ? "path-dead"
+    : sameEndpoint(first.remote, current.remote)
+      ? "address-preferred"
+      : "peer-preferred";
+  return { path: first, reason };
+}
+
+/** When a path's hold ends or a silent one may be checked again. */
+export function pathDeadline(session: Session, config: MobilityConfig, now: Instant): Deadline | undefined {
+  let due: Deadline | undefined;
+  for (const known of session.mobility.paths) {
+    const at =
+      known.downSince === undefined
+        ? after(known.upSince, holdMillis(known, config))
+        : after(known.downSince, recheckMillis(known, config));
+    if (at > now) due = earliest(due, { at, why: "path may be used again" });
+  }
+  return due;
+}

@@ -1,0 +1,87 @@
+/** A LOCATOR_SET of the peer: each replaces the last (RFC 8046 5.3). */
+import { after, endpointText, sameEndpoint } from "../core/types.ts";
+import { NOTIFY } from "../wire/notification.ts";
+import { get, type HasParameters } from "../wire/packet.ts";
+import { LOCATOR_SET } from "../wire/rfc8046.ts";
+import { type Stay, stay, withMobility } from "./checks.ts";
+import { type Context, event, type Received } from "./context.ts";
+import { type AnnouncedLocator, announcedLocators } from "./locator-set.ts";
+import { usePath } from "./mobility.ts";
+import { isActive, locatorAt, MAX_PEER_LOCATORS, type PeerLocator } from "./mobility-state.ts";
+import type { Open } from "./states.ts";
+
+/** Takes the LOCATOR_SET in an UPDATE, where there is one. */
+export function takeLocatorSet(state: Open, contents: HasParameters, received: Received, cx: Context): Stay {
+  const set = get(contents, LOCATOR_SET);
+  if (set === undefined) return stay(state);
+  const { path, packet } = received;
+  const { list, unsupported } = announcedLocators(set.locators, path.carrier, cx.config.udpPort);
+  const told =
+    unsupported === undefined
+      ? []
+      : cx.notify(NOTIFY.LOCATOR_TYPE_UNSUPPORTED, unsupported, path, packet.bytes.length);
+  const text = list.map(textOf).join(" ");
+  const { mobility } = state.session;
+  // 5.3: one that was processed lately came again, perhaps from another address.
+  if (text === mobility.received) return stay(state, told);
+  const known = withMobility(state, { received: text, locators: merged(state, list, received, cx) });
+  const out = [event(cx, "peer-locators", { locators: text })];
+  const { session } = known;
+  const current = locatorAt(session.mobility, session.path.remote);
+  if (current?.status !== "DEPRECATED") return stay(known, told, out);
+  // The peer left the address that we send to: where this came from is where it is now.
+  const v6 = path.remote.address.includes(":");
+  const verified = list.find(
+    ({ endpoint }) => endpoint.address.includes(":") === v6 && isActive(session.mobility, endpoint),
+  );
+  const to = verified === undefined ? path : { ...path, remote: verified.endpoint };
+  const moved = usePath(known, to, "peer-moved", false, cx);
+  return stay(moved.next, told, out, moved.out);
+}
+
+function textOf({ endpoint, preferred, lifetime }: AnnouncedLocator): string {
+  return `${preferred ? "*" : ""}${endpointText(endpoint)}/${lifetime ?? ""}`;
+}
+
+/** Listed ones with their states, new ones UNVERIFIED; all others DEPRECATED, but for the source of this very packet. */
+function merged(
+  state: Open,
+  list: readonly AnnouncedLocator[],
+  { path }: Received,
+  cx: Context,
+): readonly PeerLocator[] {
+  const { mobility } = state.session;
+  const listed = list.map(({ endpoint, preferred, lifetime }): PeerLocator => {
+    const before = locatorAt(mobility, endpoint);
+    const status = before?.status === "ACTIVE" ? "ACTIVE" : "UNVERIFIED";
+    return {
+      endpoint,
+      status,
+      preferred,
+      source: "announced",
+      since: before?.status === status ? before.since : cx.now,
+      until: lifetime === undefined ? undefined : after(cx.now, lifetime * 1_000),
+    };
+  });
+  const others = mobility.locators
+    .filter(({ endpoint }) => !list.some((one) => sameEndpoint(one.endpoint, endpoint)))
+    .map((one): PeerLocator => {
+      if (sameEndpoint(one.endpoint, path.remote) || one.status === "DEPRECATED") return one;
+      return { ...one, status: "DEPRECATED", preferred: false, since: cx.now };
+    });
+  const source = [...listed, ...others].some(({ endpoint }) => sameEndpoint(endpoint, path.remote))
+    ? []
+    : [
+        {
+          endpoint: path.remote,
+          status: "UNVERIFIED",
+          preferred: false,
+          source: "observed",
+          since: cx.now,
+          until: undefined,
+        } as const,
+      ];
+  // The newest of those that were left are kept: one of them may be all that there is some day.
+  const room = Math.max(0, MAX_PEER_LOCATORS - listed.length - source.length);
+  return [...listed, ...source, ...others.toSorted((a, b) => b.since - a.since).slice(0, room)];
+}
