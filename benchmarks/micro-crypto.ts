@@ -85,6 +85,11 @@ class Exchange {
       hostId: r1.hostId,
       spi: 0x2000 as Spi,
       lsiSpi: 0x2001 as Spi,
+      path: {
+        carrier: "udp",
+        local: { address: "192.0.2.1", port: 10500 },
+        remote: { address: "192.0.2.2", port: 10500 },
+      },
     };
     const r2 = run<I2Accepted>(code, this.acceptI2, responders);
     const { rhash, macIn: macKey, peer } = i2.agreement;
