@@ -110,7 +110,7 @@ napi_value changeAddress(napi_env env, napi_callback_info info) {
   return outcome(env, add ? netlink::addAddress(link, address, length) : netlink::deleteAddress(link, address, length));
 }
 
-/// changeRoute(add, destination, prefixLength, type, link, table, metric, mtu, sourceOrEmpty); throws an Error.
+/// changeRoute(add, destination, prefixLength, type, link, table, metric, mtu, sourceOrEmpty, ecn); throws an Error.
 /// `link` is an index, 0 for none. Adding replaces a route with the same destination and metric.
 napi_value changeRoute(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info, "changeRoute");
@@ -124,6 +124,7 @@ napi_value changeRoute(napi_env env, napi_callback_info info) {
   one.metric = arguments.u32(6, "metric");
   one.mtu = arguments.u32(7, "mtu");
   one.source = arguments.address(8, "source", true);
+  one.ecn = arguments.boolean(9, "ecn");
   if (!arguments.ok()) return nullptr;
   return outcome(env, add ? netlink::addRoute(one, true) : netlink::deleteRoute(one));
 }

@@ -217,9 +217,10 @@ std::string changeRoute(unsigned type, unsigned flags, const Route& route, int t
   if (route.link != 0) request.number(RTA_OIF, static_cast<std::uint32_t>(route.link));
   if (route.metric != 0) request.number(RTA_PRIORITY, route.metric);
   if (route.source.family != 0) request.address(RTA_PREFSRC, route.source);
-  if (route.mtu != 0) {
+  if (route.mtu != 0 || route.ecn) {
     const std::size_t metrics = request.open(RTA_METRICS);
-    request.number(RTAX_MTU, route.mtu);
+    if (route.mtu != 0) request.number(RTAX_MTU, route.mtu);
+    if (route.ecn) request.number(RTAX_FEATURES, RTAX_FEATURE_ECN);
     request.close(metrics);
   }
   const int error = converse(request, {});

@@ -40,7 +40,8 @@ struct Route {
   int link = 0;  // 0: none
   std::uint32_t metric = 0;
   std::uint32_t mtu = 0;
-  Address source;  // preferred source; family 0: none
+  bool ecn = false;  // TCP asks for ECN (RTAX_FEATURE_ECN)
+  Address source;    // preferred source; family 0: none
 };
 
 /// One message of a reply: reads `bytes` (header included) into the list of its kind. False for another kind or a

@@ -136,6 +136,7 @@ bool parseRoute(View message, Route& route) {
     } else if (type == RTA_METRICS) {
       eachAttribute(value, 0, [&](unsigned metric, View metricValue) {
         if (metric == RTAX_MTU) route.mtu = number(metricValue);
+        if (metric == RTAX_FEATURES) route.ecn = (number(metricValue) & RTAX_FEATURE_ECN) != 0;
       });
     } else if (type == RTA_MULTIPATH && route.link == 0 && value.size() >= sizeof(rtnexthop)) {
       rtnexthop hop;

@@ -36,6 +36,8 @@ std::string_view tallyName(Tally tally) {
       return "messages_divided";
     case Tally::MessagesReceived:
       return "messages_received";
+    case Tally::MarkedLate:
+      return "marked_late";
     case Tally::Count:
       break;
   }

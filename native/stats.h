@@ -27,6 +27,7 @@ enum class Tally : std::uint8_t {
   MessagesSent,
   MessagesDivided,
   MessagesReceived,
+  MarkedLate,
   Count,
 };
 

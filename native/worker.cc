@@ -142,7 +142,15 @@ int Worker::await(std::span<epoll_event> events) const {
   return epoll_wait(epoll_.get(), events.data(), room, -1);
 }
 
+std::uint8_t Worker::classOf(std::uint8_t trafficClass) {
+  if (!late_) return trafficClass;
+  const std::uint8_t marked = markCongestion(trafficClass);
+  if (marked != trafficClass) stats_.count(Tally::MarkedLate);
+  return marked;
+}
+
 void Worker::serve(Inlet inlet) {
+  late_ = false;
   switch (inlet) {
     case Inlet::Mailbox:
       return fromMailbox();
@@ -159,11 +167,17 @@ Frame Worker::slot(std::size_t i) const {
 }
 
 void Worker::fromTun() {
+  Backlog& backlog = backlogOf(Inlet::Tun);
   std::size_t at = 0;
   std::size_t bytes = 0;
   for (std::size_t budget = kBatchesInARow * kBatch; budget > 0 && bytes < kTunBudget; budget--) {
     const std::size_t before = bytes;
-    if (!readTun(at, bytes)) break;
+    late_ = backlog.tooLong();
+    if (!readTun(at, bytes)) {
+      backlog.wasEmpty();
+      break;
+    }
+    backlog.took(bytes - before);
     at++;
     // Much leaves at once, while it is in the cache; little waits for more that is there already.
     if (at == kBatch || bytes - before > kMaxDatagram) {

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "aead.h"
+#include "backlog.h"
 #include "coalesce.h"
 #include "event.h"
 #include "flow.h"
@@ -124,6 +125,7 @@ class Worker {
   void warmUp();
   bool watch(int fd, Inlet inlet);
   void serve(Inlet inlet);
+  Backlog& backlogOf(Inlet inlet) { return backlogs_[static_cast<std::size_t>(inlet)]; }
   int fdOf(Inlet inlet) const { return fds_[static_cast<std::size_t>(inlet)].load(std::memory_order_acquire); }
 
   // worker_out.cc: TUN -> wire
@@ -147,6 +149,8 @@ class Worker {
                    const beet::Outbound& out, std::uint8_t nextHeader, Pieces payload);
   Verdict withoutPeer(Frame frame, const InnerView& view);
   Verdict hold(Peer& peer, Frame frame);
+  /// TOS or traffic class of what is processed now. Marks it when it is late.
+  std::uint8_t classOf(std::uint8_t trafficClass);
   void settle(Peer& peer);
   void flush();
   void refused(std::size_t at, std::size_t espLength, int error);
@@ -192,6 +196,10 @@ class Worker {
   ReceiveBatch received_;
   std::array<SendBatch, 4> sends_;
   Coalescer coalescer_;
+  /// By `Inlet`.
+  std::array<Backlog, kInlets> backlogs_;
+  /// What is processed now waited in a long queue.
+  bool late_ = false;
 };
 
 }  // namespace hipd

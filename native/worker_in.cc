@@ -20,10 +20,18 @@ constexpr std::uint8_t kEchoReply = 129;
 }  // namespace
 
 void Worker::fromSocket(Inlet inlet) {
+  Backlog& backlog = backlogOf(inlet);
   for (std::size_t round = 0; round < kBatchesInARow; round++) {
     const std::size_t count = received_.receive(fdOf(inlet));
     stats_.count(Tally::ReceiveCalls);
-    for (std::size_t i = 0; i < count; i++) message(i, inlet);
+    late_ = backlog.tooLong();
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < count; i++) {
+      bytes += received_.frame(i).length;
+      message(i, inlet);
+    }
+    backlog.took(bytes);
+    if (count < kReceiveBatch) backlog.wasEmpty();
     // What it holds lies in buffers that the next call takes over.
     coalescer_.flush();
     if (count < kReceiveBatch) return;
@@ -131,7 +139,7 @@ Verdict Worker::espPacket(Frame frame, std::size_t i, Carrier carrier) {
     family = shared_.flows.decide(route->peer->hit, view, frame.view(), sa.inboundFamily(),
                                   static_cast<std::uint32_t>(nowMs_ / 1000));
   }
-  const std::uint8_t trafficClass = received_.trafficClass(i);
+  const std::uint8_t trafficClass = classOf(received_.trafficClass(i));
   if (Coalescer::takes(opened.nextHeader, frame.view())) {
     // ECN as RFC 6040 says, DSCP as RFC 2983 does for one header all the way: BEET has no inner field of its own.
     return coalescer_.add(

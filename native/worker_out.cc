@@ -196,6 +196,7 @@ Verdict Worker::transmit(std::size_t at, Frame frame, const InnerView& view, Pee
     if (translated == Verdict::InnerAddress) answer(IcmpError::Prohibited, slots_[at].original.view(), 0);
     return translated;
   }
+  out.trafficClass = classOf(out.trafficClass);
   SendBatch& batch = batchFor(destination.path);
   const Spi spi = sa.spiFor(out.family);
   const std::size_t capacity = maxPayload(pathMtu, outer, sa.shape());
@@ -260,6 +261,7 @@ Verdict Worker::transmitSuper(std::size_t at, Frame frame, const InnerView& view
   Cipher* const cipher = ciphers_.find(sa.keys());
   if (cipher == nullptr) return Verdict::SealFailed;
 
+  out.trafficClass = classOf(out.trafficClass);
   SendBatch& batch = batchFor(destination.path);
   const Spi spi = sa.spiFor(out.family);
   Segmenter segmenter(frame.bytes(), super.without(frame.start - before), pair.hitSum);

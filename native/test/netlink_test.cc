@@ -74,11 +74,15 @@ std::vector<std::uint8_t> routeMessage() {
   info.rtm_dst_len = 28;
   info.rtm_table = RT_TABLE_MAIN;
   info.rtm_type = RTN_UNICAST;
-  std::vector<std::uint8_t> metrics(8);
+  std::vector<std::uint8_t> metrics(16);
   const rtattr mtu{8, RTAX_MTU};
   const std::uint32_t value = 1478;
   std::memcpy(metrics.data(), &mtu, sizeof mtu);
   std::memcpy(metrics.data() + 4, &value, sizeof value);
+  const rtattr features{8, RTAX_FEATURES};
+  const std::uint32_t ecn = RTAX_FEATURE_ECN;
+  std::memcpy(metrics.data() + 8, &features, sizeof features);
+  std::memcpy(metrics.data() + 12, &ecn, sizeof ecn);
   return Message(RTM_NEWROUTE, info)
       .attribute(RTA_DST, {0x20, 0x01, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
       .number(RTA_OIF, 9)
@@ -102,6 +106,7 @@ void reads() {
   CHECK_EQ(route.link, 9);
   CHECK_EQ(route.metric, 0xffffffffu);
   CHECK_EQ(route.mtu, 1478u);
+  CHECK(route.ecn);
   CHECK_EQ(route.table, static_cast<unsigned>(RT_TABLE_MAIN));
 
   ifinfomsg info{};

@@ -69,6 +69,8 @@ export interface DaemonConfig {
     readonly aead: "auto" | "builtin" | "ipsec-mb" | "openssl";
     /** What may be used of the kernel. */
     readonly offloads: readonly Offload[];
+    /** Whether TCP through the overlay asks for ECN. */
+    readonly ecn: boolean;
     /** How long data threads look for packets before they sleep. */
     readonly busyPollMicros: number;
   };
@@ -125,6 +127,7 @@ export function loadConfig(file: string): Result<DaemonConfig, readonly Problem[
     workers: raw.network.workers,
     aead: raw.network.aead,
     offloads: raw.network.offloads,
+    ecn: raw.network.ecn,
     busyPollMicros: raw.network.busy_poll,
   };
   const filePeers = peers.map((peer) =>

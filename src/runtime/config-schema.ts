@@ -140,6 +140,8 @@ export const CONFIG_SCHEMA = z.strictObject({
       /** What seals packets; "auto": the fastest that works here. */
       aead: z._default(z.enum(["auto", "builtin", "ipsec-mb", "openssl"]), "auto"),
       offloads,
+      /** Whether TCP through the overlay asks for ECN. */
+      ecn: z._default(z.boolean(), true),
       /** Microseconds. */
       busy_poll: z.prefault(text(parseBusyPoll), "0"),
     }),

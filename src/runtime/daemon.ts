@@ -115,6 +115,7 @@ export class Daemon implements ControlBackend {
       workers: config.network.workers,
       aead: config.network.aead,
       offloads: config.network.offloads,
+      ecn: config.network.ecn,
       busyPollMicros: config.network.busyPollMicros,
       lsi: overlay.value.ownLsi,
       hits: prepared.value.overlay.identities.map((identity) => identity.hit),

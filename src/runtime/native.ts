@@ -76,6 +76,7 @@ export interface Addon {
     metric: number,
     mtu: number,
     source: Uint8Array,
+    ecn: boolean,
   ): void;
 }
 

@@ -15,6 +15,8 @@ export interface NetworkOptions {
   readonly aead?: "auto" | "builtin" | "ipsec-mb" | "openssl";
   /** What may be used of the kernel; everything by default. */
   readonly offloads?: readonly ("tso" | "uso" | "gso" | "gro")[];
+  /** Whether TCP through the overlay asks for ECN, true by default. */
+  readonly ecn?: boolean;
   /** How long data threads look for packets before they sleep; 0 by default. */
   readonly busyPollMicros?: number;
   /** The host's own LSI. */

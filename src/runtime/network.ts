@@ -40,6 +40,14 @@ const LSI_SHORTER = 20;
 const DEFAULT_LIKE = { 4: 1, 16: 3 } as const;
 const NOTHING = new Uint8Array(0);
 
+/** What the kernel's TCP takes from a route. */
+interface RouteMetrics {
+  readonly mtu: number;
+  /** Asks for ECN. */
+  readonly ecn: boolean;
+}
+const NO_METRICS: RouteMetrics = { mtu: 0, ecn: false };
+
 /** IFF_UP and IFF_LOOPBACK. */
 const LINK_UP = 0x1;
 const LINK_LOOPBACK = 0x8;
@@ -81,7 +89,7 @@ function open(options: NetworkOptions): Network {
   return {
     plane,
     setIdentities: (hits, preferred) => setUp(options, mtu, hits, preferred),
-    setSources: (sources) => setSources(options.interface, mtu, sources),
+    setSources: (sources) => setSources(options.interface, { mtu, ecn: options.ecn ?? true }, sources),
   };
 }
 
@@ -104,12 +112,13 @@ function setUp(options: NetworkOptions, mtu: number, hits: readonly Hit[], prefe
     if (owner !== link.index || kept || !inOverlay(options.lsiPrefix, prefix.bytes)) continue;
     native.changeAddress(false, options.interface, prefix.bytes, prefix.length);
   }
-  addRoute(HIT_PREFIX, UNICAST, link.index, 0, mtu, hitBytes(preferred));
-  addRoute(options.lsiPrefix, UNICAST, link.index, 0, mtu - LSI_SHORTER, lsi);
+  const ecn = options.ecn ?? true;
+  addRoute(HIT_PREFIX, UNICAST, link.index, 0, { mtu, ecn }, hitBytes(preferred));
+  addRoute(options.lsiPrefix, UNICAST, link.index, 0, { mtu: mtu - LSI_SHORTER, ecn }, lsi);
 }
 
 /** Gives each of these peers a route with its source address, and takes it from all others. @throws Error */
-function setSources(interfaceName: string, mtu: number, sources: readonly PeerSource[]): void {
+function setSources(interfaceName: string, metrics: RouteMetrics, sources: readonly PeerSource[]): void {
   const link = links().find((one) => one.name === interfaceName);
   if (link === undefined) throw new Error(`there is no interface ${interfaceName}`);
   const wanted = new Set<string>(sources.map(({ peer }) => peer));
@@ -120,16 +129,16 @@ function setSources(interfaceName: string, mtu: number, sources: readonly PeerSo
     if (!ours || length !== 128 || !contains(HIT_PREFIX, bytes)) continue;
     // The kernel's own route to an address of the interface is a host route too.
     if (wanted.has(toHex(bytes)) || own.some((one) => equal(one.prefix.bytes, bytes))) continue;
-    addon().changeRoute(false, bytes, length, UNICAST, link.index, MAIN_TABLE, row.metric, 0, NOTHING);
+    addon().changeRoute(false, bytes, length, UNICAST, link.index, MAIN_TABLE, row.metric, 0, NOTHING, false);
   }
   for (const { peer, local } of sources) {
-    addRoute(whole(hitBytes(peer)), UNICAST, link.index, 0, mtu, hitBytes(local));
+    addRoute(whole(hitBytes(peer)), UNICAST, link.index, 0, metrics, hitBytes(local));
   }
 }
 
 /** The routes that keep the overlay's addresses from leaving in the clear. They stay when the daemon is gone. */
 function guard(lsiPrefix: Prefix): undefined {
-  for (const prefix of [HIT_PREFIX, lsiPrefix]) addRoute(prefix, UNREACHABLE, 0, WORST_METRIC, 0);
+  for (const prefix of [HIT_PREFIX, lsiPrefix]) addRoute(prefix, UNREACHABLE, 0, WORST_METRIC, NO_METRICS);
 }
 
 /** Removes the interface, and with it its routes, and the guarding routes. What is not there is no error. */
@@ -137,7 +146,7 @@ function tearDown(interfaceName: string, lsiPrefix: Prefix): undefined {
   const native = addon();
   native.deleteTun(interfaceName);
   for (const { bytes, length } of [HIT_PREFIX, lsiPrefix]) {
-    native.changeRoute(false, bytes, length, UNREACHABLE, 0, MAIN_TABLE, WORST_METRIC, 0, NOTHING);
+    native.changeRoute(false, bytes, length, UNREACHABLE, 0, MAIN_TABLE, WORST_METRIC, 0, NOTHING, false);
   }
 }
 
@@ -255,8 +264,8 @@ function addRoute(
   type: number,
   link: number,
   metric: number,
-  mtu: number,
+  { mtu, ecn }: RouteMetrics,
   source: Uint8Array = NOTHING,
 ): void {
-  addon().changeRoute(true, prefix.bytes, prefix.length, type, link, MAIN_TABLE, metric, mtu, source);
+  addon().changeRoute(true, prefix.bytes, prefix.length, type, link, MAIN_TABLE, metric, mtu, source, ecn);
 }

@@ -22,7 +22,7 @@ export function withPeerRoutes(system: NetworkSystem): NetworkSystem {
     open: (options) => {
       const opened = system.open(options);
       if (!opened.ok) return opened;
-      const held = new PeerRoutes(options.interface);
+      const held = new PeerRoutes(options.interface, options.ecn ?? true);
       held.forgetOthers();
       return ok({ ...opened.value, setSources: (sources) => held.set(sources) });
     },
@@ -31,10 +31,12 @@ export function withPeerRoutes(system: NetworkSystem): NetworkSystem {
 
 class PeerRoutes {
   readonly #interface: string;
+  readonly #ecn: boolean;
   #set = new Map<Hit, Hit>();
 
-  constructor(name: string) {
+  constructor(name: string, ecn: boolean) {
     this.#interface = name;
+    this.#ecn = ecn;
   }
 
   /** Removes what an earlier daemon left on an interface that outlived it. */
@@ -78,6 +80,18 @@ class PeerRoutes {
   ): void {
     const source = local === undefined ? new Uint8Array(0) : hitBytes(local);
     const mtu = add ? link.mtu : 0;
-    addon().changeRoute(add, hitBytes(peer), WHOLE, UNICAST, link.index, MAIN_TABLE, METRIC, mtu, source);
+    const ecn = add && this.#ecn;
+    addon().changeRoute(
+      add,
+      hitBytes(peer),
+      WHOLE,
+      UNICAST,
+      link.index,
+      MAIN_TABLE,
+      METRIC,
+      mtu,
+      source,
+      ecn,
+    );
   }
 }

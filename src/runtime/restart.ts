@@ -12,6 +12,7 @@ const FIXED: readonly Setting[] = [
   ["network.workers", (config) => config.network.workers],
   ["network.aead", (config) => config.network.aead],
   ["network.offloads", (config) => [...config.network.offloads].sort()],
+  ["network.ecn", (config) => config.network.ecn],
   ["network.busy_poll", (config) => config.network.busyPollMicros],
   ["control.socket", (config) => config.control.socket],
   ["control.group", (config) => config.control.group],
