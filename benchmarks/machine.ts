@@ -51,3 +51,14 @@ export function processSeconds(pid: number): number {
     .split(" ");
   return (Number(fields[11]) + Number(fields[12])) / TICKS;
 }
+
+/** Resident memory of a process, in MB of 1,000,000 bytes. */
+export function residentMegabytes(pid: number): number {
+  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return (Number(kib ?? 0) * 1024) / 1e6;
+}
+
+/** Processes that want to run, on average over the last minute: what else this machine does. */
+export function load(): number {
+  return Number(readFileSync("/proc/loadavg", "utf8").split(" ")[0]);
+}

@@ -1,56 +1,91 @@
 /**
- * `make bench [SUITE=throughput|handshakes|all] [ROUNDS=5] [SECONDS=3]`: measures all contestants in one run on the same
- * machine, round by round, so that its moods hit all of them. Writes benchmarks/results/*.json and *.svg.
+ * `make bench [SUITE=...] [PEERS=...] [ROUNDS=...] [SECONDS=...]`: measures all contestants in one run on the same machine,
+ * in turns, so that its moods hit all of them. Writes benchmarks/results/*.json and *.html.
  */
 import { join, relative } from "node:path";
-import { unavailable } from "../tools/lab/lab.ts";
+import { Lab, unavailable } from "../tools/lab/lab.ts";
+import { CONTESTANTS, choose } from "./contestants/all.ts";
 import { handshakes } from "./handshakes.ts";
-import { machine } from "./machine.ts";
-import { makeNetwork } from "./network.ts";
+import { latency } from "./latency.ts";
+import { load, machine } from "./machine.ts";
+import { memory } from "./memory.ts";
+import { micro } from "./micro.ts";
+import { mixed } from "./mixed.ts";
+import { packets } from "./packets.ts";
 import { tableText, writeReport } from "./report.ts";
-import type { Options, Suite, Table } from "./suite.ts";
+import { startup } from "./startup.ts";
+import type { Bench, Options, Suite, Table } from "./suite.ts";
 import { throughput } from "./throughput.ts";
 
-const SUITES: readonly Suite[] = [throughput, handshakes];
+/** All of them but `micro` make up SUITE=all. */
+const SUITES: readonly Suite[] = [throughput, packets, latency, mixed, startup, handshakes, memory, micro];
 const RESULTS = join(import.meta.dirname, "results");
+
+/** A wrong setting of the user's. */
+function wrong(message: string): never {
+  console.error(message);
+  process.exit(2);
+}
 
 function setting(name: string, fallback: number): number {
   const text = process.env[name];
   const value = text === undefined || text === "" ? fallback : Number(text);
-  if (!(value > 0)) throw new Error(`${name}=${text} is not a positive number`);
+  if (!(value > 0)) wrong(`${name}=${text} is not a positive number`);
   return value;
 }
 
 const wanted = process.env["SUITE"] || "all";
-const chosen = SUITES.filter((suite) => wanted === "all" || suite.name === wanted);
-const reason = unavailable();
-if (chosen.length === 0) {
-  console.error(
-    `There is no suite "${wanted}"; there are ${SUITES.map((suite) => suite.name).join(", ")} and all.`,
-  );
-  process.exit(2);
+const names = wanted.split(/[\s,]+/);
+const everything = wanted === "all";
+const chosen = SUITES.filter((suite) => (everything ? suite !== micro : names.includes(suite.name)));
+if (chosen.length < (everything ? 1 : names.length)) {
+  wrong(`There is no suite "${wanted}"; there are ${SUITES.map((suite) => suite.name).join(", ")}, and all.`);
 }
+const reason = unavailable();
 if (reason !== undefined) {
   console.error(`The benchmarks make network namespaces and a TUN device: this ${reason}.`);
   process.exit(1);
 }
-
-const options: Options = { rounds: setting("ROUNDS", 5), seconds: setting("SECONDS", 3) };
-const network = await makeNetwork();
+const options: Options = {
+  rounds: setting("ROUNDS", everything ? 3 : 5),
+  seconds: setting("SECONDS", everything ? 1.2 : 2),
+  thorough: !everything,
+};
+const peers = process.env["PEERS"] ?? "";
+let choice: ReturnType<typeof choose>;
 try {
-  const { client, server } = network.daemons;
-  await Promise.all([client.start(), server.start()]);
-  const connected = await client.ctl("connect", "server");
-  if (connected.status !== 0) throw new Error(`the daemons do not talk: ${connected.stderr}`);
+  choice = choose(peers, CONTESTANTS);
+} catch (error) {
+  wrong(error instanceof Error ? error.message : String(error));
+}
+
+const begun = performance.now();
+const before = load();
+const lab = Lab.create();
+try {
+  const skipped: string[] = [...choice.skipped];
+  const tell = (line: string): void => {
+    if (line.startsWith("skipped")) skipped.push(line);
+    console.log(`  ${line}`);
+  };
+  for (const line of choice.skipped) console.log(line);
+  const bench: Bench = { lab, options, contestants: choice.chosen, tell };
   const tables: Table[] = [];
   for (const suite of chosen) {
     console.log(`${suite.name}: ${suite.what}`);
-    tables.push(await suite.run(network, options, (line) => console.log(`  ${line}`)));
+    tables.push(...(await suite.run(bench)));
   }
   for (const table of tables) console.log(`\n${tableText(table)}`);
-  const report = { when: new Date().toISOString(), machine: machine(), options, tables };
-  const files = writeReport(RESULTS, report).map((file) => relative(process.cwd(), file));
-  console.log(`\n${report.machine.cpu}, ${report.machine.cores} cores; written: ${files.join(" ")}`);
+  const versions: Record<string, string> = {};
+  for (const contestant of choice.chosen) versions[contestant.name] = await contestant.version();
+  const report = {
+    ...{ when: new Date().toISOString(), machine: machine(), options, versions },
+    ...{ skipped: [...new Set(skipped)], load: { before, after: load() }, tables },
+  };
+  const files = writeReport(RESULTS, everything ? "bench" : names.join("-"), report);
+  const seconds = ((performance.now() - begun) / 1000).toFixed(0);
+  console.log(`\n${report.machine.cpu}, ${report.machine.cores} cores, ${seconds} s`);
+  console.log(`written: ${files.map((file) => relative(process.cwd(), file)).join(" ")}`);
 } finally {
-  await network.lab.close();
+  await lab.close();
 }

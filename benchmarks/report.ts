@@ -1,30 +1,57 @@
-/** Results for people (a table, a plot) and for programs (JSON). */
+/** Results for people at a terminal (tables) and for programs (JSON); page.ts makes the page with plots. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Machine } from "./machine.ts";
+import { page } from "./page.ts";
 import type { Options, Row, Table } from "./suite.ts";
 
 export interface Report {
   readonly when: string;
   readonly machine: Machine;
   readonly options: Options;
+  /** By the names of the contestants. */
+  readonly versions: Readonly<Record<string, string>>;
+  readonly skipped: readonly string[];
+  /** What else the machine did: average load before and after. */
+  readonly load: { readonly before: number; readonly after: number };
   readonly tables: readonly Table[];
 }
 
-/** Aligned columns; ratios to each other contestant. */
-export function tableText(table: Table): string {
-  const others = table.rows.map((row) => row.contestant);
+/** What tables compare with; JSON has the ratios to all. */
+export const BASES = ["bare", "tls-c", "tls-node", "stunnel", "wireguard-go"];
+
+/** The columns of a table after its first one, as text. */
+export function columns(table: Table): { head: string[]; lines: string[][] } {
+  const bases = BASES.filter(
+    (name) => table.rows.length > 1 && table.rows.some((row) => row.contestant === name),
+  );
   const extras = [...new Set(table.rows.flatMap((row) => Object.keys(row.extra)))];
-  const head = ["", table.unit, "spread", ...others.map((name) => `/ ${name}`), ...extras];
-  const lines = table.rows.map((row) => [
-    row.contestant,
-    row.summary.median.toFixed(2),
-    `${(row.summary.spread * 100).toFixed(0)} %`,
-    ...others.map((name) => (row.ratios[name] ?? Number.NaN).toFixed(2)),
-    ...extras.map((name) => row.extra[name]?.toFixed(2) ?? ""),
-  ]);
-  const all = [head, ...lines];
-  const widths = head.map((_, column) => Math.max(...all.map((line) => (line[column] ?? "").length)));
+  const several = table.rows.some((row) => row.summary.samples.length > 1);
+  return {
+    head: [table.unit, ...(several ? ["spread"] : []), ...bases.map((name) => `/ ${name}`), ...extras],
+    lines: table.rows.map((row) => [
+      digits(row.summary.median),
+      ...(several ? [`${(row.summary.spread * 100).toFixed(0)} %`] : []),
+      ...bases.map((name) => digits(row.ratios[name] ?? Number.NaN)),
+      ...extras.map((name) => (row.extra[name] === undefined ? "" : digits(row.extra[name]))),
+    ]),
+  };
+}
+
+/** Enough digits to tell two values apart, and no more. */
+export function digits(value: number): string {
+  if (Number.isNaN(value)) return "-";
+  const size = Math.abs(value);
+  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.1 || size === 0 ? 2 : 3);
+}
+
+/** Aligned columns, with ratios to what one would use instead. */
+export function tableText(table: Table): string {
+  const { head, lines } = columns(table);
+  const all = [["", ...head], ...lines.map((line, i) => [(table.rows[i] as Row).contestant, ...line])];
+  const widths = (all[0] ?? []).map((_, column) =>
+    Math.max(...all.map((line) => (line[column] ?? "").length)),
+  );
   const text = all.map((line) =>
     line
       .map((cell, column) =>
@@ -35,60 +62,29 @@ export function tableText(table: Table): string {
   return [table.title, ...text, ...table.notes.map((note) => `note: ${note}`)].join("\n");
 }
 
-/** Writes `<folder>/<suite>.json` and `.svg` for each table; gives their names. */
-export function writeReport(folder: string, report: Report): string[] {
+/** Distributions of more values than this are thinned for JSON and plots: their order is kept, each n-th stays. */
+const MAX_POINTS = 500;
+
+export function thinned(values: readonly number[], most = MAX_POINTS): number[] {
+  const sorted = [...values].sort((a, b) => a - b);
+  if (sorted.length <= most) return sorted;
+  return Array.from(
+    { length: most },
+    (_, i) => sorted[Math.round((i * (sorted.length - 1)) / (most - 1))] ?? 0,
+  );
+}
+
+/** Writes `<folder>/<name>.json` and `.html`; gives their names. */
+export function writeReport(folder: string, name: string, report: Report): string[] {
   mkdirSync(folder, { recursive: true });
-  const files: string[] = [];
-  for (const table of report.tables) {
-    const name = join(folder, table.suite);
-    writeFileSync(`${name}.json`, `${JSON.stringify({ ...report, tables: [table] }, null, 2)}\n`);
-    writeFileSync(`${name}.svg`, plot(table));
-    files.push(`${name}.json`, `${name}.svg`);
-  }
-  return files;
-}
-
-const WIDTH = 760;
-const LEFT = 130;
-const BAR = 26;
-const GAP = 18;
-const TOP = 56;
-
-/** Horizontal bars: the median, with a line from the lowest to the highest round. */
-export function plot(table: Table): string {
-  const most = Math.max(...table.rows.map((row) => row.summary.high), Number.MIN_VALUE);
-  const scale = (WIDTH - LEFT - 90) / most;
-  const height = TOP + table.rows.length * (BAR + GAP) + 20;
-  const bars = table.rows.map((row, index) => bar(row, TOP + index * (BAR + GAP), scale));
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" font-family="sans-serif" font-size="13">`,
-    `<rect width="100%" height="100%" fill="#ffffff"/>`,
-    `<text x="16" y="24" font-size="16" font-weight="bold">${escaped(table.title)}</text>`,
-    `<text x="16" y="43" fill="#555555">${escaped(table.unit)}; bars are medians, lines go from the lowest to the highest round</text>`,
-    ...bars,
-    "</svg>",
-    "",
-  ].join("\n");
-}
-
-function bar(row: Row, y: number, scale: number): string {
-  const { median, low, high } = row.summary;
-  const middle = y + BAR / 2;
-  const colour = row.contestant.startsWith("hipd") ? "#1f6fb4" : "#9aa5ad";
-  const at = (value: number): string => (LEFT + value * scale).toFixed(1);
-  return [
-    `<g><title>${escaped(row.what)}</title>`,
-    `<text x="${LEFT - 8}" y="${middle + 4}" text-anchor="end">${escaped(row.contestant)}</text>`,
-    `<rect x="${LEFT}" y="${y}" width="${(median * scale).toFixed(1)}" height="${BAR}" fill="${colour}"/>`,
-    `<line x1="${at(low)}" y1="${middle}" x2="${at(high)}" y2="${middle}" stroke="#222222" stroke-width="1.5"/>`,
-    `<text x="${(LEFT + high * scale + 8).toFixed(1)}" y="${middle + 4}">${median >= 100 ? median.toFixed(0) : median.toFixed(2)}</text></g>`,
-  ].join("");
-}
-
-function escaped(text: string): string {
-  return text
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;");
+  const tables = report.tables.map((table) => ({
+    ...table,
+    rows: table.rows.map((row) =>
+      row.distribution === undefined ? row : { ...row, distribution: thinned(row.distribution) },
+    ),
+  }));
+  const files = { json: join(folder, `${name}.json`), html: join(folder, `${name}.html`) };
+  writeFileSync(files.json, `${JSON.stringify({ ...report, tables }, null, 1)}\n`);
+  writeFileSync(files.html, page({ ...report, tables }));
+  return Object.values(files);
 }

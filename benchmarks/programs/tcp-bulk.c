@@ -1,46 +1,53 @@
-// Plain TCP: `tcp-bulk serve PORT` counts what comes, `tcp-bulk send HOST PORT SECONDS` writes blocks all the
+// Plain TCP: `tcp-bulk serve PORT` counts what comes, `tcp-bulk send HOST PORT SECONDS STREAMS` writes blocks all the
 // time.
-#include "common.h"
+#include "bulk.h"
 
-static char block[BLOCK];
+static const char *host, *port;
+static double end;
+static int streams;
 
-static void serve(const char* port) {
-  const int listener = listen_on(port);
-  for (;;) {
-    const int fd = accept(listener, NULL, NULL);
-    if (fd < 0) die("accept");
-    unsigned long long bytes = 0;
-    double first = 0;
-    ssize_t got;
-    while ((got = read(fd, block, sizeof block)) > 0) {
-      if (bytes == 0) first = now();
-      bytes += (unsigned long long)got;
-    }
-    report(bytes, now() - first);
-    close(fd);
-  }
+static void* receive(void* argument) {
+  const int fd = (int)(intptr_t)argument;
+  char* block = malloc(BLOCK);
+  unsigned char wanted;
+  if (block == NULL || read(fd, &wanted, 1) != 1) die("the first byte of a stream");
+  count_bytes(1, wanted);
+  ssize_t got;
+  while ((got = read(fd, block, BLOCK)) > 0) count_bytes((unsigned long long)got, wanted);
+  count_end();
+  free(block);
+  close(fd);
+  return NULL;
 }
 
-static void send_to(const char* host, const char* port, double seconds) {
-  const int fd = connect_to(host, port);
-  const double end = now() + seconds;
+static void* transmit(void* argument) {
+  char* block = calloc(1, BLOCK);
+  const int fd = connected(SOCK_STREAM, host, port);
+  const unsigned char wanted = (unsigned char)streams;
+  if (block == NULL || write(fd, &wanted, 1) != 1) die("write");
   while (now() < end) {
-    for (size_t at = 0; at < sizeof block;) {
-      const ssize_t put = write(fd, block + at, sizeof block - at);
+    for (size_t at = 0; at < BLOCK;) {
+      const ssize_t put = write(fd, block + at, BLOCK - at);
       if (put <= 0) die("write");
       at += (size_t)put;
     }
   }
+  free(block);
   close(fd);
+  return argument;
 }
 
 int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
-  if (argc == 3 && strcmp(argv[1], "serve") == 0) serve(argv[2]);
-  if (argc == 5 && strcmp(argv[1], "send") == 0) {
-    send_to(argv[2], argv[3], atof(argv[4]));
+  if (argc == 3 && strcmp(argv[1], "serve") == 0) serve_all(argv[2], receive);
+  if (argc == 6 && strcmp(argv[1], "send") == 0) {
+    host = argv[2];
+    port = argv[3];
+    end = now() + atof(argv[4]);
+    streams = atoi(argv[5]);
+    send_all(streams, transmit);
     return 0;
   }
-  fprintf(stderr, "usage: tcp-bulk serve PORT | tcp-bulk send HOST PORT SECONDS\n");
+  fprintf(stderr, "usage: tcp-bulk serve PORT | tcp-bulk send HOST PORT SECONDS STREAMS\n");
   return 2;
 }

@@ -1,11 +1,14 @@
 // TLS 1.3 by OpenSSL, AES-128-GCM, blocks of 128 KiB:
-// `tls-bulk serve PORT CERTIFICATE KEY` and `tls-bulk send HOST PORT SECONDS`.
+// `tls-bulk serve PORT CERTIFICATE KEY` and `tls-bulk send HOST PORT SECONDS STREAMS`.
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-#include "common.h"
+#include "bulk.h"
 
-static char block[BLOCK];
+static const char *host, *port;
+static double end;
+static int streams;
+static SSL_CTX* shared;
 
 static void die_tls(const char* what) {
   fprintf(stderr, "%s\n", what);
@@ -22,52 +25,59 @@ static SSL_CTX* context(const SSL_METHOD* method) {
   return context;
 }
 
-static void serve(const char* port, const char* certificate, const char* key) {
-  SSL_CTX* server = context(TLS_server_method());
-  if (SSL_CTX_use_certificate_file(server, certificate, SSL_FILETYPE_PEM) != 1 ||
-      SSL_CTX_use_PrivateKey_file(server, key, SSL_FILETYPE_PEM) != 1) {
-    die_tls("certificate");
-  }
-  const int listener = listen_on(port);
-  for (;;) {
-    const int fd = accept(listener, NULL, NULL);
-    if (fd < 0) die("accept");
-    SSL* tls = SSL_new(server);
-    SSL_set_fd(tls, fd);
-    if (SSL_accept(tls) != 1) die_tls("SSL_accept");
-    unsigned long long bytes = 0;
-    double first = 0;
-    int got;
-    while ((got = SSL_read(tls, block, sizeof block)) > 0) {
-      if (bytes == 0) first = now();
-      bytes += (unsigned long long)got;
-    }
-    report(bytes, now() - first);
-    SSL_free(tls);
-    close(fd);
-  }
+static void* receive(void* argument) {
+  const int fd = (int)(intptr_t)argument;
+  char* block = malloc(BLOCK);
+  SSL* tls = SSL_new(shared);
+  SSL_set_fd(tls, fd);
+  unsigned char wanted;
+  if (block == NULL || SSL_accept(tls) != 1 || SSL_read(tls, &wanted, 1) != 1) die_tls("SSL_accept");
+  count_bytes(1, wanted);
+  int got;
+  while ((got = SSL_read(tls, block, BLOCK)) > 0) count_bytes((unsigned long long)got, wanted);
+  count_end();
+  SSL_free(tls);
+  free(block);
+  close(fd);
+  return NULL;
 }
 
-static void send_to(const char* host, const char* port, double seconds) {
-  SSL_CTX* client = context(TLS_client_method());
-  SSL* tls = SSL_new(client);
-  SSL_set_fd(tls, connect_to(host, port));
-  if (SSL_connect(tls) != 1) die_tls("SSL_connect");
-  const double end = now() + seconds;
+static void* transmit(void* argument) {
+  char* block = calloc(1, BLOCK);
+  SSL* tls = SSL_new(shared);
+  const int fd = connected(SOCK_STREAM, host, port);
+  SSL_set_fd(tls, fd);
+  const unsigned char wanted = (unsigned char)streams;
+  if (block == NULL || SSL_connect(tls) != 1 || SSL_write(tls, &wanted, 1) != 1) die_tls("SSL_connect");
   while (now() < end) {
-    if (SSL_write(tls, block, sizeof block) != sizeof block) die_tls("SSL_write");
+    if (SSL_write(tls, block, BLOCK) != BLOCK) die_tls("SSL_write");
   }
   SSL_shutdown(tls);
-  close(SSL_get_fd(tls));
+  SSL_free(tls);
+  free(block);
+  close(fd);
+  return argument;
 }
 
 int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
-  if (argc == 5 && strcmp(argv[1], "serve") == 0) serve(argv[2], argv[3], argv[4]);
-  if (argc == 5 && strcmp(argv[1], "send") == 0) {
-    send_to(argv[2], argv[3], atof(argv[4]));
+  if (argc == 5 && strcmp(argv[1], "serve") == 0) {
+    shared = context(TLS_server_method());
+    if (SSL_CTX_use_certificate_file(shared, argv[3], SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_use_PrivateKey_file(shared, argv[4], SSL_FILETYPE_PEM) != 1) {
+      die_tls("certificate");
+    }
+    serve_all(argv[2], receive);
+  }
+  if (argc == 6 && strcmp(argv[1], "send") == 0) {
+    shared = context(TLS_client_method());
+    host = argv[2];
+    port = argv[3];
+    end = now() + atof(argv[4]);
+    streams = atoi(argv[5]);
+    send_all(streams, transmit);
     return 0;
   }
-  fprintf(stderr, "usage: tls-bulk serve PORT CERTIFICATE KEY | tls-bulk send HOST PORT SECONDS\n");
+  fprintf(stderr, "usage: tls-bulk serve PORT CERTIFICATE KEY | tls-bulk send HOST PORT SECONDS STREAMS\n");
   return 2;
 }

@@ -1,0 +1,71 @@
+/** OpenVPN in user space: point to point, UDP, TLS mode, data channel AES-128-GCM. */
+import { createHash, X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { type Certificate, makeCertificate } from "../programs.ts";
+import type { End, Site } from "../site.ts";
+import {
+  type Contestant,
+  findProgram,
+  firstVersion,
+  INSIDE,
+  insideTarget,
+  lacks,
+  plainStream,
+  type Running,
+  tunnelMtu,
+} from "./contestant.ts";
+
+const DEVICE = "ovpn0";
+/** Opcode and peer (4), packet number (4), tag (16). */
+const OVERHEAD = 24;
+
+export const openvpn: Contestant = {
+  name: "openvpn",
+  what: "OpenVPN, UDP, AES-128-GCM, --fast-io, in user space",
+  carries: "packets",
+  packages: ["openvpn"],
+  missing: () => lacks("openvpn"),
+  version: () => firstVersion("openvpn", "--version"),
+  start,
+};
+
+async function start(site: Site): Promise<Running> {
+  const certificates = {
+    client: await makeCertificate(site.client.folder, "client"),
+    server: await makeCertificate(site.server.folder, "server"),
+  };
+  const launch = async (end: End, other: End) => {
+    const own = certificates[end.side];
+    const process = end.namespace.spawn([
+      ...[findProgram("openvpn") ?? "openvpn", "--dev", DEVICE, "--dev-type", "tun", "--disable-dco"],
+      ...["--proto", site.path.family === "ipv4" ? "udp4" : "udp6", "--remote", other.address, "--float"],
+      ...["--ifconfig", `${INSIDE}.${end.number}`, `${INSIDE}.${other.number}`],
+      ...[end.side === "server" ? "--tls-server" : "--tls-client", "--dh", "none"],
+      ...["--cert", own.certificate, "--key", own.key],
+      ...["--peer-fingerprint", fingerprint(certificates[other.side])],
+      ...["--data-ciphers", "AES-128-GCM", "--auth-nocache", "--verb", "3"],
+      ...["--tun-mtu", `${tunnelMtu(site, OVERHEAD)}`, "--mssfix", "0", "--fast-io"],
+      ...["--sndbuf", "1048576", "--rcvbuf", "1048576", "--txqueuelen", "1000"],
+    ]);
+    await process.line((line) => /link remote:/.test(line));
+    return process;
+  };
+  const processes = [await launch(site.server, site.client), await launch(site.client, site.server)];
+  return {
+    targets: [insideTarget("openvpn", openvpn.what)],
+    pids: processes.map((process) => process.child.pid as number),
+    device: DEVICE,
+    stream: plainStream,
+    // --float: follows authenticated packets to their new address.
+    move: async () => {},
+    async stop() {
+      await Promise.all(processes.map((process) => process.stop()));
+    },
+  };
+}
+
+function fingerprint({ certificate }: Certificate): string {
+  const der = new X509Certificate(readFileSync(certificate)).raw;
+  const hex = createHash("sha256").update(der).digest("hex").toUpperCase();
+  return (hex.match(/../g) ?? []).join(":");
+}

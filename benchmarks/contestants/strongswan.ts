@@ -1,0 +1,113 @@
+/** strongSwan with its user-space ESP (kernel-libipsec): IKEv2, AES-128-GCM, tunnel mode over UDP. */
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { attempt, type Background } from "../../tools/lab/shell.ts";
+import type { End, Site } from "../site.ts";
+import {
+  type Contestant,
+  findProgram,
+  firstVersion,
+  INSIDE,
+  insideTarget,
+  lacks,
+  plainStream,
+  type Running,
+  tunnelMtu,
+} from "./contestant.ts";
+
+const CHARON = "/usr/lib/ipsec/charon";
+const PLUGIN = "/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so";
+const DEVICE = "ipsec0";
+/** SPI and sequence number (8), IV (8), padding and trailer (up to 5), tag (16). */
+const OVERHEAD = 40;
+const PLUGINS =
+  "random nonce openssl aes gcm hmac kdf sha1 sha2 curve25519 x509 pubkey pem pkcs1 kernel-libipsec kernel-netlink socket-default vici";
+
+export const strongswan: Contestant = {
+  name: "strongswan",
+  what: "strongSwan with libipsec, AES-128-GCM",
+  carries: "packets",
+  packages: [
+    "strongswan-charon",
+    "strongswan-swanctl",
+    "libcharon-extra-plugins",
+    "libstrongswan-extra-plugins",
+  ],
+  missing: () =>
+    lacks(CHARON, "swanctl") ??
+    (existsSync(PLUGIN) ? undefined : "its kernel-libipsec plugin is not installed (make bench-peers)"),
+  version: () => firstVersion("swanctl", "--version"),
+  start,
+};
+
+async function start(site: Site): Promise<Running> {
+  const processes: Background[] = [];
+  for (const [end, other] of [
+    [site.server, site.client],
+    [site.client, site.server],
+  ] as [End, End][]) {
+    const socket = `unix://${join(end.folder, "vici")}`;
+    const settings = join(end.folder, "strongswan.conf");
+    // libipsec seals with what libstrongswan offers; the first plugin listed that has AES-GCM wins.
+    writeFileSync(
+      settings,
+      `charon {
+  load = ${PLUGINS}
+  plugins { vici { socket = ${socket} } kernel-libipsec { load = yes } }
+  filelog { stdout { path = stdout default = 1 flush_line = yes } }
+}
+swanctl { load = pem pkcs1 x509 openssl random }
+`,
+    );
+    const folder = join(end.folder, "swanctl");
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(
+      join(folder, "swanctl.conf"),
+      `connections { bench {
+  version = 2
+  encap = yes
+  local_addrs = ${end.address}
+  remote_addrs = ${other.address}
+  proposals = aes128gcm16-prfsha256-ecp256
+  local { auth = psk id = ${end.side} }
+  remote { auth = psk id = ${other.side} }
+  children { bench {
+    local_ts = ${INSIDE}.${end.number}/32
+    remote_ts = ${INSIDE}.${other.number}/32
+    esp_proposals = aes128gcm16
+  } }
+} }
+secrets { ike { secret = "only for this benchmark" } }
+`,
+    );
+    await end.namespace.ip([`addr add ${INSIDE}.${end.number}/32 dev lo`]);
+    // Its files in /run have fixed names: each gets a /run of its own, which only this namespace sees.
+    const charon = end.namespace.spawn(["sh", "-c", `mount -t tmpfs tmpfs /run && exec ${CHARON}`], {
+      env: { STRONGSWAN_CONF: settings },
+    });
+    await charon.line((line) => /spawning \d+ worker threads/.test(line));
+    processes.push(charon);
+    const env = { STRONGSWAN_CONF: settings, SWANCTL_DIR: folder };
+    await control(end, ["--load-all", "--noprompt", "--uri", socket], env);
+    await end.namespace.ip([`link set dev ${DEVICE} mtu ${tunnelMtu(site, OVERHEAD)} txqueuelen 1000`]);
+    if (end.side === "client")
+      await control(end, ["--initiate", "--child", "bench", "--timeout", "10", "--uri", socket], env);
+  }
+  return {
+    targets: [insideTarget("strongswan", strongswan.what)],
+    pids: processes.map((process) => process.child.pid as number),
+    device: DEVICE,
+    stream: plainStream,
+    async stop() {
+      await Promise.all(processes.map((process) => process.stop()));
+    },
+  };
+}
+
+async function control(end: End, args: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
+  const done = await attempt(end.namespace.inside([findProgram("swanctl") ?? "swanctl", ...args]), {
+    env,
+    timeoutMillis: 20_000,
+  });
+  if (done.status !== 0) throw new Error(`swanctl ${args[0]}: ${done.stdout}${done.stderr}`);
+}

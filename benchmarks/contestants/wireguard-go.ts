@@ -1,0 +1,81 @@
+/** WireGuard in user space. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { run } from "../../tools/lab/shell.ts";
+import type { End, Site } from "../site.ts";
+import {
+  type Contestant,
+  findProgram,
+  firstVersion,
+  INSIDE,
+  insideTarget,
+  lacks,
+  plainStream,
+  type Running,
+  tunnelMtu,
+} from "./contestant.ts";
+
+const PORT = 51820;
+/** Type, receiver, counter and tag; inner packets are padded to multiples of 16. */
+const OVERHEAD = 32;
+
+let made = 0;
+
+export const wireguardGo: Contestant = {
+  name: "wireguard-go",
+  what: "wireguard-go, ChaCha20-Poly1305",
+  carries: "packets",
+  packages: ["wireguard-go", "wireguard-tools"],
+  missing: () => lacks("wireguard-go", "wg"),
+  version: () => firstVersion("wireguard-go", "--version"),
+  start,
+};
+
+async function start(site: Site): Promise<Running> {
+  const ends = [site.client, site.server];
+  const keys = await Promise.all(
+    ends.map(async () => {
+      const own = (await run(["wg", "genkey"])).trim();
+      return { own, open: (await run(["wg", "pubkey"], { input: `${own}\n` })).trim() };
+    }),
+  );
+  // The control socket is named by the device and lies in a folder that namespaces share.
+  const devices = ends.map(() => `wg${process.pid % 1_000_000}-${made++}`.slice(0, 15));
+  const processes = ends.map((end, i) =>
+    end.namespace.spawn([findProgram("wireguard-go") ?? "wireguard-go", "-f", devices[i] as string], {
+      env: { LOG_LEVEL: "verbose" },
+    }),
+  );
+  for (const [i, end] of ends.entries()) {
+    await processes[i]?.line((line) => line.includes("UAPI listener started"));
+    const other = 1 - i;
+    const device = devices[i] as string;
+    const file = join(end.folder, "wg.conf");
+    const lines = [
+      ...["[Interface]", `PrivateKey = ${keys[i]?.own}`, `ListenPort = ${PORT}`],
+      ...["[Peer]", `PublicKey = ${keys[other]?.open}`, `AllowedIPs = ${INSIDE}.0/24`],
+      `Endpoint = ${endpoint(ends[other] as End)}`,
+    ];
+    writeFileSync(file, `${lines.join("\n")}\n`, { mode: 0o600 });
+    await end.namespace.run(["wg", "setconf", device, file]);
+    await end.namespace.ip([
+      `addr add ${INSIDE}.${end.number}/24 dev ${device}`,
+      `link set dev ${device} mtu ${tunnelMtu(site, OVERHEAD)} up`,
+    ]);
+  }
+  return {
+    targets: [insideTarget("wireguard-go", wireguardGo.what)],
+    pids: processes.map((process) => process.child.pid as number),
+    device: devices[0] as string,
+    stream: plainStream,
+    // It answers to where valid packets come from: the new address only has to be the one that packets leave from.
+    move: async () => {},
+    async stop() {
+      await Promise.all(processes.map((process) => process.stop()));
+    },
+  };
+}
+
+function endpoint(end: End): string {
+  return end.address.includes(":") ? `[${end.address}]:${PORT}` : `${end.address}:${PORT}`;
+}
