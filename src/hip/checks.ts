@@ -4,6 +4,7 @@ import { after, type Path, samePath } from "../core/types.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
 import { ECHO_REQUEST_SIGNED } from "../wire/rfc7401.ts";
 import { ESP_INFO } from "../wire/rfc7402.ts";
+import { isAway } from "./away.ts";
 import { type Context, event } from "./context.ts";
 import type { HostOutput } from "./io.ts";
 import { announceable, locatorSet, setText } from "./locator-set.ts";
@@ -175,8 +176,15 @@ export function takeEcho(
 }
 
 /** Whether a check has had its time: traffic waits longer for an answer than curiosity. */
-export function isOver(check: Check, tries: number, cx: Pick<Context, "config" | "now">): boolean {
-  if (check.use !== undefined) return cx.now >= after(check.startedAt, cx.config.mobility.search);
+export function isOver(
+  session: Session,
+  check: Check,
+  tries: number,
+  cx: Pick<Context, "config" | "now">,
+): boolean {
+  if (check.use !== undefined) {
+    return !isAway(session, cx) && cx.now >= after(check.startedAt, cx.config.mobility.search);
+  }
   return tries >= cx.config.retries.update;
 }
 

@@ -57,6 +57,8 @@ export interface MobilityConfig {
   readonly holdMax: number;
   /** Tr of RFC 9028 4.10; never less than 15 s. */
   readonly keepalive: number;
+  /** How long the holder of an association may take to answer before another host with its identity gets it; 0: at once. */
+  readonly challenge: number;
 }
 
 export interface Retries {
@@ -137,6 +139,7 @@ export const DEFAULT_CONFIG: HostConfig = {
     hold: 5_000,
     holdMax: 5 * 60_000,
     keepalive: 15_000,
+    challenge: 600,
   },
   maxAssociations: 100_000,
   maxJobs: 64,

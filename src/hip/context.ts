@@ -89,8 +89,19 @@ export interface Context {
   usedI2(match: R1Match): boolean;
   /** Its solution was right and its sender an impostor: that solution counts no more, and puzzles get harder. */
   forgedI2(match: R1Match): void;
-  /** Tells the peer about an error, within the limits of RFC 7401 5.2.19; `limit` is the size of what it answers. */
-  notify(messageType: number, data: Uint8Array, path: Path, limit: number): readonly HostOutput[];
+  /**
+   * Tells the peer about an error, within the limits of RFC 7401 5.2.19; `limit` is the size of what it answers. Under the
+   * association's keys, or those of `agreement`.
+   */
+  notify(
+    messageType: number,
+    data: Uint8Array,
+    path: Path,
+    limit: number,
+    agreement?: Agreement,
+  ): readonly HostOutput[];
+  /** Whether a packet that only hints at something may make us call its peer now: hints are few. */
+  mayFollowHint(): boolean;
 }
 
 /** What a handler decides: the next state and what happens outside. */

@@ -49,6 +49,9 @@ export interface LocalIdentity {
 /** NOTIFYs a second, to all peers together (RFC 7401 5.2.19). */
 const NOTIFY_RATE = 10;
 const NOTIFY_BURST = 20;
+/** Exchanges a second that packets of unknown associations may begin. */
+const HINT_RATE = 10;
+const HINT_BURST = 20;
 /** The key under which the R1 pool sets its alarm; associations use their two HITs. */
 const POOL = "r1-pool";
 
@@ -63,6 +66,7 @@ export class Host {
   readonly #timers = new Timers<string>();
   readonly #jobs = new HostJobs();
   readonly #notifies = new RateLimit(NOTIFY_RATE, NOTIFY_BURST);
+  readonly #hints = new RateLimit(HINT_RATE, HINT_BURST);
   readonly #opportunistic: Opportunistic;
   #own: readonly OwnLocator[] | undefined;
 
@@ -148,8 +152,8 @@ export class Host {
       case "probe":
         return this.#happen(input.peer, input.type, now);
       case "close":
-        return this.#allOf(input.peer).flatMap((association) =>
-          this.#after(association, association.happen("close", this.#context(association, now)), now),
+        return this.#allOf(input.peer).flatMap((one) =>
+          this.#after(one, one.happen("close", this.#context(one, now)), now),
         );
       case "forget":
         return this.#allOf(input.peer).flatMap((association) => this.#forget(association, now));
@@ -158,16 +162,15 @@ export class Host {
       case "esp":
         return this.#esp(input.spi, input.event, now);
       case "locators":
-        this.#own = input.own;
+      case "away":
+        if (input.type === "locators") this.#own = input.own;
         return this.#associations.values().flatMap((one) => this.#pathHappens(one, input, now));
       case "path-down":
       case "path-rtt":
       case "handover":
         return this.#allOf(input.peer).flatMap((one) => this.#pathHappens(one, input, now));
-      case "moved": {
-        const association = this.#associations.get(this.#spis.inbound(input.spi) ?? "");
-        return association === undefined ? [] : this.#pathHappens(association, input, now);
-      }
+      case "moved":
+        return this.#bySpi(input.spi).flatMap((one) => this.#pathHappens(one, input, now));
       case "sent":
         return input.peers.flatMap((peer) => this.#happen(peer, "sent", now));
       case "job-done":
@@ -236,6 +239,11 @@ export class Host {
     const local = existing?.local ?? (policy?.localHit as Hit);
     const association = existing ?? new Association(local, peer, now);
     return this.#after(association, association.happen(what, this.#context(association, now)), now);
+  }
+
+  #bySpi(inbound: Spi): readonly Association[] {
+    const association = this.#associations.get(this.#spis.inbound(inbound) ?? "");
+    return association === undefined ? [] : [association];
   }
 
   #pathHappens(association: Association, what: PathHappening, now: Instant): readonly HostOutput[] {
@@ -385,9 +393,10 @@ export class Host {
         this.#pool.used(match);
         this.#pool.busy(now);
       },
-      notify: (messageType, data, path, limit) => {
+      mayFollowHint: () => this.#hints.take(now),
+      notify: (messageType, data, path, limit, keys) => {
         if (!this.#notifies.take(now)) return [drop("notify_rate_limit")];
-        const agreement = agreementOf(association.state);
+        const agreement = keys ?? agreementOf(association.state);
         const job: Job = {
           kind: "seal",
           localHit: local,

@@ -66,6 +66,8 @@ export type HostInput =
     }
   /** Authenticated ESP under our inbound SPI came along another path than the one in use. */
   | { readonly type: "moved"; readonly spi: Spi; readonly path: Path }
+  /** We shall be away for a while, and back: peers shall keep the association (0: we are back). */
+  | { readonly type: "away"; readonly seconds: number }
   /** Data went to these peers lately: no keepalive is needed (RFC 9028 4.10). */
   | { readonly type: "sent"; readonly peers: readonly Hit[] }
   | { readonly type: "job-done"; readonly id: JobId; readonly result: JobResult }
@@ -92,6 +94,9 @@ export type EventName =
   | "handover"
   | "handover-failed"
   | "locators-announced"
+  /** Another host has the peer's identity (`kept`, `refused`), or ours (`other`). */
+  | "clone-detected"
+  | "peer-away"
   | "peer-locators"
   | "locator-verified"
   | "locator-unreachable"

@@ -78,6 +78,8 @@ export interface Mobility {
   readonly pinned: Path | undefined;
   /** The path in use answers to nothing, and neither does any other: everything is tried again and again. */
   readonly lostSince: Instant | undefined;
+  /** The peer said that it is away until then, and will be back. */
+  readonly awayUntil: Instant | undefined;
   /** When something about locators or paths is to be looked at again. */
   readonly wakeAt: Instant | undefined;
 }
@@ -104,6 +106,7 @@ export function mobilityAfterExchange(path: Path, now: Instant): Mobility {
     keepaliveAt: undefined,
     pinned: undefined,
     lostSince: undefined,
+    awayUntil: undefined,
     wakeAt: undefined,
   };
 }

@@ -26,6 +26,11 @@ export function receiveNotify<S extends State>(state: S, received: Received, cx:
   if (notifications.length === 0) return step(state, drop("notify_empty"));
   // RFC 9028 5.3: it is for the NATs on its way.
   if (notifications.every(({ messageType }) => messageType === NOTIFY.NAT_KEEPALIVE)) return step(state);
+  const clone = notifications.find(({ messageType }) => messageType === NOTIFY.HIPD_DUPLICATE_IDENTITY);
+  if (authentic && clone !== undefined) {
+    const other = printable(clone.data.subarray(0, MAX_DATA_SHOWN));
+    return step(state, event(cx, "clone-detected", { other }));
+  }
   return step(
     state,
     notifications.slice(0, 4).map(({ messageType, data }) =>

@@ -1,5 +1,6 @@
 /** What happens to addresses and paths, in every state. */
 import type { Path } from "../core/types.ts";
+import { announceAway } from "./away.ts";
 import type { Stay } from "./checks.ts";
 import { type Context, type Step, step } from "./context.ts";
 import { moveByHand, pathDown, pathRtt, reconcile, sourceMoved } from "./mobility.ts";
@@ -7,6 +8,7 @@ import type { Open, State } from "./states.ts";
 
 export type PathHappening =
   | { readonly type: "locators" }
+  | { readonly type: "away"; readonly seconds: number }
   | { readonly type: "path-down" | "moved"; readonly path: Path }
   | { readonly type: "path-rtt"; readonly path: Path; readonly millis: number }
   | { readonly type: "handover"; readonly local: string | undefined; readonly remote: string | undefined };
@@ -23,6 +25,8 @@ function openPathHappens(state: Open, what: PathHappening, cx: Context): Stay {
   switch (what.type) {
     case "locators":
       return reconcile(state, cx);
+    case "away":
+      return announceAway(state, what.seconds, cx);
     case "path-down":
       return pathDown(state, what.path, cx);
     case "path-rtt":

@@ -1,9 +1,10 @@
 /** The Responder: I1 and I2 (RFC 7401 6.7, 6.9; RFC 7402 6.5). */
 import { equal } from "../core/bytes.ts";
-import { after } from "../core/types.ts";
+import { after, type Spi } from "../core/types.ts";
 import { suiteOfHit } from "../crypto/suites.ts";
 import { NOTIFY } from "../wire/notification.ts";
 import { natTraversalModes } from "./carrier.ts";
+import { challenge } from "./clone.ts";
 import { type Context, drop, event, type Pending, type Received, type Step, send, step } from "./context.ts";
 import { stateEvent } from "./initiator.ts";
 import type { I2Accepted, JobRefused } from "./job.ts";
@@ -94,10 +95,21 @@ export function acceptedI2<S extends State>(
   }
   // Its keys exist now: the same solution must never give them a second time.
   if (!cx.usedI2(pending.match)) return step(state, drop("i2_replayed"));
-  const outbound = result.agreement.peerSpi;
-  if (outbound === undefined) return step(state, drop("esp_info"));
+  if (result.agreement.peerSpi === undefined) return step(state, drop("esp_info"));
   if (state.name === "I2-SENT" && !localIsGreater(cx)) return step(state, drop("i2_crossing"));
   if (!cx.admit(path)) return step(state, drop("policy"));
+  return challenge(state, result, pending, cx) ?? takeOver(state, result, pending, cx);
+}
+
+/** The new association takes the place of whatever there was. */
+export function takeOver(
+  state: State,
+  result: I2Accepted,
+  pending: Extract<Pending, { kind: "accept-i2" }>,
+  cx: Context,
+): Step {
+  const { packet, path } = pending.received;
+  const outbound = result.agreement.peerSpi as Spi;
   cx.abandon("answer-r1");
   cx.abandon("accept-r2");
   const inbound = agreedSpis(pending.inbound, result.agreement);

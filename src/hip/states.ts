@@ -1,6 +1,7 @@
 /** The states of RFC 7401 4.4.2, each with exactly the data that it has. */
 import type { Instant, Path, Spi } from "../core/types.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
+import type { Challenge } from "./clone.ts";
 import type { Agreement, DhPair } from "./job.ts";
 import type { Mobility } from "./mobility-state.ts";
 import type { Retransmit } from "./retransmit.ts";
@@ -40,6 +41,8 @@ export interface Session {
   readonly keyedAt: Instant;
   readonly rekey: Rekey | undefined;
   readonly mobility: Mobility;
+  /** Another host asked for this association with the peer's identity. */
+  readonly challenge?: Challenge | undefined;
   /** SAs that were replaced and stay for packets on their way. */
   readonly former: readonly { readonly inbound: Spi; readonly outbound: Spi; readonly until: Instant }[];
 }

@@ -34,7 +34,7 @@ import { keepaliveLater, keepaliveTimeout } from "./keepalive.ts";
 import { reconcile } from "./mobility.ts";
 import { receiveNotify } from "./notify.ts";
 import { keyTimeout, madeDh, rekeyAge, rekeyed, startRekey, switchOver } from "./rekey.ts";
-import { acceptedI2, receiveCrossingI1, receiveI1, receiveI2 } from "./responder.ts";
+import { acceptedI2, receiveCrossingI1, receiveI1, receiveI2, takeOver } from "./responder.ts";
 import { dropSasOf } from "./session.ts";
 import { type Open, type State, type StateOf, UNASSOCIATED } from "./states.ts";
 import {
@@ -56,10 +56,11 @@ type Handler<S extends StateName> = (state: StateOf<S>, received: Received, cx: 
 /**
  * Tables 2 to 9, packets. An absent cell is a counted drop. Where this differs from the letter of the tables:
  * R1 in CLOSING is dropped (6.8 steps 1 and 2 ask for an I1 of ours, and going to I1-SENT leaves CLOSING); E-FAILED
- * answers I1 and I2, because the peer may have become reachable before we try again.
+ * answers I1 and I2, because the peer may have become reachable before we try again; an UPDATE in UNASSOCIATED hints at
+ * an association that we lost.
  */
 export const RECEIVE: { readonly [S in StateName]: Readonly<Partial<Record<PacketName, Handler<S>>>> } = {
-  UNASSOCIATED: { I1: receiveI1, I2: receiveI2, NOTIFY: receiveNotify },
+  UNASSOCIATED: { I1: receiveI1, I2: receiveI2, UPDATE: receiveStray, NOTIFY: receiveNotify },
   "I1-SENT": { I1: receiveCrossingI1, R1: receiveR1, I2: receiveI2, NOTIFY: receiveNotify },
   "I2-SENT": {
     I1: receiveI1,
@@ -100,6 +101,18 @@ export const RECEIVE: { readonly [S in StateName]: Readonly<Partial<Record<Packe
   },
   "E-FAILED": { I1: receiveI1, I2: receiveI2, NOTIFY: receiveNotify },
 };
+
+/** HIP_MAC and HIP_SIGNATURE make every real UPDATE longer than this: what is called for it is never more than it was. */
+const STRAY_BYTES = 160;
+
+/**
+ * A configured peer goes on in an association that we lost, by a restart: we call it where it should be. Nothing in the
+ * packet can be checked, so that hints are few, and answered to no address that they name.
+ */
+function receiveStray(state: StateOf<"UNASSOCIATED">, { packet }: Received, cx: Context): Step {
+  const follow = cx.policy !== undefined && packet.bytes.length >= STRAY_BYTES && cx.mayFollowHint();
+  return follow ? connect(state, cx, []) : step(state, drop("update_unexpected"));
+}
 
 export function receive(state: State, received: Received, cx: Context): Step {
   const cells: Readonly<
@@ -222,6 +235,9 @@ function openDeadline(state: Open, config: HostConfig): Deadline | undefined {
     keys,
     due === undefined ? undefined : { at: due as Instant, why: "UPDATE retransmission" },
     former === undefined ? undefined : { at: former.until, why: "former SAs" },
+    session.challenge === undefined
+      ? undefined
+      : { at: session.challenge.until, why: "answer of the association's holder" },
     keepaliveAt === undefined ? undefined : { at: keepaliveAt, why: "NAT keepalive" },
     wakeAt === undefined ? undefined : { at: wakeAt, why: "locators" },
   );
@@ -258,6 +274,10 @@ export function timeout(state: State, cx: Context): Step {
 }
 
 function openTimeout(state: Open, cx: Context): Step {
+  const { challenge } = state.session;
+  if (challenge !== undefined && challenge.until <= cx.now) {
+    return takeOver(state, challenge.result, challenge.pending, cx);
+  }
   const updated = updateTimeout(state, cx);
   if (updated.next.name !== "R2-SENT" && updated.next.name !== "ESTABLISHED") return updated;
   const keys = keyTimeout(updated.next, cx);

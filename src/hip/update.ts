@@ -16,7 +16,9 @@ import {
 } from "../wire/rfc7401.ts";
 import { ESP_INFO } from "../wire/rfc7402.ts";
 import { LOCATOR_SET } from "../wire/rfc8046.ts";
-import { isOver, type Stay, startCheck, takeEcho, withMobility } from "./checks.ts";
+import { isAway, takeAway } from "./away.ts";
+import { isOver, type Stay, startCheck, stay, takeEcho, withMobility } from "./checks.ts";
+import { holderAnswered } from "./clone.ts";
 import { close, verify } from "./close.ts";
 import { type Context, drop, event, type Received, type Step, send, step } from "./context.ts";
 import { stateEvent } from "./initiator.ts";
@@ -88,7 +90,7 @@ function giveUp(state: Open, cx: Context): Step {
   for (const one of due) {
     const check = now.session.mobility.checks.find(({ updateId }) => updateId === one.id);
     if (check !== undefined) {
-      if (!isOver(check, one.retransmit.tries, cx)) continue;
+      if (!isOver(now.session, check, one.retransmit.tries, cx)) continue;
       const next = unanswered(now, check, cx);
       if (next === undefined) {
         const reason = mobility.moving?.reason ?? "path-dead";
@@ -99,7 +101,7 @@ function giveUp(state: Open, cx: Context): Step {
       out.push(...next.out);
       continue;
     }
-    if (one.retransmit.tries < cx.config.retries.update) continue;
+    if (one.retransmit.tries < cx.config.retries.update || isAway(now.session, cx)) continue;
     const others = candidates(now.session, cx, true).some((path) => !samePath(path, now.session.path));
     if (!others || mobility.lostSince !== undefined) {
       return joined(out, close(now, cx, "no_answer_to_update"));
@@ -157,7 +159,9 @@ export function verifiedUpdate(
   );
   const contents: HasParameters = { parameters: [...packet.parameters, ...inside] };
   const acks = takeAcks(withUpdates(state, afterAcks), acknowledged, cx);
-  const heard = then(acks, (next) => takeAnswer(next, contents, received, cx));
+  const ids = acknowledged.map(({ id }) => id);
+  const held = then(acks, (next) => holderAnswered(next, ids, cx));
+  const heard = then(held, (next) => takeAnswer(next, contents, received, cx));
   const seq = get(packet, SEQ);
   if (seq === undefined) return then(heard, (next) => established(next, cx));
   const how = reception(afterAcks, seq.updateId);
@@ -225,7 +229,9 @@ function takeContents(
     return step(state, answerUpdate(state, id, answerTo(packet, to), to, cx, unsignedEchoes(packet)));
   }
   // RFC 8046 5.3: ESP_INFO first, which was looked at above; its keys are drawn in a job.
-  const placed = takeLocatorSet(withUpdates(state, recorded(updates, id)), contents, received, cx);
+  const away = takeAway(withUpdates(state, recorded(updates, id)), contents, cx);
+  const located = takeLocatorSet(away.next, contents, received, cx);
+  const placed = stay(located.next, away.out, located.out);
   if (offer !== "none") {
     const begun = takeOffer(placed.next, offer, path, cx);
     return begun.next === placed.next ? step(state, begun.out) : step(begun.next, placed.out, begun.out);

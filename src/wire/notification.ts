@@ -30,6 +30,8 @@ export const NOTIFY = {
   MESSAGE_NOT_RELAYED: 62,
   SERVER_REFLEXIVE_CANDIDATE_ALLOCATION_FAILED: 63,
   RVS_HMAC_PROHIBITED_WITH_RELAY: 64,
+  /** Private: another host with the receiver's identity keeps, or asks for, the association. Data: its address as text. */
+  HIPD_DUPLICATE_IDENTITY: 9_401,
   I2_ACKNOWLEDGEMENT: 16384,
   /** RFC 9028 5.3. */
   NAT_KEEPALIVE: 16385,

@@ -13,3 +13,14 @@ export const HIPD_LSI_SPI = parameter({
   rfc: "private",
   fields: { lsiSpi: u32 },
 });
+
+/**
+ * In an UPDATE: the sender will be away for about so many seconds and come back, perhaps elsewhere. The receiver keeps
+ * the association and what waits for it meanwhile. A peer that does not know it skips it.
+ */
+export const HIPD_AWAY = parameter({
+  type: 40388,
+  name: "HIPD_AWAY",
+  rfc: "private",
+  fields: { seconds: u32 },
+});

@@ -191,7 +191,7 @@ describe("a NOTIFY that comes in (6.13)", () => {
     }
     expect(a.state(b)).toBe(state);
     expect([...a.sas.keys()]).toEqual(before);
-    expect(a.events("notify-received")).toHaveLength(types.length - 1);
+    expect(a.events("notify-received")).toHaveLength(types.length - 1 - a.events("clone-detected").length);
     expect(pair.count("NOTIFY", a)).toBe(0);
   });
 

@@ -1,0 +1,43 @@
+/** A host that says beforehand that it will be gone for a while: a migration, a snapshot, a reboot. */
+import { after } from "../core/types.ts";
+import { get, type HasParameters } from "../wire/packet.ts";
+import { HIPD_AWAY } from "../wire/private.ts";
+import type { Context } from "./context.ts";
+import { event } from "./context.ts";
+import type { HostOutput } from "./io.ts";
+import type { Open, Session } from "./states.ts";
+import { sendUpdate } from "./update-send.ts";
+
+/** Nobody is waited for longer than this, whatever it says: a day. */
+export const MAX_AWAY_SECONDS = 24 * 60 * 60;
+
+/** Whether the peer said that it would not be there now. */
+export function isAway({ mobility }: Session, cx: Pick<Context, "now">): boolean {
+  return mobility.awayUntil !== undefined && cx.now < mobility.awayUntil;
+}
+
+/** Tells the peer that we shall be away. */
+export function announceAway(
+  state: Open,
+  seconds: number,
+  cx: Context,
+): { readonly next: Open; readonly out: readonly HostOutput[] } {
+  return sendUpdate(state, [HIPD_AWAY.of({ seconds: Math.min(seconds, MAX_AWAY_SECONDS) })], cx);
+}
+
+/** The peer told us, or said by zero that it is back. */
+export function takeAway(
+  state: Open,
+  contents: HasParameters,
+  cx: Context,
+): { readonly next: Open; readonly out: readonly HostOutput[] } {
+  const said = get(contents, HIPD_AWAY);
+  if (said === undefined) return { next: state, out: [] };
+  const seconds = Math.min(said.seconds, MAX_AWAY_SECONDS);
+  const awayUntil = seconds === 0 ? undefined : after(cx.now, seconds * 1_000);
+  const mobility = { ...state.session.mobility, awayUntil };
+  return {
+    next: { ...state, session: { ...state.session, mobility } },
+    out: [event(cx, "peer-away", { seconds })],
+  };
+}
