@@ -1,5 +1,5 @@
 /** The Initiator: I1, the answer to R1, R2 (RFC 7401 6.6, 6.8, 6.10). */
-import { after, type Endpoint, NULL_HIT, type Path } from "../core/types.ts";
+import { after, type Endpoint, NULL_HIT, type Path, sameEndpoint } from "../core/types.ts";
 import { mac2OfPacketValid } from "../crypto/signature.ts";
 import { get, raw } from "../wire/packet.ts";
 import { HOST_ID, PUZZLE, R1_COUNTER } from "../wire/rfc7401.ts";
@@ -19,6 +19,7 @@ import type { HostOutput } from "./io.ts";
 import type { I2Made, JobRefused, R2Accepted } from "./job.ts";
 import { solveMillis } from "./job-common.ts";
 import { keepaliveLater } from "./keepalive.ts";
+import { type AnnouncedLocator, announcedLocators } from "./locator-set.ts";
 import { i1 } from "./messages.ts";
 import { reconcile } from "./mobility.ts";
 import { sentAgain, sentOnce } from "./retransmit.ts";
@@ -167,7 +168,8 @@ export function answeredR1(
   if (cx.now > pending.until) return step(state, drop("puzzle_expired"));
   // An R2 with a valid HIP_MAC is being checked: its keys are the state's, and the association is nearly there.
   if (cx.busy("accept-r2")) return step(state, drop("overtaken"));
-  const { path } = pending;
+  const { list: announced } = announcedLocators(result.locators, pending.path.carrier, cx.config.udpPort);
+  const path = toPreferred(pending.path, announced);
   const inbound = { ...pending.inbound, lsiSpi: result.lsiSpi };
   const leaving = state.name === "I2-SENT" ? dropSas(cx, state.inbound.spi) : [];
   const dhGroups = state.name === "I2-SENT" ? state.dhGroups : (state.attempt?.dhGroups ?? []);
@@ -182,10 +184,20 @@ export function answeredR1(
     hostId: result.hostId,
     r1Counter: result.r1Counter,
     puzzleK: result.puzzleK,
+    announced,
     dhGroups,
   };
   const moved = state.name === "I2-SENT" ? [] : stateEvent(cx, state, "I2-SENT");
   return step(next, leaving, inboundSa(cx, result.agreement, inbound, path), send(path, result.i2), moved);
+}
+
+/** RFC 8047 4.2.8: the I2 goes to the preferred locator that the signed R1 names; it needs no check. */
+function toPreferred(path: Path, announced: readonly AnnouncedLocator[]): Path {
+  const preferred = announced.find((one) => one.preferred)?.endpoint;
+  if (preferred === undefined || sameEndpoint(preferred, path.remote)) return path;
+  const { local } = path;
+  const sameFamily = preferred.address.includes(":") === path.remote.address.includes(":");
+  return { ...path, local: sameFamily ? local : { ...local, address: "" }, remote: preferred };
 }
 
 function refusedR1(
@@ -259,9 +271,10 @@ export function acceptedR2(
   const agreement = { ...state.agreement, peerSpi: result.peerSpi, peerLsiSpi: result.peerLsiSpi };
   const { session, out } = openSession(cx, {
     agreement,
+    announced: state.announced,
     outbound: result.peerSpi,
     inbound: state.inbound,
-    path: state.path,
+    path: state.path.local.address === "" ? { ...state.path, local: pending.path.local } : state.path,
     role: "initiator",
     startedAt: state.startedAt,
     mapped: result.mapped,

@@ -5,9 +5,10 @@ import type { Identity } from "../crypto/identity.ts";
 import { associationKeys, espKeys, Keymat } from "../crypto/keymat.ts";
 import type { HipCipher, Rhash } from "../crypto/suites.ts";
 import { NOTIFY } from "../wire/notification.ts";
-import { append, MAX_PACKET_BYTES } from "../wire/packet.ts";
+import { append, get, type HasParameters, MAX_PACKET_BYTES } from "../wire/packet.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
 import { HOST_ID, type HostId } from "../wire/rfc7401.ts";
+import { LOCATOR_SET, type Locator } from "../wire/rfc8046.ts";
 import type { DomainIdentifier } from "./config.ts";
 import type { Agreement, DhPair, Job, JobRefused } from "./job.ts";
 import type { EspSuite } from "./sa.ts";
@@ -19,6 +20,9 @@ const MAX_SOLVE_MILLIS = 60_000;
 export function solveMillis(lifetime: number): number {
   return Math.min(2 ** (lifetime - 32) * 1000, MAX_SOLVE_MILLIS);
 }
+
+/** Locators of one LOCATOR_SET that are looked at. */
+const MAX_LOCATORS_READ = 64;
 
 /** A KEYMAT Index further than this beyond the natural one is refused: it would only cost us hashing. */
 const MAX_KEYMAT_SKIP = 4096;
@@ -142,4 +146,12 @@ export function deriveAgreement(from: Derivation): {
       peerPublic: from.peerPublic.slice(),
     },
   };
+}
+
+/** What a LOCATOR_SET lists, as copies: nothing where there is none. */
+export function locatorsIn(contents: HasParameters): readonly Locator[] {
+  const locators = get(contents, LOCATOR_SET)?.locators ?? [];
+  return locators
+    .slice(0, MAX_LOCATORS_READ)
+    .map((one) => ({ ...one, locator: new Uint8Array(one.locator) }));
 }

@@ -38,6 +38,7 @@ import {
   domainText,
   hostIdParameter,
   isSpi,
+  locatorsIn,
   refusal,
   solveMillis,
   u16Bytes,
@@ -178,6 +179,7 @@ export function answerR1(job: AnswerR1, identity: Identity): I2Made | JobRefused
     r1Counter: get(r1, R1_COUNTER)?.counter,
     lsiSpi,
     puzzleK: k,
+    locators: locatorsIn(r1),
     agreement: {
       ...keys.agreement,
       peer: { algorithm: hostId.algorithm, hostIdentity: hostId.hostIdentity.slice() },

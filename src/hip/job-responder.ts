@@ -7,7 +7,16 @@ import { type Identity, PublicIdentity } from "../crypto/identity.ts";
 import { addMac2, macOfPacketValid, signatureValid, signPacket, signR1 } from "../crypto/signature.ts";
 import { isHipCipher, rhashLength, rhashOfHit } from "../crypto/suites.ts";
 import { NOTIFY } from "../wire/notification.ts";
-import { build, get, has, type Packet, parse, parseParameters, tlv } from "../wire/packet.ts";
+import {
+  build,
+  get,
+  type HasParameters,
+  has,
+  type Packet,
+  parse,
+  parseParameters,
+  tlv,
+} from "../wire/packet.ts";
 import { HIPD_LSI_SPI } from "../wire/private.ts";
 import {
   DH_GROUP_LIST,
@@ -20,7 +29,6 @@ import {
   HIP_SIGNATURE,
   HIT_SUITE_LIST,
   HOST_ID,
-  type HostId,
   PUZZLE,
   R1_COUNTER,
   SOLUTION,
@@ -35,6 +43,7 @@ import {
   domainText,
   hostIdParameter,
   isSpi,
+  locatorsIn,
   refusal,
   u16Bytes,
 } from "./job-common.ts";
@@ -140,8 +149,9 @@ export function acceptI2(job: AcceptI2, identity: Identity): I2Accepted | JobRef
   });
   if (!macOfPacketValid(i2, rhash, keys.macIn)) return no("mac", "HIP_MAC does not match", "HIP_MAC_FAILED");
 
-  const host = hostIdOf(i2, keys.encryptIn, cipher);
-  if (host === "encrypted") return no("decryption", "ENCRYPTED does not decrypt", "ENCRYPTION_FAILED");
+  const contents = contentsOf(i2, keys.encryptIn, cipher);
+  if (contents === undefined) return no("decryption", "ENCRYPTED does not decrypt", "ENCRYPTION_FAILED");
+  const host = get(contents, HOST_ID);
   if (host === undefined) return no("host_id_missing", "no HOST_ID in the I2");
   const peer = PublicIdentity.from(host.algorithm, host.hostIdentity);
   if (!peer.ok) return no("host_id", peer.error, "INVALID_HIT");
@@ -190,6 +200,7 @@ export function acceptI2(job: AcceptI2, identity: Identity): I2Accepted | JobRef
   return {
     kind: "accept-i2",
     r2: appendFitting(signed, unsignedEchoes(i2)),
+    locators: locatorsIn(contents),
     agreement: {
       ...keys.agreement,
       peer: { algorithm: host.algorithm, hostIdentity: host.hostIdentity.slice() },
@@ -200,13 +211,12 @@ export function acceptI2(job: AcceptI2, identity: Identity): I2Accepted | JobRef
   };
 }
 
-function hostIdOf(i2: Packet, key: Uint8Array, cipher: number): HostId | "encrypted" | undefined {
-  const plain = get(i2, HOST_ID);
-  if (plain !== undefined) return plain;
+/** The parameters of an I2 and of the ENCRYPTED in it; undefined when that does not decrypt. */
+function contentsOf(i2: Packet, key: Uint8Array, cipher: number): HasParameters | undefined {
   const encrypted = get(i2, ENCRYPTED);
-  if (encrypted === undefined || !isHipCipher(cipher)) return undefined;
+  if (encrypted === undefined || !isHipCipher(cipher)) return i2;
   const inside = decrypt(cipher, key, encrypted.body);
-  if (!inside.ok) return "encrypted";
+  if (!inside.ok) return undefined;
   const parameters = parseParameters(concat(inside.value));
-  return parameters.ok ? get({ parameters: parameters.value }, HOST_ID) : undefined;
+  return parameters.ok ? { parameters: [...i2.parameters, ...parameters.value] } : i2;
 }

@@ -3,6 +3,7 @@ import type { Endpoint, Hit, Path, Spi } from "../core/types.ts";
 import type { Rhash } from "../crypto/suites.ts";
 import type { PacketDraft } from "../wire/packet.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
+import type { Locator } from "../wire/rfc8046.ts";
 import type { DomainIdentifier } from "./config.ts";
 import type { EspSuite } from "./sa.ts";
 
@@ -182,11 +183,15 @@ export interface I2Made {
   /** The second SPI, if it was offered. */
   readonly lsiSpi: Spi | undefined;
   readonly puzzleK: number;
+  /** The Responder's LOCATOR_SET (RFC 8047 4.2.8). */
+  readonly locators: readonly Locator[];
   readonly agreement: Agreement;
 }
 export interface I2Accepted {
   readonly kind: "accept-i2";
   readonly r2: Uint8Array;
+  /** The Initiator's LOCATOR_SET (RFC 8047 4.2.8). */
+  readonly locators: readonly Locator[];
   readonly agreement: Agreement;
 }
 export interface R2Accepted {

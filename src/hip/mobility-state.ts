@@ -1,6 +1,7 @@
 /** What an association knows about where it may run: plain values (RFC 8046 5.1). */
-import { type Endpoint, type Instant, type Path, sameEndpoint, samePath } from "../core/types.ts";
+import { after, type Endpoint, type Instant, type Path, sameEndpoint, samePath } from "../core/types.ts";
 import type { LocatorStatus } from "./locator.ts";
+import type { AnnouncedLocator } from "./locator-set.ts";
 
 /** Locators of one peer that are remembered. */
 export const MAX_PEER_LOCATORS = 16;
@@ -84,21 +85,41 @@ export interface Mobility {
   readonly wakeAt: Instant | undefined;
 }
 
-/** The locators of the base exchange are ACTIVE and without an end (RFC 8046 5.1). */
-export function mobilityAfterExchange(path: Path, now: Instant): Mobility {
+const NONE = [] as const;
+
+/**
+ * The locators of the base exchange are ACTIVE and without an end (RFC 8046 5.1); those that its packets announced are
+ * to be checked (RFC 8047 4.2.8).
+ */
+export function mobilityAfterExchange(
+  path: Path,
+  now: Instant,
+  announced: readonly AnnouncedLocator[] = NONE,
+): Mobility {
+  const listed = announced.map(({ endpoint, preferred, lifetime }): PeerLocator => {
+    const here = sameEndpoint(endpoint, path.remote);
+    return {
+      endpoint,
+      status: here ? "ACTIVE" : "UNVERIFIED",
+      preferred,
+      source: "announced",
+      since: now,
+      until: lifetime === undefined ? undefined : after(now, lifetime * 1_000),
+    };
+  });
+  const used: PeerLocator = {
+    endpoint: path.remote,
+    status: "ACTIVE",
+    preferred: false,
+    source: "exchange",
+    since: now,
+    until: undefined,
+  };
+  const all = listed.some(({ status }) => status === "ACTIVE") ? listed : [used, ...listed];
   return {
-    locators: [
-      {
-        endpoint: path.remote,
-        status: "ACTIVE",
-        preferred: false,
-        source: "exchange",
-        since: now,
-        until: undefined,
-      },
-    ],
-    paths: [],
-    checks: [],
+    locators: all.slice(0, MAX_PEER_LOCATORS),
+    paths: NONE,
+    checks: NONE,
     announced: "",
     received: "",
     moving: undefined,

@@ -8,6 +8,7 @@ import { challenge } from "./clone.ts";
 import { type Context, drop, event, type Pending, type Received, type Step, send, step } from "./context.ts";
 import { stateEvent } from "./initiator.ts";
 import type { I2Accepted, JobRefused } from "./job.ts";
+import { announcedLocators } from "./locator-set.ts";
 import { agreedSpis, dropSasOf, inboundSa, openSession } from "./session.ts";
 import { type State, type StateOf, sessionOf } from "./states.ts";
 
@@ -120,6 +121,7 @@ export function takeOver(
     path,
     role: "responder",
     startedAt: pending.startedAt,
+    announced: announcedLocators(result.locators, path.carrier, cx.config.udpPort).list,
     answered: { i2: packet.bytes.slice(), r2: result.r2 },
   });
   const until = after(cx.now, cx.config.timers.exchangeComplete);

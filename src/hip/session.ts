@@ -4,6 +4,7 @@ import { atRest } from "./agreement.ts";
 import { type Context, dropSas, event } from "./context.ts";
 import type { HostOutput } from "./io.ts";
 import type { Agreement } from "./job.ts";
+import type { AnnouncedLocator } from "./locator-set.ts";
 import { mobilityAfterExchange } from "./mobility-state.ts";
 import type { SaSpec } from "./sa.ts";
 import { type InboundSpis, type Session, type State, sessionOf } from "./states.ts";
@@ -77,6 +78,8 @@ export function openSession(
     readonly role: Session["role"];
     readonly startedAt: Instant;
     readonly answered?: Session["answered"];
+    /** The peer's LOCATOR_SET in R1 or I2. */
+    readonly announced?: readonly AnnouncedLocator[];
     /** Our address as the peer saw it. */
     readonly mapped?: Endpoint | undefined;
   },
@@ -95,7 +98,10 @@ export function openSession(
     updates: NO_UPDATES,
     keyedAt: cx.now,
     rekey: undefined,
-    mobility: { ...mobilityAfterExchange(path, cx.now), mapped: made.mapped },
+    mobility: {
+      ...mobilityAfterExchange(path, cx.now, made.announced),
+      mapped: made.mapped,
+    },
     former: [],
   };
   return {

@@ -3,6 +3,7 @@ import type { Instant, Path, Spi } from "../core/types.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
 import type { Challenge } from "./clone.ts";
 import type { Agreement, DhPair } from "./job.ts";
+import type { AnnouncedLocator } from "./locator-set.ts";
 import type { Mobility } from "./mobility-state.ts";
 import type { Retransmit } from "./retransmit.ts";
 import type { Updates } from "./update-state.ts";
@@ -91,6 +92,8 @@ export type State =
       readonly hostId: Uint8Array;
       readonly r1Counter: bigint | undefined;
       readonly puzzleK: number;
+      /** What the R1 announced. */
+      readonly announced: readonly AnnouncedLocator[];
       readonly dhGroups: readonly number[];
     }
   | { readonly name: "R2-SENT"; readonly session: Session; readonly until: Instant }

@@ -218,7 +218,7 @@ describe("what comes in", () => {
     fake.answers.set("job-done", () => [{ type: "sa-drop", spi: 9 as Spi, direction: "in", peer: BOB }]);
     // This job runner is done before `run` returns.
     jobs.push = (...items) => {
-      for (const { done } of items) done({ kind: "verify" });
+      for (const { done } of items) done({ kind: "verify", inside: [], insideUnknown: [] });
       return 0;
     };
     says(job, { type: "send", path: PATH, bytes: I1 });
@@ -229,8 +229,10 @@ describe("what comes in", () => {
     const { jobs, fake, says, driver } = setUp();
     says({ type: "job", id: 7 as JobId, job: JOB });
     expect(driver.metrics().driver["jobs_running"]).toBe(1);
-    jobs[0]?.done({ kind: "verify" });
-    expect(fake.asked("job-done")).toEqual([{ type: "job-done", id: 7, result: { kind: "verify" } }]);
+    jobs[0]?.done({ kind: "verify", inside: [], insideUnknown: [] });
+    expect(fake.asked("job-done")).toEqual([
+      { type: "job-done", id: 7, result: { kind: "verify", inside: [], insideUnknown: [] } },
+    ]);
     expect(driver.metrics().driver["jobs_running"]).toBe(0);
   });
 });
@@ -405,7 +407,7 @@ describe("stopping", () => {
     let done = 0;
     driver.stop(2000, () => done++);
     expect(done).toBe(0);
-    jobs[0]?.done({ kind: "verify" });
+    jobs[0]?.done({ kind: "verify", inside: [], insideUnknown: [] });
     expect(done).toBe(1);
   });
 
