@@ -14,7 +14,8 @@ const MAY: Readonly<Partial<Record<PacketName, readonly StateName[]>>> = {
   R1: ["I2-SENT"],
   I2: ["R2-SENT"],
   R2: ["ESTABLISHED"],
-  UPDATE: ["ESTABLISHED"],
+  // In UNASSOCIATED it is a hint to call the peer.
+  UPDATE: ["ESTABLISHED", "I1-SENT"],
   CLOSE: ["CLOSED"],
   CLOSE_ACK: ["UNASSOCIATED"],
 };
