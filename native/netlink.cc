@@ -172,6 +172,7 @@ std::string setLink(const std::string& name, const LinkChange& change) {
   }
   Request request(RTM_SETLINK, NLM_F_ACK, info);
   if (change.mtu != 0) request.number(IFLA_MTU, change.mtu);
+  if (change.queue != 0) request.number(IFLA_TXQLEN, change.queue);
   return outcome("cannot configure " + name, converse(request, {}));
 }
 

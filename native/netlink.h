@@ -68,6 +68,7 @@ Listing<Route> listRoutes();
 struct LinkChange {
   bool up = true;
   std::uint32_t mtu = 0;          // 0: as it is
+  std::uint32_t queue = 0;        // packets that wait at most; 0: as it is
   bool withoutLinkLocal = false;  // IPv6 addr_gen_mode none
 };
 std::string setLink(const std::string& name, const LinkChange& change);

@@ -92,6 +92,7 @@ std::string Plane::openSockets(std::vector<std::string>& notes) {
   netlink::LinkChange change;
   change.up = false;
   change.mtu = options_.mtu;
+  change.queue = kTunQueue;
   change.withoutLinkLocal = true;
   const std::string refused = netlink::setLink(options_.interface, change);
   if (!refused.empty()) return refused;

@@ -27,9 +27,9 @@ struct TunQueues {
 /// What the kernel does not know of `wanted` is left out of `offloads`.
 TunQueues openTun(const std::string& name, std::size_t queues, const Offloads& wanted = {});
 
-/// Data bytes of a super-packet from the TUN device at most: with ESP's and UDP's headers around each segment of a
-/// 1500-byte path they still fit one message (44 of 1472 bytes in 65,487).
-inline constexpr std::uint32_t kSuperBytes = 62000;
+/// Packets that may wait in a queue of the device: 20 ms of small datagrams while the worker has no processor. TCP does
+/// not fill it, see backlog.h.
+inline constexpr std::uint32_t kTunQueue = 4096;
 
 /// Removes a persistent device. "" or what went wrong. A device that is not there is no error.
 std::string deleteTun(const std::string& name);
