@@ -319,6 +319,7 @@ napi_value init(napi_env env, napi_value exports) {
       {"addresses", addresses},
       {"cipher", cipher},
       {"source", source},
+      {"trimMemory", trimMemory},
       {"underlayAddresses", underlayAddresses},
       {"deleteTun", deleteTunDevice},
       {"setLink", setLink},

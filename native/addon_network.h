@@ -2,6 +2,8 @@
 // node_api.h before it.
 #pragma once
 
+#include <malloc.h>
+
 #include <string>
 #include <vector>
 
@@ -17,6 +19,17 @@ std::string addressList(const std::vector<Address>& addresses) {
   std::string list;
   for (const Address& address : addresses) list += (list.empty() ? "" : " ") + text(address);
   return list;
+}
+
+/// trimMemory() -> "trimmed" when the C library gave something back to the system, else "". After a storm of exchanges
+/// what it keeps for later is tens of megabytes.
+napi_value trimMemory(napi_env env, napi_callback_info) {
+#ifdef __GLIBC__
+  const bool trimmed = malloc_trim(0) == 1;
+#else
+  const bool trimmed = false;
+#endif
+  return string(env, trimmed ? "trimmed" : "");
 }
 
 /// source(remote) -> bytes of the local address, empty without a route

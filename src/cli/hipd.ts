@@ -6,6 +6,7 @@ import type { Daemon } from "../runtime/daemon.ts";
 import { createLog, type Log, StdoutSink } from "../runtime/log.ts";
 import type { NetworkSystem } from "../runtime/network-port.ts";
 import { serviceManager } from "../runtime/systemd.ts";
+import { Tidy } from "../runtime/tidy.ts";
 import { packageVersion } from "../runtime/version.ts";
 import { EXIT, type ExitStatus } from "./exit.ts";
 
@@ -119,7 +120,8 @@ async function run(config: DaemonConfig, network: LoadNetwork): Promise<ExitStat
   const version = packageVersion();
   const service = serviceManager(process.env, undefined);
   const { Daemon } = await import("../runtime/daemon.ts");
-  const started = await Daemon.start({ config, network: await network(), log, service, version });
+  const system = await network();
+  const started = await Daemon.start({ config, network: system, log, service, version });
   if (!started.ok) {
     for (const message of started.error.messages) log.error("start-failed", message);
     return complain(ERROR_KINDS[started.error.kind], started.error.messages);
@@ -128,7 +130,9 @@ async function run(config: DaemonConfig, network: LoadNetwork): Promise<ExitStat
   const millis = Math.round(performance.now());
   log.info("ready", "ready", { version, ...daemon.summary(), millis });
   service.notify("READY");
+  const tidy = new Tidy(() => system.trimMemory?.());
   const signal = await signals.untilStop(daemon);
+  tidy.stop();
   log.info("stopping", "stopping: closing associations", { signal });
   await daemon.stop();
   log.info("stopped", "stopped");

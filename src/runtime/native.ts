@@ -59,6 +59,7 @@ export interface Addon {
   /** The AEAD back-end in use, like "openssl 3.5.8". */
   cipher(plane: Handle): string;
   source(remote: Uint8Array): Uint8Array;
+  trimMemory(): string;
   underlayAddresses(overlayLink: string): string;
   deleteTun(name: string): void;
   setLink(name: string, up: boolean, mtu: number): void;

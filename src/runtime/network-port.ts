@@ -57,4 +57,6 @@ export interface NetworkSystem {
   guard(options: Pick<NetworkOptions, "interface" | "lsiPrefix">): Result<undefined, NetworkError>;
   /** Removes the interface and the routes that a daemon left behind. */
   teardown(options: Pick<NetworkOptions, "interface" | "lsiPrefix">): Result<undefined, NetworkError>;
+  /** Gives memory that native code has freed back to the system. */
+  trimMemory?(): void;
 }

@@ -61,6 +61,7 @@ export const NATIVE_NETWORK: NetworkSystem = {
   open: (options) => attempt(() => open(options)),
   guard: (options) => attempt(() => guard(options.lsiPrefix)),
   teardown: (options) => attempt(() => tearDown(options.interface, options.lsiPrefix)),
+  trimMemory: () => void addon().trimMemory(),
 };
 
 function open(options: NetworkOptions): Network {

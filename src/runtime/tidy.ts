@@ -1,0 +1,72 @@
+/**
+ * Gives memory back when a storm is over. V8 collects old objects when it needs room and the C library keeps what was
+ * freed: after thousands of exchanges a daemon would stay at twice the memory that its associations need.
+ */
+import { type EventLoopUtilization, performance } from "node:perf_hooks";
+
+/** How often the daemon looks at itself. */
+const INTERVAL_MILLIS = 10_000;
+/** Nothing is done for less growth, in bytes. */
+const WORTHWHILE = 8 << 20;
+/** Nor while the main thread is busy for more than this share of the time. */
+const BUSY = 0.1;
+
+/** What is asked and done; tests put something else in its place. */
+export interface TidySystem {
+  /** Bytes of the process in memory. */
+  resident(): number;
+  /** Share of the time since the last call in which the main thread was busy, 0 to 1. */
+  utilization(): number;
+  /** Collects all that can be collected. */
+  collect(): void;
+}
+
+export class Tidy {
+  readonly #system: TidySystem;
+  readonly #trim: () => void;
+  readonly #timer: NodeJS.Timeout;
+  /** Bytes in memory after it was done last. */
+  #settled = 0;
+  /** Times it was done. */
+  runs = 0;
+
+  /** `trim` gives what native code has freed back to the system. */
+  constructor(trim: () => void, system: TidySystem = processSystem()) {
+    this.#trim = trim;
+    this.#system = system;
+    system.utilization();
+    this.#timer = setInterval(() => this.look(), INTERVAL_MILLIS);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  look(): void {
+    const busy = this.#system.utilization() > BUSY;
+    if (busy || this.#system.resident() < this.#settled + WORTHWHILE) return;
+    this.#system.collect();
+    this.#trim();
+    this.#settled = this.#system.resident();
+    this.runs++;
+  }
+}
+
+function processSystem(): TidySystem {
+  let last: EventLoopUtilization = performance.eventLoopUtilization();
+  return {
+    resident: () => process.memoryUsage.rss(),
+    utilization: () => {
+      const now = performance.eventLoopUtilization();
+      const { utilization } = performance.eventLoopUtilization(now, last);
+      last = now;
+      return utilization;
+    },
+    // There with --expose-gc, as bin/hipd starts us. What the first round frees may let the second free more.
+    collect: () => {
+      globalThis.gc?.();
+      globalThis.gc?.();
+    },
+  };
+}
