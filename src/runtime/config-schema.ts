@@ -176,6 +176,8 @@ export const CONFIG_SCHEMA = z.strictObject({
       lsi_spi: z._default(z.boolean(), D.offerLsiSpi),
       max_associations: z._default(integer(1, 1_000_000), D.maxAssociations),
       max_jobs: z._default(integer(1, 10_000), D.maxJobs),
+      /** Answers to I1s for one address, a second (RFC 7401 6.7). */
+      r1_per_address: z._default(integer(1, 1_000_000), D.r1PerAddress),
       timers: z.prefault(
         z.strictObject({
           retransmit: duration(D.timers.retransmit),

@@ -55,5 +55,6 @@ export function hostConfig({ protocol, network, locators }: RawConfig): HostConf
     },
     maxAssociations: protocol.max_associations,
     maxJobs: protocol.max_jobs,
+    r1PerAddress: protocol.r1_per_address,
   };
 }

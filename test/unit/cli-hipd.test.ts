@@ -123,6 +123,7 @@ describe("the example configuration", () => {
     });
     for (const key of [
       "max_jobs",
+      "r1_per_address",
       "rekey_after",
       "lifetime",
       "update",
