@@ -71,7 +71,10 @@ export class R1Pool {
   readonly #difficulty: Difficulty;
   readonly #slots = new Map<string, Slot>();
   readonly #entries = new BoundedMap<number, R1Entry>("r1_entries", MAX_R1S, "evict-oldest");
-  readonly #recentI1s = new BoundedMap<string, Instant>("recent_i1s", MAX_I1_SOURCES, "evict-oldest");
+  /** I1s of the last moments: two generations, so that old ones go all at once. */
+  #recentI1s = new BoundedMap<string, Instant>("recent_i1s", MAX_I1_SOURCES, "evict-oldest");
+  #formerI1s = this.#recentI1s;
+  #turnedAt = 0;
   readonly #limits = new BoundedMap<string, RateLimit>("r1_limits", MAX_I1_SOURCES, "evict-oldest");
   #secret: readonly number[];
   readonly #wanted: MakeR1Wanted[] = [];
@@ -151,7 +154,12 @@ export class R1Pool {
     if (i1.unknownCritical.length > 0) return { drop: "unknown_critical_parameter" };
     const from = path.remote.address;
     const content = `${i1.sender}${i1.receiver}${from} ${path.remote.port} ${list.groups.join()}`;
-    const last = this.#recentI1s.get(content);
+    if (now - this.#turnedAt > DUPLICATE_I1_MILLIS) {
+      this.#formerI1s = this.#recentI1s;
+      this.#recentI1s = new BoundedMap("recent_i1s", MAX_I1_SOURCES, "evict-oldest");
+      this.#turnedAt = now;
+    }
+    const last = this.#recentI1s.get(content) ?? this.#formerI1s.get(content);
     this.#recentI1s.set(content, now);
     if (last !== undefined && now - last < DUPLICATE_I1_MILLIS) return { drop: "i1_duplicate" };
     let limit = this.#limits.get(from);
