@@ -27,7 +27,7 @@ NATIVE_BENCHES := $(wildcard $(NATIVE_DIR)/bench/*_bench.cc)
 
 ADDON := $(NATIVE_BUILD)/hipd_native.node
 
-.PHONY: native native-test native-asan native-tsan native-replay native-sanitize native-fuzz native-bench native-format native-clean
+.PHONY: native native-test native-asan native-tsan native-replay native-sanitize native-fuzz native-bench native-arm64 native-format native-clean
 
 native: $(ADDON)
 
@@ -64,6 +64,17 @@ $(eval $(call variant,asan,$(CXX),$(NATIVE_ASAN)))
 $(eval $(call variant,tsan,$(CXX),$(NATIVE_TSAN)))
 $(eval $(call variant,fuzz,$(CLANGXX),$(NATIVE_FUZZ)))
 
+# arm64: cross-compiled, and run by qemu-user. Debian has all of it: g++-aarch64-linux-gnu, qemu-user-static and
+# libssl-dev:arm64, or its files unpacked in a folder: native-arm64 ARM64_ROOT=folder.
+ARM64_CXX  ?= aarch64-linux-gnu-g++
+ARM64_ROOT ?=
+ARM64_USR  := $(ARM64_ROOT)/usr
+ARM64_SSL  := $(if $(ARM64_ROOT),-isystem $(ARM64_USR)/include/aarch64-linux-gnu -isystem $(ARM64_USR)/include -L$(ARM64_USR)/lib/aarch64-linux-gnu)
+ARM64_RUN  := qemu-aarch64-static -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH=$(ARM64_USR)/lib/aarch64-linux-gnu
+# qemu-user does not pass on all that these ask of the kernel: they are compiled only.
+ARM64_ONLY_COMPILED := %/plane_test %/super_test %/udp_test %/netlink_test
+$(eval $(call variant,arm64,$(ARM64_CXX),-O2 $(ARM64_SSL)))
+
 # $(call programs,variant,sources)
 programs = $(patsubst $(NATIVE_DIR)/%.cc,$(NATIVE_BUILD)/$(1)/%,$(2))
 
@@ -96,6 +107,10 @@ native-fuzz: $(call programs,fuzz,$(NATIVE_FUZZERS))
 	  $$program -runs=0 $$corpus 2>/dev/null >/dev/null || $$program -runs=0 $$corpus; \
 	  $$program -max_total_time=$(FUZZ_SECONDS) -print_final_stats=0 -verbosity=0 $$work $$corpus; \
 	done
+
+native-arm64: $(call programs,arm64,$(NATIVE_TESTS))
+	@set -e; for program in $(filter-out $(ARM64_ONLY_COMPILED),$^); do echo "arm64 $$(basename $$program)"; $(ARM64_RUN) $$program; done
+	@echo "compiled only: $(notdir $(filter $(ARM64_ONLY_COMPILED),$^))"
 
 native-bench: $(call programs,plain,$(NATIVE_BENCHES))
 	@set -e; for program in $^; do $$program; done

@@ -15,6 +15,8 @@ export interface PlaneHostOptions {
   readonly lsi: Lsi;
   readonly workers: number;
   readonly lsiPrefix: string;
+  /** Everything by default. */
+  readonly offloads?: readonly ("tso" | "uso" | "gso" | "gro")[];
 }
 
 const options = JSON.parse(process.argv[2] as string) as PlaneHostOptions;
@@ -32,6 +34,7 @@ const opened = NATIVE_NETWORK.open({
   lsiPrefix: prefix.value,
   mtu: 0,
   workers: options.workers,
+  ...(options.offloads === undefined ? {} : { offloads: options.offloads }),
   lsi: options.lsi,
   hits: [options.hit],
   preferred: options.hit,

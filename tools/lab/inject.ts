@@ -4,22 +4,40 @@ import { join } from "node:path";
 import type { Namespace } from "./lab.ts";
 import { run } from "./shell.ts";
 
-const SOURCE = join(import.meta.dirname, "inject.cc");
 const FOLDER = join(import.meta.dirname, "../../build/lab");
-const PROGRAM = join(FOLDER, "inject");
 
-async function compiled(): Promise<string> {
-  if (!existsSync(PROGRAM) || statSync(PROGRAM).mtimeMs < statSync(SOURCE).mtimeMs) {
+/** The program made of a source file of this folder. */
+async function compiled(name: string): Promise<string> {
+  const source = join(import.meta.dirname, `${name}.cc`);
+  const program = join(FOLDER, name);
+  if (!existsSync(program) || statSync(program).mtimeMs < statSync(source).mtimeMs) {
     mkdirSync(FOLDER, { recursive: true });
-    await run(["g++", "-std=c++20", "-O1", "-Wall", "-Wextra", "-Werror", "-o", PROGRAM, SOURCE]);
+    await run(["g++", "-std=c++20", "-O1", "-Wall", "-Wextra", "-Werror", "-o", program, source]);
   }
-  return PROGRAM;
+  return program;
+}
+
+export interface Burst {
+  /** Bytes of a datagram: its number, and what follows from it. */
+  readonly size: number;
+  readonly count: number;
+  /** Datagrams that are handed to the kernel at once (UDP_SEGMENT); the last of them is shorter. */
+  readonly together?: number;
+  readonly trafficClass?: number;
+  readonly first?: number;
+}
+
+/** Sends numbered UDP datagrams. */
+export async function burst(from: Namespace, to: string, port: number, options: Burst): Promise<void> {
+  const { size, count, together = 1, trafficClass = 0, first = 0 } = options;
+  const numbers = [port, size, count, together, trafficClass, first];
+  await from.run([await compiled("burst"), to, ...numbers.map(String)]);
 }
 
 /** Sends whole IP packets from within a namespace. */
 export async function inject(from: Namespace, packets: readonly Uint8Array[]): Promise<void> {
   const input = packets.map((packet) => `${Buffer.from(packet).toString("hex")}\n`).join("");
-  const sent = Number(await from.run([await compiled()], { input }));
+  const sent = Number(await from.run([await compiled("inject")], { input }));
   if (sent !== packets.length) throw new Error(`only ${sent} of ${packets.length} packets were sent`);
 }
 
