@@ -5,6 +5,7 @@ import { addAssociation } from "./commands/association.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addEvents } from "./commands/events.ts";
 import { addIdentity } from "./commands/identity.ts";
+import { addLocator } from "./commands/locator.ts";
 import { addPeer } from "./commands/peer.ts";
 import { addPing } from "./commands/ping.ts";
 import { addStatus } from "./commands/status.ts";
@@ -41,6 +42,7 @@ export async function run(argv: readonly string[], io: Io): Promise<ExitStatus> 
   addIdentity(program, io);
   addPeer(program, io);
   addAssociation(program, io);
+  addLocator(program, io);
   addPing(program, io);
   addEvents(program, io);
   addCompletion(program, io);

@@ -121,7 +121,15 @@ async function run(config: DaemonConfig, network: LoadNetwork): Promise<ExitStat
   const service = serviceManager(process.env, undefined);
   const { Daemon } = await import("../runtime/daemon.ts");
   const system = await network();
-  const started = await Daemon.start({ config, network: system, log, service, version });
+  const { METADATA_PLACES } = await import("../runtime/metadata/poller.ts");
+  const started = await Daemon.start({
+    config,
+    network: system,
+    log,
+    service,
+    version,
+    metadata: METADATA_PLACES,
+  });
   if (!started.ok) {
     for (const message of started.error.messages) log.error("start-failed", message);
     return complain(ERROR_KINDS[started.error.kind], started.error.messages);

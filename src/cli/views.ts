@@ -1,7 +1,7 @@
 /** The control API's answers as hipctl gets them: the overlay's own views, with names of identities. */
 import type { AssociationDetails, PeerView, SelfView } from "../overlay/control.ts";
 import type { NamedIdentityView } from "../runtime/control-convert.ts";
-import { ago, bytes, type Column, millis, pairs, stateStyle } from "./output.ts";
+import { ago, bytes, type Column, millis, pairs, type Style, stateStyle } from "./output.ts";
 
 export type { AssociationDetails, NamedIdentityView, PeerView };
 
@@ -19,6 +19,24 @@ export function pathText(
   return path === null ? "" : `${path.carrier === "udp" ? "udp" : "ip"} ${path.local} > ${path.remote}`;
 }
 
+/** `verified, 1.25 ms, 2 others` */
+export function pathStateText(of: Pick<PeerView, "pathState" | "rttMillis" | "otherPaths">): string {
+  if (of.pathState === null) return "";
+  return [
+    of.pathState,
+    ...(of.rttMillis === null ? [] : [millis(of.rttMillis)]),
+    ...(of.otherPaths === 0 ? [] : [`${of.otherPaths} other${of.otherPaths === 1 ? "" : "s"}`]),
+  ].join(", ");
+}
+
+export function pathStyle(state: string | null): Style | undefined {
+  return state === "verified" ? "green" : state === "unverified" ? "yellow" : undefined;
+}
+
+export function percent(share: number | null): string {
+  return share === null ? "" : `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+}
+
 export function peerColumns(now: number): readonly Column<PeerView>[] {
   return [
     { title: "PEER", value: (peer) => peer.name },
@@ -26,6 +44,7 @@ export function peerColumns(now: number): readonly Column<PeerView>[] {
     { title: "HIT", value: (peer) => peer.hit ?? "" },
     { title: "LSI", value: (peer) => peer.lsi ?? "" },
     { title: "ADDRESS", value: (peer) => peer.path?.remote ?? peer.locators[0] ?? "" },
+    { title: "PATH", value: pathStateText, style: (peer) => pathStyle(peer.pathState) },
     { title: "SUITE", value: (peer) => peer.suite ?? "" },
     { title: "SENT", value: (peer) => bytes(peer.txBytes), align: "right" },
     { title: "RECEIVED", value: (peer) => bytes(peer.rxBytes), align: "right" },
@@ -41,6 +60,7 @@ export function peerText(peer: PeerView, now: number, color: boolean): string {
       ["HIT", peer.hit ?? (peer.opportunistic ? "not known yet (opportunistic)" : "")],
       ["LSI", peer.lsi],
       ["path", pathText(peer.path)],
+      ["path state", pathStateText(peer)],
       ["locators", peer.locators.join(", ") || "none: this peer must speak first"],
       ["encapsulation", peer.carrier],
       ["suite", peer.suite],
@@ -70,6 +90,8 @@ export function associationText(association: AssociationDetails, now: number, co
       ["LSI", association.lsi],
       ["our identity", association.identity],
       ["path", pathText(association.path)],
+      ["path state", pathStateText(association)],
+      ["path loss", association.loss === null ? "" : percent(association.loss)],
       ["path MTU", association.pathMtu === null ? "" : `${association.pathMtu} bytes`],
       ["ESP suite", association.suite],
       ["HIP cipher", association.hipCipher],

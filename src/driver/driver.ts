@@ -42,6 +42,7 @@ const SHOWS_COUNTS: ReadonlySet<ControlRequest["type"]> = new Set([
   "peer-show",
   "association-list",
   "association-show",
+  "locator-list",
   "counters",
 ] as const);
 

@@ -6,6 +6,8 @@ import type { Brand, Carrier, Endpoint, Hit } from "../core/types.ts";
 import type { StateName } from "../hip/io.ts";
 import type { InnerFamily } from "../hip/sa.ts";
 import type { OverlayConfig, PeerSource } from "./config.ts";
+import type { OwnLocatorView, PeerLocatorsView } from "./locator-views.ts";
+import type { CloudFacts } from "./whereabouts.ts";
 
 /** Tells the answers of one request from those of others. */
 export type RequestId = Brand<number, "RequestId">;
@@ -37,6 +39,23 @@ export type ControlRequest =
       readonly bytes: number;
       readonly timeoutMillis: number;
     }
+  /** Where this host is and where its peers are: one peer, or all. */
+  | { readonly type: "locator-list"; readonly peer: string | undefined }
+  /** Until the next start of the daemon. Port 0: our own. */
+  | { readonly type: "locator-add"; readonly locator: Endpoint }
+  | { readonly type: "locator-remove"; readonly address: string }
+  /** Undefined: the rule alone decides again. */
+  | { readonly type: "locator-prefer"; readonly address: string | undefined }
+  /** Moves an association to another pair of addresses, and keeps it there; without any, leaves the choice to the policy. */
+  | {
+      readonly type: "handover";
+      readonly peer: string;
+      readonly to: string | undefined;
+      readonly from: string | undefined;
+      readonly timeoutMillis: number;
+    }
+  /** From the cloud's metadata service. */
+  | { readonly type: "cloud"; readonly facts: CloudFacts }
   | { readonly type: "counters" }
   /** Answers without end: remembered events with a number of at least `since` (undefined: only new ones), then each as it happens. */
   | { readonly type: "events"; readonly since: number | undefined }
@@ -74,6 +93,8 @@ export interface PathView {
   readonly remote: string;
 }
 
+export type PathState = "verified" | "unverified";
+
 export interface IdentityView {
   readonly hit: string;
   readonly suite: number;
@@ -110,6 +131,11 @@ export interface PeerView {
   readonly source: PeerSource;
   readonly file: string;
   readonly opportunistic: boolean;
+  /** "verified": an answer came along the path in use; "unverified": none yet, only credit is spent on it. Null: no path. */
+  readonly pathState: PathState | null;
+  readonly rttMillis: number | null;
+  /** Other pairs of addresses that work. */
+  readonly otherPaths: number;
 }
 
 export interface AssociationDetails {
@@ -127,6 +153,11 @@ export interface AssociationDetails {
   readonly inSpi: string | null;
   readonly outSpi: string | null;
   readonly exchangeMillis: number | null;
+  readonly pathState: PathState | null;
+  readonly rttMillis: number | null;
+  /** 0 to 1: of the probes along the path in use. */
+  readonly loss: number | null;
+  readonly otherPaths: number;
   /** Begin of the present state. */
   readonly since: string;
   readonly establishedAt: string | null;
@@ -209,6 +240,20 @@ export type ControlReply =
       readonly meanMillis: number | null;
       readonly maxMillis: number | null;
     }
+  | {
+      readonly type: "locators";
+      readonly own: readonly OwnLocatorView[];
+      readonly peers: readonly PeerLocatorsView[];
+    }
+  /** `millis` is what the caller waited; `moved`: false when the path was in use already, or the policy chooses again. */
+  | {
+      readonly type: "handed-over";
+      readonly name: string;
+      readonly moved: boolean;
+      readonly path: PathView | null;
+      readonly millis: number;
+    }
+  | { readonly type: "noted" }
   | { readonly type: "counters"; readonly counters: Readonly<Record<string, number>> }
   | { readonly type: "event"; readonly event: OverlayEvent }
   | { readonly type: "identities"; readonly identities: readonly IdentityView[] }

@@ -6,6 +6,11 @@ export const EXCHANGE_BUCKETS: readonly number[] = [
   0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10,
 ];
 
+/** The same for handovers: from the moment that the change was noticed until traffic flowed again. */
+export const HANDOVER_BUCKETS: readonly number[] = [
+  0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30,
+];
+
 /** Distinct drop reasons that are counted by name; more of them are counted as "other". */
 export const MAX_REASONS = 256;
 
@@ -26,6 +31,11 @@ export interface Metrics {
   /** Discarded HIP packets by reason. */
   readonly drops: Readonly<Record<string, number>>;
   readonly events: Readonly<Record<string, number>>;
+  /** By "reason outcome"; outcome is "completed" or "failed". */
+  readonly handovers: Readonly<Record<string, number>>;
+  readonly handoverSeconds: Histogram;
+  /** By "side state": "own host", "peer ACTIVE", ... */
+  readonly locators: Readonly<Record<string, number>>;
   readonly puzzleDifficulty: number;
   readonly jobsInFlight: number;
   readonly r1Generations: number;
@@ -47,14 +57,39 @@ const STATES: readonly StateName[] = [
   "E-FAILED",
 ];
 
+class Buckets {
+  readonly #bounds: readonly number[];
+  readonly #counts: number[];
+  #sum = 0;
+
+  constructor(bounds: readonly number[]) {
+    this.#bounds = bounds;
+    this.#counts = new Array<number>(bounds.length + 1).fill(0);
+  }
+
+  add(seconds: number): void {
+    const bucket = this.#bounds.findIndex((bound) => seconds <= bound);
+    const index = bucket < 0 ? this.#bounds.length : bucket;
+    this.#counts[index] = (this.#counts[index] as number) + 1;
+    this.#sum += seconds;
+  }
+
+  histogram(): Histogram {
+    const counts = [...this.#counts];
+    const count = counts.reduce((total, n) => total + n, 0);
+    return { bounds: this.#bounds, counts, sum: this.#sum, count };
+  }
+}
+
 /** Adds up what the overlay sees passing. */
 export class Meter {
   readonly #drops = new Map<string, number>();
   readonly #events = new Map<string, number>();
   readonly #completed = { initiator: 0, responder: 0 };
   readonly #failed = { initiator: 0, responder: 0 };
-  readonly #buckets = new Array<number>(EXCHANGE_BUCKETS.length + 1).fill(0);
-  #sum = 0;
+  readonly #exchanges = new Buckets(EXCHANGE_BUCKETS);
+  readonly #handovers = new Map<string, number>();
+  readonly #moves = new Buckets(HANDOVER_BUCKETS);
 
   drop(reason: string): void {
     count(this.#drops, reason);
@@ -67,12 +102,13 @@ export class Meter {
   /** `millis` is undefined when it is not known how long the exchange took. */
   exchangeCompleted(role: "initiator" | "responder", millis: number | undefined): void {
     this.#completed[role]++;
-    if (millis === undefined) return;
-    const seconds = millis / 1000;
-    const bucket = EXCHANGE_BUCKETS.findIndex((bound) => seconds <= bound);
-    const index = bucket < 0 ? EXCHANGE_BUCKETS.length : bucket;
-    this.#buckets[index] = (this.#buckets[index] as number) + 1;
-    this.#sum += seconds;
+    if (millis !== undefined) this.#exchanges.add(millis / 1000);
+  }
+
+  /** `millis` since the change was noticed, when it came to an end. */
+  handover(reason: string, outcome: "completed" | "failed", millis: number | undefined): void {
+    count(this.#handovers, `${reason} ${outcome}`);
+    if (millis !== undefined) this.#moves.add(millis / 1000);
   }
 
   exchangeFailed(role: "initiator" | "responder"): void {
@@ -86,6 +122,7 @@ export class Meter {
   snapshot(around: {
     readonly states: Iterable<StateName>;
     readonly gauges: HostGauges;
+    readonly locators: Readonly<Record<string, number>>;
     readonly peers: number;
     readonly lsiEntries: number;
     readonly requestsWaiting: number;
@@ -100,12 +137,10 @@ export class Meter {
       associationsByState,
       exchangesCompleted: { ...this.#completed },
       exchangesFailed: { ...this.#failed },
-      exchangeSeconds: {
-        bounds: EXCHANGE_BUCKETS,
-        counts: [...this.#buckets],
-        sum: this.#sum,
-        count: this.#buckets.reduce((total, n) => total + n, 0),
-      },
+      exchangeSeconds: this.#exchanges.histogram(),
+      handovers: Object.fromEntries(this.#handovers),
+      handoverSeconds: this.#moves.histogram(),
+      locators: around.locators,
       drops: this.drops(),
       events: Object.fromEntries(this.#events),
       puzzleDifficulty: around.gauges.puzzleDifficulty,
@@ -129,6 +164,12 @@ export function flatCounters(metrics: Metrics): Readonly<Record<string, number>>
   flat["exchanges_completed_responder_total"] = metrics.exchangesCompleted.responder;
   flat["exchanges_failed_initiator_total"] = metrics.exchangesFailed.initiator;
   flat["exchanges_failed_responder_total"] = metrics.exchangesFailed.responder;
+  for (const [words, n] of Object.entries(metrics.handovers)) {
+    flat[`handovers_${words.replace(/[ -]/g, "_")}_total`] = n;
+  }
+  for (const [words, n] of Object.entries(metrics.locators)) {
+    flat[`locators_${words.toLowerCase().replace(/[ -]/g, "_")}`] = n;
+  }
   for (const [reason, n] of Object.entries(metrics.drops)) flat[`hip_drop_${reason}_total`] = n;
   for (const [name, n] of Object.entries(metrics.events))
     flat[`event_${name.replaceAll("-", "_")}_total`] = n;

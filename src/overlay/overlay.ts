@@ -31,6 +31,7 @@ import type { OverlayConfig } from "./config.ts";
 import type { ControlReply, Facts, PeerView, RequestId, Traffic } from "./control.ts";
 import type { OverlayInput, OverlayOutput } from "./io.ts";
 import { Liveness } from "./liveness.ts";
+import { countLocators, type QualityOf } from "./locator-views.ts";
 import { LsiMap } from "./lsi.ts";
 import { Membership, roomFor } from "./membership.ts";
 import { Meter, type Metrics } from "./metrics.ts";
@@ -99,6 +100,8 @@ export class Overlay {
   readonly membership: Membership;
   readonly meter = new Meter();
   readonly whereabouts: Whereabouts;
+  /** What watching a path found out about it. */
+  quality: QualityOf = () => undefined;
   readonly #requests: Requests;
   readonly #liveness = new Liveness();
   readonly #hinted = new BoundedMap<Hit, Instant>("hinted_peers", MAX_HINTED, "evict-oldest");
@@ -212,6 +215,7 @@ export class Overlay {
       this.waiting.deadline(),
       this.#liveness.deadline(),
       this.whereabouts.deadline(),
+      this.#requests.deadline(),
     );
   }
 
@@ -222,7 +226,12 @@ export class Overlay {
       peers: this.peers.size,
       lsiEntries: this.lsis.size,
       requestsWaiting: this.waiting.size,
-      overflows: { ...this.waiting.overflows(), ...this.#requests.overflows() },
+      locators: countLocators(this),
+      overflows: {
+        ...this.waiting.overflows(),
+        ...this.#requests.overflows(),
+        ...this.whereabouts.own.overflows(),
+      },
     });
   }
 
@@ -240,6 +249,7 @@ export class Overlay {
         this.run(input);
         this.waiting.tick(this.#now);
         this.whereabouts.tick(this.#now);
+        this.#requests.tick(this.#now);
         if (this.#liveness.due(this.#now)) this.emit({ type: "poll" });
         break;
       case "traffic":
@@ -269,6 +279,7 @@ export class Overlay {
         break;
       case "cancel":
         this.waiting.cancel(input.id);
+        this.#requests.cancel(input.id);
         break;
       case "persisted":
         this.#requests.persisted(input.token, input.result);
@@ -420,7 +431,9 @@ export class Overlay {
     this.#measure(event);
     if (event.name === "association-established") this.whereabouts.established(event.peer);
     else if (event.name === "association-failed") this.whereabouts.failed(event.peer);
-    else if (event.name === "association-closed") this.whereabouts.closed(event.peer);
+    else if (event.name === "association-closed")
+      this.whereabouts.closed(event.peer, String(event.detail["reason"]));
+    this.#requests.happened(event);
     if (peer === undefined || !ERROR_EVENTS.has(event.name)) return;
     const text = errorText(event);
     peer.lastError = { text, wall: this.#wall };
@@ -445,6 +458,11 @@ export class Overlay {
     if (event.name === "association-established") {
       this.meter.exchangeCompleted(known, association?.exchangeMillis);
     } else if (event.name === "association-failed") this.meter.exchangeFailed(known);
+    else if (event.name === "handover" || event.name === "handover-failed") {
+      const { reason, millis } = event.detail;
+      const outcome = event.name === "handover" ? "completed" : "failed";
+      this.meter.handover(String(reason), outcome, typeof millis === "number" ? millis : undefined);
+    }
   }
 
   #saveWhenChanged(): void {

@@ -1,8 +1,11 @@
 /** Answers what operators ask. */
-import { ok, type Result, unreachable } from "../core/types.ts";
+import { type Deadline, type Instant, ok, type Result, unreachable } from "../core/types.ts";
+import type { AssociationView, HostEvent } from "../hip/io.ts";
 import { type Answer, Changes } from "./changes.ts";
 import type { AssociationDetails, ControlReply, ControlRequest, PeerView, RequestId } from "./control.ts";
 import type { Counts } from "./io.ts";
+import { LocatorRequests } from "./locator-requests.ts";
+import { pairsOf, pathSummary } from "./locator-views.ts";
 import { flatCounters } from "./metrics.ts";
 import { findPeer } from "./names.ts";
 import type { Overlay } from "./overlay.ts";
@@ -33,14 +36,32 @@ const NO_TRAFFIC: TrafficByPeer = new Map();
 export class Requests {
   readonly #overlay: Overlay;
   readonly #changes: Changes;
+  readonly #locators: LocatorRequests;
 
   constructor(overlay: Overlay) {
     this.#overlay = overlay;
     this.#changes = new Changes(overlay);
+    this.#locators = new LocatorRequests(overlay);
   }
 
   overflows(): Readonly<Record<string, number>> {
-    return this.#changes.overflows();
+    return { ...this.#changes.overflows(), ...this.#locators.overflows() };
+  }
+
+  happened(event: HostEvent): void {
+    this.#locators.happened(event);
+  }
+
+  cancel(id: RequestId): void {
+    this.#locators.cancel(id);
+  }
+
+  tick(now: Instant): void {
+    this.#locators.tick(now);
+  }
+
+  deadline(): Deadline | undefined {
+    return this.#locators.deadline();
   }
 
   handle(id: RequestId, request: OverlayRequest, counts: Counts | undefined): void {
@@ -55,14 +76,22 @@ export class Requests {
 
   details(peer: Peer, traffic: TrafficByPeer = NO_TRAFFIC): AssociationDetails | undefined {
     const association = this.#overlay.association(peer);
-    return association === undefined
-      ? undefined
-      : associationDetails(association, peer, traffic, this.#overlay);
+    return association === undefined ? undefined : this.#associationView(association, peer, traffic);
+  }
+
+  #associationView(
+    view: AssociationView,
+    peer: Peer | undefined,
+    traffic: TrafficByPeer,
+  ): AssociationDetails {
+    const paths = pathSummary(pairsOf(view.peer, this.#overlay, traffic));
+    return associationDetails(view, peer, traffic, paths, this.#overlay);
   }
 
   peerView(peer: Peer, traffic: TrafficByPeer = NO_TRAFFIC): PeerView {
     const association = this.#overlay.association(peer);
-    return peerView(peer, this.#overlay.peers, association, traffic, this.#overlay);
+    const pairs = association === undefined ? [] : pairsOf(association.peer, this.#overlay, traffic);
+    return peerView(peer, this.#overlay.peers, association, traffic, pathSummary(pairs), this.#overlay);
   }
 
   #answer(id: RequestId, request: OverlayRequest, counts: Counts | undefined): Answer {
@@ -91,6 +120,19 @@ export class Requests {
         return this.#with(request.peer, (peer) => this.#reach(id, peer, request.timeoutMillis, undefined));
       case "ping":
         return this.#with(request.peer, (peer) => this.#ping(id, peer, request));
+      case "locator-list":
+        return this.#locators.list(request.peer, traffic);
+      case "locator-add":
+        return this.#locators.add(request.locator);
+      case "locator-remove":
+        return this.#locators.remove(request.address);
+      case "locator-prefer":
+        return this.#locators.prefer(request.address);
+      case "handover":
+        return this.#with(request.peer, (peer) => this.#locators.handover(id, peer, request));
+      case "cloud":
+        overlay.whereabouts.cloud(request.facts);
+        return ok({ type: "noted" });
       case "counters":
         return ok({
           type: "counters",
@@ -133,9 +175,7 @@ export class Requests {
 
   #associations(traffic: TrafficByPeer): readonly AssociationDetails[] {
     const { host, peers } = this.#overlay;
-    return host
-      .associations()
-      .map((view) => associationDetails(view, peers.byHit(view.peer), traffic, this.#overlay));
+    return host.associations().map((view) => this.#associationView(view, peers.byHit(view.peer), traffic));
   }
 
   #associationShow(peer: Peer, traffic: TrafficByPeer): Answer {

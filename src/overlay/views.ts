@@ -5,6 +5,7 @@ import { DH_GROUP, espSuite, HIP_CIPHER_ID } from "../crypto/suites.ts";
 import type { AssociationView } from "../hip/io.ts";
 import type { OverlayConfig } from "./config.ts";
 import type { AssociationDetails, IdentityView, PathView, PeerView, SelfView, Traffic } from "./control.ts";
+import type { PathSummary } from "./locator-views.ts";
 import type { Peer, PeerTable } from "./peers.ts";
 
 /** A moment in both clocks: turns other instants into times. */
@@ -35,6 +36,7 @@ export function peerView(
   peers: PeerTable,
   association: AssociationView | undefined,
   traffic: TrafficByPeer,
+  paths: PathSummary,
   moment: Moment,
 ): PeerView {
   const counted = peer.hit === undefined ? undefined : traffic.get(peer.hit);
@@ -56,6 +58,9 @@ export function peerView(
     source: peer.config.source,
     file: peer.config.file,
     opportunistic: peer.config.hit === undefined,
+    pathState: paths.pathState,
+    rttMillis: paths.rttMillis,
+    otherPaths: paths.otherPaths,
   };
 }
 
@@ -63,6 +68,7 @@ export function associationDetails(
   association: AssociationView,
   peer: Peer | undefined,
   traffic: TrafficByPeer,
+  paths: PathSummary,
   moment: Moment,
 ): AssociationDetails {
   const counted = traffic.get(association.peer);
@@ -85,6 +91,10 @@ export function associationDetails(
     establishedAt: time(association.establishedAt, moment),
     peerDomain: association.peerDomain === "" ? null : association.peerDomain,
     pathMtu: counted?.pathMtu ?? null,
+    pathState: paths.pathState,
+    rttMillis: paths.rttMillis,
+    loss: paths.loss,
+    otherPaths: paths.otherPaths,
     ...volume(counted),
   };
 }

@@ -1,5 +1,12 @@
 /** Where we are and where the peers were: what the protocol is told about it, what is kept, and whom to call after a start or a sleep. */
-import { type Deadline, type Endpoint, earliest, type Hit, type Instant } from "../core/types.ts";
+import {
+  type Deadline,
+  type Endpoint,
+  earliest,
+  endpointText,
+  type Hit,
+  type Instant,
+} from "../core/types.ts";
 import type { HostInput, HostOutput } from "../hip/io.ts";
 import { DEFAULT_LOCATORS, type OverlayConfig } from "./config.ts";
 import { type LocalAddress, OwnLocators } from "./own-locators.ts";
@@ -16,6 +23,9 @@ export const ASLEEP_AFTER = 5_000;
 /** The list of associations is written at most so often, in milliseconds: a fixed part, and one for each entry. */
 export const SAVE_INTERVAL = 1_000;
 export const SAVE_INTERVAL_PER_PEER = 0.2;
+
+/** Ends of associations that nobody wanted. */
+const LOST: ReadonlySet<string> = new Set(["unreachable", "no_answer_to_update", "forgotten"]);
 
 /** What the cloud's metadata service says about this machine. */
 export interface CloudFacts {
@@ -50,6 +60,7 @@ export class Whereabouts {
   #savedAt: Instant | undefined;
   #stopping = false;
   #cloud: CloudFacts | undefined;
+  #told = "";
 
   constructor(
     port: WhereaboutsPort,
@@ -121,7 +132,11 @@ export class Whereabouts {
   /** Tells the protocol where we are, if that is news to it. */
   tell(): void {
     const own = this.own.news(this.#port.now);
-    if (own !== undefined) this.#port.run({ type: "locators", own });
+    if (own === undefined) return;
+    const text = own.map(endpointText).join(" ");
+    if (text !== this.#told) this.#port.event("own-locators", undefined, { locators: text });
+    this.#told = text;
+    this.#port.run({ type: "locators", own });
   }
 
   /** The paths to a peer, or what it says about itself, changed. */
@@ -146,16 +161,17 @@ export class Whereabouts {
     this.#reconnects.done(hit, this.#port.now);
   }
 
-  /** An association ended in order. What we end because we stop is to come back with us. */
-  closed(hit: Hit): void {
+  /** An association ended. What somebody wanted to end stays ended; what we end because we stop is to come back with us. */
+  closed(hit: Hit, reason: string): void {
     if (this.own.forgetPeer(hit)) this.tell();
-    if (!this.#stopping && this.#wanted.delete(hit)) this.#dirty = true;
+    if (this.#stopping || LOST.has(reason)) return;
+    if (this.#wanted.delete(hit)) this.#dirty = true;
   }
 
   removed(hit: Hit): void {
     this.#reconnects.done(hit, this.#port.now);
     this.#wakes.done(hit, this.#port.now);
-    this.closed(hit);
+    this.closed(hit, "removed");
   }
 
   stop(): void {

@@ -19,6 +19,8 @@ export interface ReloadReport {
   readonly changed: readonly string[];
   readonly host: boolean;
   readonly identities: boolean;
+  /** Settings of locators and paths changed. */
+  readonly locators: boolean;
   /** Settings that differ in the file but wait for a restart. */
   readonly needsRestart: readonly string[];
 }

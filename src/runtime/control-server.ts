@@ -23,6 +23,7 @@ import {
   pingMessage,
   type ReloadReport,
 } from "./control-convert.ts";
+import { locatorMethods, type Unary } from "./control-locators.ts";
 import { controlMethods } from "./control-schema.ts";
 import { whyNot } from "./files.ts";
 
@@ -64,9 +65,8 @@ const MAX_MESSAGE_BYTES = 256 * 1024;
 const MAX_EVENTS_WAITING = 4_096;
 
 type Fields = Record<string, unknown>;
-type Unary = (fields: Fields, answer: (result: Result<unknown, Problem>) => void) => void;
 
-/** The methods that give one answer. */
+/** The methods that give one answer; those about locators are in a file of their own. */
 function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> {
   /** Passes a request on; `pick` takes the answer out of the reply that was expected. */
   const ask =
@@ -167,6 +167,7 @@ function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> 
         );
       });
     },
+    ...locatorMethods(ask),
     GetCounters: plain({ type: "counters" }, (reply) => reply),
     ListIdentities: listIdentities,
     GetIdentity: (fields, answer) => {

@@ -23,6 +23,8 @@ import {
 } from "./identity-store.ts";
 import { JobPool } from "./job-pool.ts";
 import type { Log } from "./log.ts";
+import type { MetadataPlaces } from "./metadata/poller.ts";
+import { MetadataPoller } from "./metadata/poller.ts";
 import { MetricsServer } from "./metrics-server.ts";
 import type { Network, NetworkSystem, PeerSource } from "./network-port.ts";
 import { dropPeer, keepPeer } from "./peers-directory.ts";
@@ -56,6 +58,8 @@ export interface DaemonOptions {
   readonly log: Log;
   readonly service: ServiceManager;
   readonly version: string;
+  /** Where the cloud's metadata service is; undefined: it is never asked. */
+  readonly metadata?: MetadataPlaces;
 }
 
 export class Daemon implements ControlBackend {
@@ -68,6 +72,7 @@ export class Daemon implements ControlBackend {
   readonly #rehearsal = new Rehearsal();
   readonly #state: StateStore;
   readonly #r1CounterStart: bigint;
+  readonly #metadata: MetadataPoller | undefined;
   #active: Prepared;
   #preferred: Hit;
   #sourcesDue = false;
@@ -175,6 +180,12 @@ export class Daemon implements ControlBackend {
     alarm.onFire = () => this.#driver.alarmFired();
     this.#driver.start();
     this.#sourcesChanged();
+    if (options.metadata !== undefined) {
+      this.#metadata = new MetadataPoller(options.metadata, this.#log, (facts) =>
+        this.#driver.request({ type: "cloud", facts }, () => undefined),
+      );
+      this.#metadata.configure(prepared.config.metadata);
+    }
   }
 
   #rehearse(): void {
@@ -257,6 +268,7 @@ export class Daemon implements ControlBackend {
       createMetricsPage(() => ({
         driver: this.#driver.metrics(),
         jobs: { ...this.#jobs.counters() },
+        metadata: { ...this.#metadata?.counters() },
         version: this.#version,
         stateWriteFailures: this.#state.failures,
       })),
@@ -359,8 +371,8 @@ export class Daemon implements ControlBackend {
     const report = this.#reload();
     this.#service.notify("READY");
     if (report.ok) {
-      const { added, removed, changed, needsRestart, host, identities } = report.value;
-      this.#log.info("reloaded", "reloaded the configuration", { added, removed, changed, host, identities });
+      const { needsRestart, ...applied } = report.value;
+      this.#log.info("reloaded", "reloaded the configuration", { ...applied });
       if (needsRestart.length > 0) {
         this.#log.warn("restart-needed", "some settings take effect only after a restart", {
           settings: needsRestart,
@@ -404,7 +416,10 @@ export class Daemon implements ControlBackend {
     this.#driver.request({ type: "configure", config: prepared.value.overlay }, (answer) => {
       reply = answer;
     });
-    if (reply?.type === "configured") return ok(reply.changes);
+    if (reply?.type === "configured") {
+      this.#metadata?.configure(prepared.value.config.metadata);
+      return ok(reply.changes);
+    }
     this.#jobs.setIdentities(keysOf(former));
     this.#active = former;
     const message = reply?.type === "error" ? reply.message : "the new configuration was not taken";
@@ -420,6 +435,7 @@ export class Daemon implements ControlBackend {
   async #stop(): Promise<void> {
     this.#service.notify("STOPPING");
     this.#rehearsal.stop();
+    this.#metadata?.stop();
     await new Promise<void>((resolve) => this.#driver.stop(CLOSE_MILLIS, resolve));
     if (this.#watchdog !== undefined) clearInterval(this.#watchdog);
     this.#control?.close();

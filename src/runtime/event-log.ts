@@ -10,6 +10,9 @@ const LEVELS: Readonly<Record<string, LogLevel>> = {
   "exchange-refused": "warn",
   "authentication-failed": "warn",
   "notify-sent": "debug",
+  "locators-announced": "debug",
+  "locator-verified": "debug",
+  "handover-failed": "warn",
   // The line "reloaded" says the same with names.
   "config-applied": "debug",
 };

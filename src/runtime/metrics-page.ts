@@ -1,31 +1,34 @@
 /** The daemon's numbers as Prometheus metrics. Everything is read from the driver at the moment of the scrape. */
 import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from "prom-client";
 import type { DriverMetrics } from "../driver/driver.ts";
-import type { Histogram } from "../overlay/metrics.ts";
+import type { Histogram, Metrics } from "../overlay/metrics.ts";
 import type { MetricsPage } from "./metrics-server.ts";
 
 export interface MetricsInput {
   readonly driver: DriverMetrics;
   readonly jobs: Readonly<Record<string, number>>;
+  /** Of the cloud's metadata service. */
+  readonly metadata: Readonly<Record<string, number>>;
   readonly version: string;
   readonly stateWriteFailures: number;
 }
 
 type Labels = Record<string, string>;
 type Sample = readonly [labels: Labels, value: number];
+type Define = (
+  kind: "counter" | "gauge",
+  name: string,
+  help: string,
+  labelNames: readonly string[],
+  samples: (input: MetricsInput) => readonly Sample[],
+) => void;
 
 export function createMetricsPage(read: () => MetricsInput): MetricsPage {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   /** One snapshot serves all metrics of a scrape. */
   let input = read();
-  const define = (
-    kind: "counter" | "gauge",
-    name: string,
-    help: string,
-    labelNames: readonly string[],
-    samples: (input: MetricsInput) => readonly Sample[],
-  ): void => {
+  const define: Define = (kind, name, help, labelNames, samples) => {
     const options = { name, help, labelNames: [...labelNames], registers: [registry] };
     if (kind === "gauge") {
       const gauge: Gauge = new Gauge({
@@ -77,6 +80,15 @@ export function createMetricsPage(read: () => MetricsInput): MetricsPage {
       "Time that base exchanges took.",
       () => input.driver.overlay.exchangeSeconds,
     ),
+  );
+  defineMobility(define, () => input.driver.overlay, registry);
+  define(
+    "counter",
+    "hipd_metadata_total",
+    "Questions to the cloud's metadata service, failures and changes, by name.",
+    ["name"],
+    (from) =>
+      others(from.metadata, true).map(([{ name = "" }, n]) => [{ name: name.replace(/^metadata_/, "") }, n]),
   );
   define("counter", "hipd_events_total", "Events by name.", ["name"], (from) =>
     byName(from.driver.overlay.events, "name"),
@@ -168,6 +180,41 @@ export function createMetricsPage(read: () => MetricsInput): MetricsPage {
       return registry.metrics();
     },
   };
+}
+
+/** What RFC 8046 is about: handovers, locators, and addresses that did not answer. */
+function defineMobility(define: Define, overlay: () => Metrics, registry: Registry): void {
+  define("counter", "hipd_handovers_total", "Handovers by reason and outcome.", ["reason", "outcome"], () =>
+    Object.entries(overlay().handovers).map(([words, value]): Sample => {
+      const [reason = "", outcome = ""] = words.split(" ");
+      return [{ reason, outcome }, value];
+    }),
+  );
+  registry.registerMetric(
+    histogram(
+      "hipd_handover_seconds",
+      "Time from noticing a change to traffic along another path.",
+      () => overlay().handoverSeconds,
+    ),
+  );
+  define(
+    "gauge",
+    "hipd_locators",
+    "Locators: our own by source, the peers' by state (RFC 8046 5.1).",
+    ["side", "state"],
+    () =>
+      Object.entries(overlay().locators).map(([words, value]): Sample => {
+        const [side = "", state = ""] = words.split(" ");
+        return [{ side, state }, value];
+      }),
+  );
+  define(
+    "counter",
+    "hipd_verification_failures_total",
+    "Addresses of peers that did not answer when they were verified.",
+    [],
+    () => [[{}, overlay().events["locator-unreachable"] ?? 0]],
+  );
 }
 
 function byName(values: Readonly<Record<string, number>>, label: string): readonly Sample[] {

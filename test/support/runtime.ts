@@ -7,6 +7,7 @@ import type { DataPlane, DataPlaneEvent, Route } from "../../src/driver/ports.ts
 import type { SaSpec } from "../../src/hip/sa.ts";
 import { createLog, type Log } from "../../src/runtime/log.ts";
 import type { Network, NetworkOptions, NetworkSystem, PeerSource } from "../../src/runtime/network-port.ts";
+import { localAddress } from "./overlay.ts";
 
 const folders: string[] = [];
 process.once("exit", () => {
@@ -117,6 +118,7 @@ export class FakeNetwork implements NetworkSystem {
   open(options: NetworkOptions): { readonly ok: true; readonly value: Network } {
     this.opened = options;
     this.hits = options.hits;
+    this.plane.deliver({ type: "addresses", local: [localAddress(this.plane.address)] });
     const setIdentities = (hits: readonly Hit[]): void => {
       this.hits = hits;
     };

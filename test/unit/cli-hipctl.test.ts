@@ -47,6 +47,7 @@ beforeAll(async () => {
   await atA(["peer", "add", "b", "--hit", hitB, "--locator", "192.0.2.2"]);
   await atB(["peer", "add", "a", "--hit", hitA, "--locator", "192.0.2.1"]);
   await atA(["connect", "b"]);
+  await atA(["locator", "add", "203.0.113.5"]);
 });
 afterAll(() => Promise.all(daemons.map((each) => each.stop())));
 
@@ -67,11 +68,26 @@ describe("every command answers people and programs", () => {
     [["identity", "list", "--names"], /^identity\n$/],
     [["identity", "show"], /^name +identity \(default\)\n/],
     [["identity", "export"], /^identity\. IN HIP \( /],
+    [
+      ["locator", "list"],
+      /^this host\n {2}LOCATOR +STATE .*\n\* 203\.0\.113\.5:10500 +offered +static .*\n {2}192\.0\.2\.1:10500 .*\nb \(2001:2.*\n/s,
+    ],
+    [["locator", "add", "203.0.113.6"], /^added 203\.0\.113\.6 \(until hipd restarts; /],
+    [
+      ["locator", "prefer", "203.0.113.6"],
+      /^203\.0\.113\.6 is preferred until hipd restarts\n.*\n\* 203\.0\.113\.6/,
+    ],
+    [["locator", "prefer", "auto"], /^hipd decides\n/],
+    [
+      ["handover", "b", "--to", "192.0.2.2"],
+      /^b is at udp 192\.0\.2\.1:10500 > 192\.0\.2\.2:10500 already, and stays/,
+    ],
+    [["handover", "b"], /^b is at udp .*; the policy chooses\n$/],
     [["counters"], /^COUNTER +VALUE\n.*more are zero: --all\)\n$/s],
     [["reload"], /^nothing changed\n$/],
     [["version"], /^hipctl \S+\nhipd {3}1\.2\.3\n$/],
     [["ping", "b", "-c", "1"], /^ping b .*\n1: 0\.412 ms over udp .*\nb: 1 sent, 1 answered, 0 % lost/],
-    [["events", "--since", "1", "-n", "1"], /^\d\d:\d\d:\d\d\.\d{3} {2}peer-added {2}b/],
+    [["events", "--since", "2", "-n", "1"], /^\d\d:\d\d:\d\d\.\d{3} {2}peer-added {2}b/],
   ])("%j", async (argv, text) => {
     const people = await atA(argv);
     expect(people).toMatchObject({ status: 0, error: "" });
@@ -116,6 +132,43 @@ describe("the JSON schema is stable", () => {
     source: "string",
     file: "string",
     opportunistic: "boolean",
+    pathState: "string",
+    rttMillis: expect.stringMatching(/^(null|number)$/),
+    otherPaths: "number",
+  };
+  const quality = {
+    rttMillis: expect.stringMatching(/^(null|number)$/),
+    loss: expect.stringMatching(/^(null|number)$/),
+    mtu: expect.stringMatching(/^(null|number)$/),
+  };
+  const ownLocator = {
+    address: "string",
+    source: "string",
+    interface: "null",
+    state: "string",
+    reason: "null",
+    preferred: "boolean",
+    preference: "number",
+    since: "string",
+    lifetimeSeconds: "null",
+    ...quality,
+  };
+  const peerLocator = {
+    address: "string",
+    source: "string",
+    state: "string",
+    preferred: "boolean",
+    inUse: "boolean",
+    since: "string",
+    until: "null",
+    ...quality,
+  };
+  const pair = {
+    path,
+    inUse: "boolean",
+    state: "string",
+    heardAt: expect.stringMatching(/^(null|string)$/),
+    ...quality,
   };
   const identity = {
     name: "string",
@@ -148,6 +201,10 @@ describe("the JSON schema is stable", () => {
     rxBytes: "number",
     txPackets: "number",
     rxPackets: "number",
+    pathState: "string",
+    rttMillis: expect.stringMatching(/^(null|number)$/),
+    loss: expect.stringMatching(/^(null|number)$/),
+    otherPaths: "number",
   };
   const table: readonly (readonly [argv: readonly string[], shape: unknown])[] = [
     [
@@ -160,7 +217,7 @@ describe("the JSON schema is stable", () => {
           interface: "string",
           port: "number",
           lsiPrefix: "string",
-          addresses: [],
+          addresses: ["string"],
         },
         version: "string",
         startedAt: "string",
@@ -178,8 +235,25 @@ describe("the JSON schema is stable", () => {
     [["version"], { hipctl: "string", hipd: "string" }],
     [
       ["reload"],
-      { added: [], removed: [], changed: [], host: "boolean", identities: "boolean", needsRestart: [] },
+      {
+        added: [],
+        removed: [],
+        changed: [],
+        host: "boolean",
+        identities: "boolean",
+        locators: "boolean",
+        needsRestart: [],
+      },
     ],
+    [
+      ["locator", "list", "b"],
+      {
+        own: [ownLocator],
+        peers: [{ name: "string", hit: "string", locators: [peerLocator], paths: [pair] }],
+      },
+    ],
+    [["locator", "add", "203.0.113.5"], { own: [ownLocator] }],
+    [["handover", "b", "--to", "192.0.2.2"], { name: "string", moved: "boolean", path, millis: "number" }],
   ];
   test.each(table)("%j", async (argv, expected) => {
     const value = await jsonAtA(argv);
@@ -194,6 +268,9 @@ describe("the JSON schema is stable", () => {
       identity,
       association,
       path,
+      ownLocator,
+      peerLocator,
+      pair,
       (table[0] as readonly [unknown, { self: object }])[1].self,
     ].flatMap(Object.keys);
     for (const key of keys) expect(text, key).toContain(`\`${key}\``);
@@ -205,12 +282,12 @@ describe("the JSON schema is stable", () => {
       .split("\n")
       .map((line) => JSON.parse(line));
     expect(ping.map((each) => each.type)).toEqual(["ping-start", "ping-reply", "ping-reply", "ping-done"]);
-    const [event] = (await atA(["events", "--since", "1", "-n", "1", "--json"])).out
+    const [event] = (await atA(["events", "--since", "2", "-n", "1", "--json"])).out
       .trim()
       .split("\n")
       .map((line) => JSON.parse(line));
     expect(Object.keys(event)).toEqual(["number", "time", "name", "peer", "hit", "detail"]);
-    expect(event).toMatchObject({ number: 1, name: "peer-added", peer: "b", detail: { source: "runtime" } });
+    expect(event).toMatchObject({ number: 2, name: "peer-added", peer: "b", detail: { source: "runtime" } });
     const events = await atA(["events", "--since", "1", "-n", "5", "--json"]);
     const all = events.out
       .trim()
@@ -248,6 +325,23 @@ describe("wrong use is told in one line, with its own exit status", () => {
       2,
       "hipctl: --dir and --config exclude each other\n",
     ],
+    [["locator", "add", "b"], 2, /^hipctl: "b" is not a locator; write /],
+    [["locator", "add", "198.18.0.9"], 2, /^hipctl: 198\.18\.0\.9 lies in the overlay itself/],
+    [["locator", "remove", "192.0.2.77"], 6, /^hipctl: 192\.0\.2\.77 is not a locator of this host; /],
+    [["locator", "prefer", "192.0.2.77"], 6, /^hipctl: 192\.0\.2\.77 is no locator that peers are told of; /],
+    [["locator", "prefer", "first"], 2, /^hipctl: "first" is not an IP address; give one, or "auto"/],
+    [["locator", "list", "nobody"], 6, /^hipctl: no peer is named "nobody"/],
+    [
+      ["handover", "b", "--to", "192.0.2.77"],
+      6,
+      /^hipctl: 192\.0\.2\.77 is not an address of "b"; it is known to be at /,
+    ],
+    [
+      ["handover", "b", "--from", "192.0.2.77"],
+      2,
+      /^hipctl: 192\.0\.2\.77 is not an address of this host; it has /,
+    ],
+    [["handover", "b", "--to", "x"], 2, 'hipctl: "x" is not an IP address\n'],
     [["completion", "csh"], 2, /^hipctl: command-argument value 'csh' is invalid/],
   ] as const)("%j", async (argv, status, message) => {
     const result = await atA(argv);

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { listText as associationsText } from "../../src/cli/commands/association.ts";
 import { eventText } from "../../src/cli/commands/events.ts";
 import { detailsText, listText as identitiesText } from "../../src/cli/commands/identity.ts";
+import { handoverText, listText as locatorsText } from "../../src/cli/commands/locator.ts";
 import { hostsText } from "../../src/cli/commands/peer.ts";
 import { PingSummary, pingText } from "../../src/cli/commands/ping.ts";
 import { reloadText, statusText } from "../../src/cli/commands/status.ts";
@@ -47,6 +48,9 @@ const DB1: PeerView = {
   source: "config",
   file: "/etc/hipd/hipd.toml",
   opportunistic: false,
+  pathState: "verified",
+  rttMillis: 1.25,
+  otherPaths: 2,
 };
 const WEB: PeerView = {
   ...DB1,
@@ -67,6 +71,9 @@ const WEB: PeerView = {
   source: "runtime",
   file: "",
   opportunistic: true,
+  pathState: null,
+  rttMillis: null,
+  otherPaths: 0,
 };
 const IDENTITY = {
   name: "identity",
@@ -114,6 +121,85 @@ const ASSOCIATION: AssociationDetails = {
   rxBytes: 999,
   txPackets: 1_300,
   rxPackets: 9,
+  pathState: "unverified",
+  rttMillis: null,
+  loss: 0.025,
+  otherPaths: 1,
+};
+const LOCATORS: Parameters<typeof locatorsText>[0] = {
+  own: [
+    {
+      address: "10.0.0.5:10500",
+      source: "host",
+      interface: "eth0",
+      state: "offered",
+      reason: null,
+      preferred: true,
+      preference: 25_000,
+      since: "2025-01-02T03:00:00.000Z",
+      lifetimeSeconds: null,
+      rttMillis: 0.512,
+      loss: 0,
+      mtu: 1500,
+    },
+    {
+      address: "172.17.0.1:10500",
+      source: "host",
+      interface: "docker0",
+      state: "left-out",
+      reason: "interface of containers or a tunnel",
+      preferred: false,
+      preference: 24_000,
+      since: "2025-01-02T03:00:00.000Z",
+      lifetimeSeconds: null,
+      rttMillis: null,
+      loss: null,
+      mtu: null,
+    },
+  ],
+  peers: [
+    {
+      name: "db1",
+      hit: "2001:22::7",
+      locators: [
+        {
+          address: "192.0.2.10:10500",
+          source: "announced",
+          state: "ACTIVE",
+          preferred: true,
+          inUse: true,
+          since: "2025-01-02T03:04:00.000Z",
+          until: null,
+          rttMillis: 0.512,
+          loss: 0,
+          mtu: 1500,
+        },
+        {
+          address: "[2001:db8::10]:10500",
+          source: "configured",
+          state: "UNUSED",
+          preferred: false,
+          inUse: false,
+          since: null,
+          until: null,
+          rttMillis: null,
+          loss: null,
+          mtu: null,
+        },
+      ],
+      paths: [
+        {
+          path: { carrier: "udp", local: "10.0.0.5:10500", remote: "192.0.2.10:10500" },
+          inUse: true,
+          state: "verified",
+          heardAt: "2025-01-02T03:04:00.000Z",
+          rttMillis: 0.512,
+          loss: 0,
+          mtu: 1500,
+        },
+      ],
+    },
+  ],
 };
 
 describe("goldens", () => {
@@ -126,9 +212,9 @@ describe("goldens", () => {
       interface  hip0
       listening  UDP port 10500 on 192.0.2.1, 2001:db8::1
 
-      PEER      STATE        HIT                                    LSI          ADDRESS           SUITE          SENT  RECEIVED      SINCE
-      db1       ESTABLISHED  2001:22:aabb:ccdd:eeff:1122:3344:5566  198.18.77.3  192.0.2.10:10500  AES-GCM-16  1.2 MiB     999 B  1 h 5 min
-      web.prod  E-FAILED     -                                      -            -                 -               0 B       0 B          -
+      PEER      STATE        HIT                                    LSI          ADDRESS           PATH                         SUITE          SENT  RECEIVED      SINCE
+      db1       ESTABLISHED  2001:22:aabb:ccdd:eeff:1122:3344:5566  198.18.77.3  192.0.2.10:10500  verified, 1.25 ms, 2 others  AES-GCM-16  1.2 MiB     999 B  1 h 5 min
+      web.prod  E-FAILED     -                                      -            -                 -                            -               0 B       0 B          -
       "
     `);
   });
@@ -145,6 +231,7 @@ describe("goldens", () => {
       HIT             2001:22:aabb:ccdd:eeff:1122:3344:5566
       LSI             198.18.77.3
       path            udp 192.0.2.1:10500 > 192.0.2.10:10500
+      path state      verified, 1.25 ms, 2 others
       locators        192.0.2.10:10500, [2001:db8::10]:10500
       encapsulation   udp
       suite           AES-GCM-16
@@ -175,8 +262,8 @@ describe("goldens", () => {
   test("association list and show", () => {
     expect(`\n${associationsText([ASSOCIATION], io)}`).toMatchInlineSnapshot(`
       "
-      PEER  STATE        ROLE       PATH                                    SUITE       DH     SPI IN      SPI OUT        SENT  RECEIVED    FOR
-      db1   ESTABLISHED  initiator  udp 192.0.2.1:10500 > 192.0.2.10:10500  AES-GCM-16  P-256  0x0a0b0c0d  0x01020304  1.2 MiB     999 B  5 min
+      PEER  STATE        ROLE       PATH                                    PATH STATE           SUITE       DH     SPI IN      SPI OUT        SENT  RECEIVED    FOR
+      db1   ESTABLISHED  initiator  udp 192.0.2.1:10500 > 192.0.2.10:10500  unverified, 1 other  AES-GCM-16  P-256  0x0a0b0c0d  0x01020304  1.2 MiB     999 B  5 min
       "
     `);
     expect(`\n${associationText(ASSOCIATION, NOW, false)}`).toMatchInlineSnapshot(`
@@ -188,6 +275,8 @@ describe("goldens", () => {
       LSI           198.18.77.3
       our identity  2001:22::1
       path          udp 192.0.2.1:10500 > 192.0.2.10:10500
+      path state    unverified, 1 other
+      path loss     2.5 %
       path MTU      1500 bytes
       ESP suite     AES-GCM-16
       HIP cipher    AES-128-CBC
@@ -271,8 +360,40 @@ describe("goldens", () => {
     );
     expect(eventText(event, true)).toContain("\x1b[32massociation-established\x1b[0m");
   });
+  test("locator list, handover", () => {
+    expect(`\n${locatorsText(LOCATORS, io)}`).toMatchInlineSnapshot(`
+      "
+      this host
+        LOCATOR           STATE     SOURCE  INTERFACE    AGE       RTT   LOSS   MTU  REMARK
+      * 10.0.0.5:10500    offered   host    eth0       4 min  0.512 ms  0.0 %  1500  -
+        172.17.0.1:10500  left-out  host    docker0    4 min         -      -     -  interface of containers or a tunnel
+
+      db1 (2001:22::7)
+        LOCATOR               STATE   SOURCE                AGE       RTT   LOSS   MTU
+      * 192.0.2.10:10500      ACTIVE  announced, preferred  5 s  0.512 ms  0.0 %  1500
+        [2001:db8::10]:10500  UNUSED  configured              -         -      -     -
+        PATH                                   STATE     HEARD       RTT   LOSS   MTU
+      * udp 10.0.0.5:10500 > 192.0.2.10:10500  verified    5 s  0.512 ms  0.0 %  1500
+      "
+    `);
+    const path = LOCATORS.peers[0]?.paths[0]?.path ?? null;
+    expect(handoverText({ name: "db1", moved: true, path, millis: 1.5 }, true)).toBe(
+      "db1 moved to udp 10.0.0.5:10500 > 192.0.2.10:10500 in 1.50 ms\n",
+    );
+    expect(handoverText({ name: "db1", moved: false, path: null, millis: 0 }, true)).toBe(
+      "db1 is at no path already, and stays there\n",
+    );
+  });
   test("reload", () => {
-    const none = { added: [], removed: [], changed: [], host: false, identities: false, needsRestart: [] };
+    const none = {
+      added: [],
+      removed: [],
+      changed: [],
+      host: false,
+      identities: false,
+      locators: false,
+      needsRestart: [],
+    };
     expect(reloadText(none)).toBe("nothing changed\n");
     expect(reloadText({ ...none, added: ["a", "b"], host: true, needsRestart: ["network.port"] })).toBe(
       "peers added: a, b\nprotocol settings changed\ntakes effect after a restart: network.port\n",

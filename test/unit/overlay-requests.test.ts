@@ -83,6 +83,9 @@ describe("status", () => {
           source: "config",
           file: "/etc/hipd/hipd.toml",
           opportunistic: false,
+          pathState: null,
+          rttMillis: null,
+          otherPaths: 0,
         },
       ],
     });

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { contextOf, seconds } from "../context.ts";
 import { ago, bytes, type Io, millis, stateStyle, table } from "../output.ts";
-import { type AssociationDetails, associationText, pathText } from "../views.ts";
+import { type AssociationDetails, associationText, pathStateText, pathStyle, pathText } from "../views.ts";
 
 const CONNECT_SECONDS = "20";
 
@@ -64,6 +64,7 @@ export function listText(associations: readonly AssociationDetails[], io: Io): s
       { title: "STATE", value: (each) => each.state, style: (each) => stateStyle(each.state) },
       { title: "ROLE", value: (each) => (each.role === "none" ? "" : each.role) },
       { title: "PATH", value: (each) => pathText(each.path) },
+      { title: "PATH STATE", value: pathStateText, style: (each) => pathStyle(each.pathState) },
       { title: "SUITE", value: (each) => each.suite ?? "" },
       { title: "DH", value: (each) => each.dhGroup ?? "" },
       { title: "SPI IN", value: (each) => each.inSpi ?? "" },

@@ -11,6 +11,9 @@ const STYLES: Readonly<Record<string, Style>> = {
   "association-failed": "red",
   "authentication-failed": "red",
   "exchange-refused": "yellow",
+  handover: "green",
+  "handover-failed": "red",
+  "locator-unreachable": "yellow",
   "association-state": "dim",
 };
 

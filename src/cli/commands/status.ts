@@ -96,6 +96,7 @@ export function reloadText(report: ReloadReport): string {
   say("peers removed", report.removed);
   say("peers changed", report.changed);
   if (report.identities) lines.push("identities changed");
+  if (report.locators) lines.push("locators and paths changed");
   if (report.host) lines.push("protocol settings changed");
   if (lines.length === 0) lines.push("nothing changed");
   say("takes effect after a restart", report.needsRestart);

@@ -1,0 +1,235 @@
+/** hipctl locator list, add, remove, prefer; hipctl handover. */
+import type { Command } from "commander";
+import type { PathView } from "../../overlay/control.ts";
+import type {
+  OwnLocatorView,
+  PairView,
+  PeerLocatorsView,
+  PeerLocatorView,
+} from "../../overlay/locator-views.ts";
+import { eventFrom } from "../../runtime/control-convert.ts";
+import { type Context, contextOf, orFail, seconds } from "../context.ts";
+import { ago, type Column, type Io, jsonLine, millis, styled, table } from "../output.ts";
+import { pathStyle, pathText, percent } from "../views.ts";
+
+interface LocatorList {
+  readonly own: readonly OwnLocatorView[];
+  readonly peers: readonly PeerLocatorsView[];
+}
+
+interface HandedOver {
+  readonly name: string;
+  readonly moved: boolean;
+  readonly path: PathView | null;
+  readonly millis: number;
+}
+
+/** Events after which a list of locators may look different. */
+const MOVING_EVENTS: ReadonlySet<string> = new Set([
+  "association-closed",
+  "association-established",
+  "association-failed",
+  "cloud-metadata",
+  "config-applied",
+  "handover",
+  "handover-failed",
+  "locator-unreachable",
+  "locator-verified",
+  "locators-announced",
+  "own-locators",
+  "peer-added",
+  "peer-changed",
+  "peer-locators",
+  "peer-removed",
+]);
+
+const HANDOVER_SECONDS = "5";
+const UNTIL_RESTART = "until hipd restarts; to keep it: [locators] in hipd.toml";
+
+export function addLocator(program: Command, io: Io): void {
+  const locator = program
+    .command("locator")
+    .description("list locators of both sides; add, remove and prefer our own");
+
+  locator
+    .command("list [peer]")
+    .description("show where this host and its peers are, with state, round trip, loss and MTU")
+    .option("--watch", "again whenever something changes, until interrupted")
+    .action(async (peer: string | undefined, options: { watch?: boolean }, command: Command) => {
+      const context = contextOf(command, io);
+      const list = await context.call<LocatorList>("ListLocators", { peer });
+      if (options.watch === true) return watch(context, peer, list);
+      context.print(list, () => listText(list, io));
+    });
+
+  locator
+    .command("add <address>")
+    .description("tell peers that this host is there, too: 203.0.113.5 or [2001:db8::5]:10501")
+    .action(async (address: string, _options, command: Command) => {
+      const context = contextOf(command, io);
+      const list = await context.call<LocatorList>("AddLocator", { locator: address });
+      context.print(
+        { own: list.own },
+        () => `added ${address} (${UNTIL_RESTART} advertise)\n${ownText(list, io)}`,
+      );
+    });
+
+  locator
+    .command("remove <address>")
+    .description("tell peers no more that this host is there")
+    .action(async (address: string, _options, command: Command) => {
+      const context = contextOf(command, io);
+      const list = await context.call<LocatorList>("RemoveLocator", { address });
+      const kept = `${UNTIL_RESTART} exclude_addresses`;
+      context.print({ own: list.own }, () => `removed ${address} (${kept})\n${ownText(list, io)}`);
+    });
+
+  locator
+    .command("prefer <address>")
+    .description('tell peers to prefer this address of ours; "auto": hipd decides again')
+    .action(async (address: string, _options, command: Command) => {
+      const context = contextOf(command, io);
+      const auto = address === "auto";
+      const list = await context.call<LocatorList>("PreferLocator", auto ? {} : { address });
+      const what = auto ? "hipd decides" : `${address} is preferred until hipd restarts`;
+      context.print({ own: list.own }, () => `${what}\n${ownText(list, io)}`);
+    });
+
+  program
+    .command("handover <peer>")
+    .description("move an association to another pair of addresses; without any, back to the policy's choice")
+    .option("--to <address>", "the peer's address")
+    .option("--from <address>", "our address")
+    .option("--timeout <seconds>", "how long to wait for an answer along that path", HANDOVER_SECONDS)
+    .action(
+      async (peer: string, options: { to?: string; from?: string; timeout: string }, command: Command) => {
+        const context = contextOf(command, io);
+        const timeoutMillis = seconds("--timeout", 100, 60_000)(options.timeout);
+        const { to, from } = options;
+        const done = await context.call<HandedOver>(
+          "Handover",
+          { peer, to, from, timeoutMillis },
+          timeoutMillis + 5_000,
+        );
+        context.print(done, () => handoverText(done, to !== undefined || from !== undefined));
+      },
+    );
+}
+
+export function handoverText({ name, moved, path, millis: took }: HandedOver, asked: boolean): string {
+  const where = pathText(path) || "no path";
+  if (moved) return `${name} moved to ${where} in ${millis(took)}\n`;
+  return asked
+    ? `${name} is at ${where} already, and stays there\n`
+    : `${name} is at ${where}; the policy chooses\n`;
+}
+
+async function watch(context: Context, peer: string | undefined, first: LocatorList): Promise<void> {
+  const { io } = context;
+  const show = (list: LocatorList): void => {
+    const time = styled(new Date(io.now()).toISOString(), "dim", io.color);
+    io.out(context.json ? jsonLine(list) : `${time}\n${listText(list, io)}\n`);
+  };
+  show(first);
+  await context.withClient(async (client) => {
+    let asking = false;
+    let again = false;
+    let ended = false;
+    // Many events may belong together: one answer is awaited before the next is asked for.
+    const refresh = async (): Promise<void> => {
+      if (asking) {
+        again = true;
+        return;
+      }
+      asking = true;
+      do {
+        again = false;
+        const list = await client.call<LocatorList>("ListLocators", { peer });
+        if (ended || !list.ok) break;
+        show(list.value);
+      } while (again);
+      asking = false;
+    };
+    const stream = client.stream<Record<string, unknown>>("WatchEvents", {}, (message) => {
+      if (MOVING_EVENTS.has(eventFrom(message).name)) void refresh();
+    });
+    const restore = io.onInterrupt(() => {
+      ended = true;
+      stream.cancel();
+    });
+    const result = await stream.done;
+    restore();
+    if (!ended) orFail(result);
+  });
+}
+
+export function listText(list: LocatorList, io: Io): string {
+  const peers = list.peers.map((peer) => peerText(peer, io));
+  return [`${styled("this host", "bold", io.color)}\n${ownText(list, io)}`, ...peers].join("\n");
+}
+
+function quality<
+  Row extends { rttMillis: number | null; loss: number | null; mtu: number | null },
+>(): readonly Column<Row>[] {
+  return [
+    {
+      title: "RTT",
+      value: (row) => (row.rttMillis === null ? "" : millis(row.rttMillis)),
+      align: "right",
+    },
+    { title: "LOSS", value: (row) => percent(row.loss), align: "right" },
+    { title: "MTU", value: (row) => (row.mtu === null ? "" : String(row.mtu)), align: "right" },
+  ];
+}
+
+function ownText({ own }: LocatorList, io: Io): string {
+  if (own.length === 0) return "no locators: no interface has an address that peers could reach\n";
+  return table(
+    own,
+    [
+      { title: "  LOCATOR", value: (each) => `${each.preferred ? "*" : " "} ${each.address}` },
+      {
+        title: "STATE",
+        value: (each) => each.state,
+        style: (each) => (each.state === "offered" ? "green" : "dim"),
+      },
+      { title: "SOURCE", value: (each) => each.source },
+      { title: "INTERFACE", value: (each) => each.interface ?? "" },
+      { title: "AGE", value: (each) => ago(each.since, io.now()), align: "right" },
+      ...quality<OwnLocatorView>(),
+      { title: "REMARK", value: (each) => each.reason ?? "" },
+    ],
+    io.color,
+  );
+}
+
+function peerText({ name, hit, locators, paths }: PeerLocatorsView, io: Io): string {
+  const head = `${styled(name, "bold", io.color)}${hit === null ? "" : ` (${hit})`}\n`;
+  const where = table(
+    locators,
+    [
+      { title: "  LOCATOR", value: (each: PeerLocatorView) => `${each.inUse ? "*" : " "} ${each.address}` },
+      {
+        title: "STATE",
+        value: (each) => each.state,
+        style: (each) => (each.state === "ACTIVE" ? "green" : each.state === "UNVERIFIED" ? "yellow" : "dim"),
+      },
+      { title: "SOURCE", value: (each) => `${each.source}${each.preferred ? ", preferred" : ""}` },
+      { title: "AGE", value: (each) => ago(each.since, io.now()), align: "right" },
+      ...quality<PeerLocatorView>(),
+    ],
+    io.color,
+  );
+  if (paths.length === 0) return head + where;
+  const pairs = table(
+    paths,
+    [
+      { title: "  PATH", value: (each: PairView) => `${each.inUse ? "*" : " "} ${pathText(each.path)}` },
+      { title: "STATE", value: (each) => each.state, style: (each) => pathStyle(each.state) },
+      { title: "HEARD", value: (each) => ago(each.heardAt, io.now()), align: "right" },
+      ...quality<PairView>(),
+    ],
+    io.color,
+  );
+  return head + where + pairs;
+}
