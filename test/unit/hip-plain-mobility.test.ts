@@ -1,0 +1,312 @@
+/** Mobility against a second implementation that was written from the RFCs alone (RFC 8046, 8047 4.2.8, RFC 9028 5.7). */
+import { describe, expect, test } from "vitest";
+import type { Carrier, Path } from "../../src/core/types.ts";
+import { Identity } from "../../src/crypto/identity.ts";
+import type { HostOutput } from "../../src/hip/io.ts";
+import { Bench } from "../support/bench.ts";
+import { PlainInitiator, PlainResponder, type PlainSession } from "../support/plain-exchange.ts";
+import {
+  addMac,
+  checkMac,
+  checkSignature,
+  decrypted,
+  encrypted,
+  field,
+  find,
+  P,
+  type Parsed,
+  PlainIdentity,
+  packet,
+  read,
+  readParameters,
+  TYPE,
+  tlv,
+} from "../support/plain-peer.ts";
+
+const { u16, u32 } = field;
+const ours = Identity.generate("ecdsa-p256");
+const theirs = new PlainIdentity("ecdsa-p384");
+const LOCATOR_SET = 193;
+const MAPPED_ADDRESS = 4660;
+const NEW = "203.0.113.77";
+const MAPPED_PREFIX = Buffer.from("00000000000000000000ffff", "hex");
+
+interface Locator {
+  readonly address: string;
+  readonly preferred?: boolean;
+  readonly lifetime?: number;
+}
+
+const v4 = (address: string): Buffer => Buffer.from(address.split(".").map(Number));
+
+/** RFC 8046 4, type 1: SPI and address. */
+function plainSet(spi: number, ...locators: readonly Locator[]): Buffer {
+  return tlv(
+    LOCATOR_SET,
+    ...locators.flatMap(({ address, preferred, lifetime }) => [
+      Buffer.of(0, 1, 5, preferred === true ? 1 : 0),
+      u32(lifetime ?? 0xffff_ffff),
+      u32(spi),
+      MAPPED_PREFIX,
+      v4(address),
+    ]),
+  );
+}
+
+/** RFC 9028 5.7, type 2: port, protocol, kind, priority, SPI and address. */
+function transportSet(spi: number, port: number, ...locators: readonly Locator[]): Buffer {
+  return tlv(
+    LOCATOR_SET,
+    ...locators.flatMap(({ address, preferred, lifetime }) => [
+      Buffer.of(0, 2, 7, preferred === true ? 1 : 0),
+      u32(lifetime ?? 0xffff_ffff),
+      u16(port),
+      Buffer.of(17, 0),
+      u32(0x7e_ff_ff_ff),
+      u32(spi),
+      MAPPED_PREFIX,
+      v4(address),
+    ]),
+  );
+}
+
+class Story {
+  readonly bench: Bench;
+  readonly session: PlainSession;
+  #sequence = 0;
+
+  constructor(carrier: Carrier = "udp") {
+    this.bench = new Bench(ours, theirs.hit, {}, 7, carrier);
+    const peer = new PlainResponder(theirs);
+    const i2 = this.bench.answer(peer.r1(this.bench.connect(theirs.hit)));
+    this.bench.input({ type: "datagram", bytes: peer.r2(i2), path: this.bench.path() });
+    this.session = peer.session as PlainSession;
+  }
+
+  /** The peer's UPDATE with a new Update ID from one of its addresses; what is sent for it. */
+  update(from: string, ...parameters: readonly Buffer[]): readonly Sent[] {
+    return this.deliver(this.say(tlv(P.seq, u32(this.#sequence++)), ...parameters), from);
+  }
+
+  say(...parameters: readonly Buffer[]): Buffer {
+    const { session } = this;
+    const whole = packet(TYPE.UPDATE, theirs.hit, this.bench.hit, parameters);
+    return theirs.sign(addMac(whole, session.rhash, session.keys.out.mac));
+  }
+
+  deliver(bytes: Buffer, from: string): readonly Sent[] {
+    const before = this.bench.outputs.length;
+    const path = this.bench.path();
+    this.bench.input({
+      type: "datagram",
+      bytes,
+      path: { ...path, remote: { ...path.remote, address: from } },
+    });
+    return this.sentSince(before);
+  }
+
+  sentSince(before: number): readonly Sent[] {
+    return this.bench.outputs
+      .slice(before)
+      .filter((one): one is Extract<HostOutput, { type: "send" }> => one.type === "send")
+      .map(({ path, bytes }) => {
+        const parsed = read(bytes);
+        checkMac(parsed, this.session.rhash, this.session.keys.in.mac);
+        checkSignature(parsed, this.session.peer.algorithm, this.session.peer.hostIdentity);
+        return { path, parsed };
+      });
+  }
+
+  /** Where the data plane was told to send. */
+  get told(): readonly string[] {
+    return this.bench.outputs
+      .filter((one) => one.type === "sa-path")
+      .map(({ path, verified }) => `${path.remote.address}${verified ? "" : " on credit"}`);
+  }
+
+  /** ESP_INFO that changes no key (RFC 8046 3.2.1). */
+  get info(): Buffer {
+    return tlv(P.espInfo, u16(0), u16(0), u32(this.session.ownSpi), u32(this.session.ownSpi));
+  }
+
+  hidden(parameter: Buffer): Buffer {
+    return encrypted(this.session.cipher, this.session.keys.out.encryption, parameter);
+  }
+}
+
+interface Sent {
+  readonly path: Path;
+  readonly parsed: Parsed;
+}
+
+const typesOf = ({ parsed }: Sent): readonly number[] => parsed.parameters.map(({ type }) => type);
+
+describe("a peer that moves", () => {
+  test.each([
+    ["LOCATOR_SET inside ENCRYPTED, over UDP", "udp"],
+    ["LOCATOR_SET in the clear, without UDP", "none"],
+  ] as const)("is asked at its new address, and followed when it answers: %s", (_, carrier) => {
+    const story = new Story(carrier);
+    const { ownSpi } = story.session;
+    const set =
+      carrier === "udp"
+        ? story.hidden(transportSet(ownSpi, 10500, { address: NEW, preferred: true }))
+        : plainSet(ownSpi, { address: NEW, preferred: true });
+    const sent = story.update(NEW, story.info, set);
+    expect(sent).toHaveLength(1);
+    const [question] = sent as [Sent];
+    expect(question.path.remote.address).toBe(NEW);
+    // RFC 8046 3.2.1 step 2.
+    const mapped = carrier === "udp" ? [MAPPED_ADDRESS] : [];
+    expect(typesOf(question)).toEqual([
+      P.espInfo,
+      P.seq,
+      P.ack,
+      P.echoRequestSigned,
+      ...mapped,
+      P.mac,
+      P.signature,
+    ]);
+    const info = find(question.parsed, P.espInfo).contents;
+    expect(info.subarray(4, 8)).toEqual(info.subarray(8, 12));
+    expect(info.readUInt32BE(4)).toBe(story.bench.sa("in").spi);
+    expect(story.told).toEqual([`${NEW} on credit`]);
+
+    const nonce = find(question.parsed, P.echoRequestSigned).contents;
+    const id = find(question.parsed, P.seq).contents;
+    const quiet = story.deliver(story.say(tlv(P.ack, id), tlv(P.echoResponseSigned, nonce)), NEW);
+    expect(quiet).toEqual([]);
+    expect(story.told).toEqual([`${NEW} on credit`, NEW]);
+  });
+
+  test("an echo that is not ours verifies nothing", () => {
+    const story = new Story("none");
+    const [question] = story.update(NEW, story.info, plainSet(story.session.ownSpi, { address: NEW }));
+    const id = find((question as Sent).parsed, P.seq).contents;
+    story.deliver(story.say(tlv(P.ack, id), tlv(P.echoResponseSigned, Buffer.alloc(16))), NEW);
+    expect(story.told).toEqual([`${NEW} on credit`]);
+  });
+
+  test("a LOCATOR_SET that keeps the old address moves nothing, and the new one is asked (RFC 8046 5.3)", () => {
+    const story = new Story("none");
+    const old = story.bench.path().remote.address;
+    const set = plainSet(story.session.ownSpi, { address: old, preferred: true }, { address: NEW });
+    const sent = story.update(old, story.info, set);
+    expect(sent.map(({ path }) => path.remote.address)).toEqual([old, NEW]);
+    expect(typesOf(sent[0] as Sent)).toContain(P.ack);
+    expect(typesOf(sent[1] as Sent)).toContain(P.echoRequestSigned);
+    expect(story.told).toEqual([]);
+    // The same one again is not processed (5.3).
+    expect(story.update(old, story.info, set).map((one) => typesOf(one).includes(P.seq))).toEqual([false]);
+  });
+
+  test("an empty one leaves the peer where its packet came from", () => {
+    const story = new Story("none");
+    const old = story.bench.path().remote.address;
+    story.update(old, story.info, plainSet(story.session.ownSpi));
+    expect(story.told).toEqual([]);
+    expect(story.bench.state).toBe("ESTABLISHED");
+  });
+
+  test("a preferred locator of a type that nobody knows is told (5.3)", () => {
+    const story = new Story("none");
+    const odd = tlv(LOCATOR_SET, Buffer.of(0, 9, 1, 1), u32(100), u32(0xdeadbeef));
+    const sent = story.update("192.0.2.9", story.info, odd);
+    const notify = sent.find(({ parsed }) => parsed.type === TYPE.NOTIFY) as Sent;
+    const contents = find(notify.parsed, P.notification).contents;
+    expect(contents.readUInt16BE(2)).toBe(46);
+    expect(contents.subarray(4)).toEqual(u32(0xdeadbeef));
+  });
+
+  test("what ENCRYPTED holds must decrypt, and hold nothing critical that nobody knows", () => {
+    const story = new Story();
+    const unknown = story.update("192.0.2.9", story.hidden(tlv(0x0bb9, u32(1))));
+    expect(unknown.map(({ parsed }) => parsed.type)).toEqual([TYPE.NOTIFY]);
+    const torn = tlv(641, u32(0), Buffer.alloc(16 + 15));
+    const refused = story.update("192.0.2.9", torn);
+    expect(refused.map(({ parsed }) => parsed.type)).toEqual([TYPE.NOTIFY]);
+    expect(story.bench.drops().slice(-1)).toEqual(["decryption"]);
+  });
+});
+
+describe("when we move", () => {
+  const own = (address: string) => ({
+    address,
+    port: 0,
+    kind: "host" as const,
+    local: true,
+    preference: 65_000,
+    lifetime: undefined,
+  });
+
+  test("the peer reads in ENCRYPTED where we are", () => {
+    const story = new Story();
+    story.bench.input({ type: "locators", own: [own("198.51.100.1")] });
+    const before = story.bench.outputs.length;
+    story.bench.input({ type: "locators", own: [own("198.51.100.2"), own("2001:db8::2")] });
+    const [news] = story.sentSince(before) as [Sent];
+    expect(news.path.local.address).toBe("198.51.100.2");
+    const contents = find(news.parsed, 641).contents;
+    const inside = decrypted(story.session.cipher, story.session.keys.in.encryption, contents);
+    const [set] = readParameters(inside);
+    expect(set?.type).toBe(LOCATOR_SET);
+    const bytes = set?.contents as Buffer;
+    expect(bytes.length).toBe(2 * 36);
+    // Traffic Type 0, Locator Type 2, 7 words, P; no end; our port and UDP, a host locator.
+    expect(bytes.subarray(0, 8)).toEqual(Buffer.of(0, 2, 7, 1, 255, 255, 255, 255));
+    expect(bytes.readUInt16BE(8)).toBe(10500);
+    expect(bytes.subarray(10, 12)).toEqual(Buffer.of(17, 0));
+    // RFC 8445 5.1.2.1: 2^24 * 126 + 2^8 * preference + 255.
+    expect(bytes.readUInt32BE(12)).toBe(2 ** 24 * 126 + 2 ** 8 * 65_000 + 255);
+    expect(bytes.readUInt32BE(16)).toBe(story.bench.sa("in").spi);
+    expect(bytes.subarray(20, 36)).toEqual(Buffer.concat([MAPPED_PREFIX, v4("198.51.100.2")]));
+    expect(bytes[36 + 3]).toBe(0);
+    expect(bytes.subarray(56, 58)).toEqual(Buffer.of(0x20, 0x01));
+  });
+
+  test("the peer's answer without ESP_INFO or MAPPED_ADDRESS is enough", () => {
+    const story = new Story();
+    const before = story.bench.outputs.length;
+    story.bench.input({ type: "locators", own: [own("198.51.100.2")] });
+    const [news] = story.sentSince(before) as [Sent];
+    const id = find(news.parsed, P.seq).contents;
+    const echo = find(news.parsed, P.echoRequestSigned).contents;
+    story.deliver(story.say(tlv(P.ack, id), tlv(P.echoResponseSigned, echo)), "192.0.2.9");
+    const told = story.bench.outputs.filter((one) => one.type === "event" && one.name === "handover");
+    expect(told).toHaveLength(1);
+  });
+});
+
+describe("locators in the base exchange (RFC 8047 4.2.8)", () => {
+  test("the I2 goes to the preferred one of the R1, which is believed; others are asked afterwards", () => {
+    const bench = new Bench(ours, theirs.hit, {}, 7, "none");
+    const set = plainSet(0, { address: NEW, preferred: true }, { address: "203.0.113.78" });
+    const peer = new PlainResponder(theirs, { extra: [set] });
+    const i2 = bench.answer(peer.r1(bench.connect(theirs.hit)));
+    const sends = (): readonly string[] =>
+      bench.outputs.flatMap((one) => (one.type === "send" ? [one.path.remote.address] : []));
+    expect(sends().at(-1)).toBe(NEW);
+    const path = { ...bench.path(), remote: { address: NEW, port: 0 } };
+    bench.input({ type: "datagram", bytes: peer.r2(i2), path });
+    expect(bench.state).toBe("ESTABLISHED");
+    const locators = bench.host.peerLocators(theirs.hit.toString("hex") as never);
+    expect(locators.map(({ endpoint, status }) => [endpoint.address, status])).toEqual([
+      [NEW, "ACTIVE"],
+      ["203.0.113.78", "UNVERIFIED"],
+    ]);
+    expect(sends().at(-1)).toBe("203.0.113.78");
+  });
+
+  test("the R2 goes where the I2 came from, whatever the I2 lists; that is asked when the association stands", () => {
+    const bench = new Bench(ours, theirs.hit, {}, 7, "none");
+    const set = plainSet(0, { address: "192.0.2.9", preferred: true }, { address: NEW });
+    const peer = new PlainInitiator(theirs, { extra: [set] });
+    const r1 = bench.answer(peer.i1(bench.hit));
+    bench.answer(peer.i2(r1, bench.hit));
+    const last = bench.outputs.findLast((one) => one.type === "send");
+    expect(last?.type === "send" ? last.path.remote.address : "").toBe("192.0.2.9");
+    bench.input({ type: "esp", spi: bench.sa("in").spi, event: "first-inbound" });
+    const asked = bench.outputs.findLast((one) => one.type === "send");
+    expect(asked?.type === "send" ? asked.path.remote.address : "").toBe(NEW);
+  });
+});
