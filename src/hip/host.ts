@@ -140,6 +140,12 @@ export class Host {
     };
   }
 
+  /** Entries of all tables that grow with associations. */
+  entries(): { associations: number; timers: number; spis: number; jobs: number } {
+    const { size: timers } = this.#timers;
+    return { associations: this.#associations.size, timers, spis: this.#spis.size, jobs: this.#jobs.size };
+  }
+
   #newPool(generation: bigint): R1Pool {
     return new R1Pool(this.#config, this.#identities, ["udp", "none"], this.#random, generation);
   }
