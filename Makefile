@@ -6,10 +6,10 @@ JOBS ?= $(shell nproc)
 NATIVE := $(MAKE) -f native/native.mk -j$(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sim e2e bench bench-quick fuzz native build bootstrap clean
+.PHONY: help demo test check sim e2e bench bench-quick bench-peers fuzz native build bootstrap clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: ## two virtual machines, a hipd in each, and an application that talks between them (needs root)
 	@tools/bootstrap net
@@ -34,10 +34,19 @@ e2e: ## the namespace suite: real daemons, real kernels (needs root) [ONLY=name]
 	@$(MAKE) compile
 	@node tools/test.ts netns $(ONLY)
 
-bench: ## throughput and handshakes against TLS 1.3 and the bare path (needs root) [SUITE=throughput|handshakes|all] [ROUNDS=5]
+bench: ## everything that is measured, beside TLS and the bare path, in 5 minutes (needs root) [SUITE=all] [PEERS=...] [ROUNDS=3] [SECONDS=1.2]
 	@tools/bootstrap net
 	@$(MAKE) compile
 	@node benchmarks/main.ts
+
+bench-quick: ## the main ratios in 90 seconds; JSON on the last line, and failure below the floors (needs root)
+	@tools/bootstrap net
+	@$(MAKE) compile
+	@node benchmarks/quick.ts
+
+bench-peers: ## installs the tunnels that `make bench PEERS=all` compares with (Debian, needs root)
+	@tools/bootstrap
+	@node benchmarks/peers.ts
 
 fuzz: ## fuzzes packet parsing, ESP and inner headers [FUZZ_SECONDS=60 for each target]
 	@tools/bootstrap fuzz

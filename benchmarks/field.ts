@@ -1,4 +1,5 @@
 /** The contestants at their starting lines, and the rounds in which they take turns. */
+import type { Lab } from "../tools/lab/lab.ts";
 import type { Contestant, Running, Target } from "./contestants/contestant.ts";
 import { type CpuTimes, cpuTimes } from "./machine.ts";
 import { makeSite, type PathSpec, pathName, type Site, untilReached } from "./site.ts";
@@ -22,14 +23,14 @@ export interface Lane {
 /** Without these no result means anything: that they cannot start is an error, not a reason to go on. */
 const INDISPENSABLE = ["bare", "hipd"];
 
-const fields = new WeakMap<Bench, Map<string, Promise<Entrant>>>();
+const fields = new WeakMap<Lab, Map<string, Promise<Entrant>>>();
 /** What could not start once is not tried again. */
-const failed = new WeakMap<Bench, Set<Contestant>>();
+const failed = new WeakMap<Lab, Set<Contestant>>();
 
 /** Starts a contestant on a path, once in a run, and waits until its tunnel carries echo requests. */
 export function entrant(bench: Bench, contestant: Contestant, path: PathSpec): Promise<Entrant> {
-  const known = fields.get(bench) ?? new Map<string, Promise<Entrant>>();
-  fields.set(bench, known);
+  const known = fields.get(bench.lab) ?? new Map<string, Promise<Entrant>>();
+  fields.set(bench.lab, known);
   const key = `${contestant.name} ${pathName(path)}`;
   const begun = known.get(key) ?? begin(bench, contestant, path);
   known.set(key, begun);
@@ -52,13 +53,14 @@ export async function lanes(
   path: PathSpec,
 ): Promise<readonly Lane[]> {
   const all: Lane[] = [];
-  const hopeless = failed.get(bench) ?? new Set<Contestant>();
-  failed.set(bench, hopeless);
+  const hopeless = failed.get(bench.lab) ?? new Set<Contestant>();
+  failed.set(bench.lab, hopeless);
   for (const contestant of contestants) {
     if (hopeless.has(contestant)) continue;
     try {
       const one = await entrant(bench, contestant, path);
       for (const target of one.running.targets) {
+        if (bench.targets?.has(target.name) === false) continue;
         all.push({ name: target.name, what: target.what, entrant: one, target });
       }
     } catch (error) {

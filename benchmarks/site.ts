@@ -93,7 +93,7 @@ export async function sentBytes(end: End, device: string): Promise<number> {
 }
 
 /** Waits until the client gets an echo from this address; fails after `seconds`. */
-export async function untilReached(site: Site, address: string, seconds = 20): Promise<void> {
+export async function untilReached(site: Site, address: string, seconds = 40): Promise<void> {
   const end = performance.now() + seconds * 1000;
   let said = "";
   while (performance.now() < end) {

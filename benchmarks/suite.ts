@@ -17,6 +17,8 @@ export interface Bench {
   readonly options: Options;
   /** Chosen and installed; each suite takes those that it can measure. */
   readonly contestants: readonly Contestant[];
+  /** Only these targets are measured; all when absent. */
+  readonly targets?: ReadonlySet<string>;
   /** Is told when something was measured. */
   tell(line: string): void;
 }

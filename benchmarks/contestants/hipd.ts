@@ -1,5 +1,6 @@
 /** hipd with its default options: a daemon at each end, peers of each other. */
 import { join } from "node:path";
+import { CONFIG_SCHEMA } from "../../src/runtime/config-schema.ts";
 import { Daemon } from "../../tools/lab/daemon.ts";
 import type { End, Site } from "../site.ts";
 import { type Contestant, firstVersion, plainStream, type Running, type Target } from "./contestant.ts";
@@ -74,6 +75,10 @@ export const hipdPolling: Contestant = {
   ...hipd,
   name: "hipd-poll",
   what: `hipd with busy_poll = ${BUSY_POLL_MICROS}`,
+  missing: () =>
+    CONFIG_SCHEMA.safeParse({ network: { busy_poll: BUSY_POLL_MICROS } }).success
+      ? undefined
+      : "this hipd has no option busy_poll",
   start: (site) =>
     start(site, ["hipd-poll HIT", "hipd-poll LSI"], { network: { busy_poll: BUSY_POLL_MICROS } }),
 };

@@ -18,6 +18,7 @@ import {
 const CHARON = "/usr/lib/ipsec/charon";
 const PLUGIN = "/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so";
 const DEVICE = "ipsec0";
+const READY_MILLIS = 10_000;
 /** SPI and sequence number (8), IV (8), padding and trailer (up to 5), tag (16). */
 const OVERHEAD = 40;
 const PLUGINS =
@@ -54,7 +55,6 @@ async function start(site: Site): Promise<Running> {
       `charon {
   load = ${PLUGINS}
   plugins { vici { socket = ${socket} } kernel-libipsec { load = yes } }
-  filelog { stdout { path = stdout default = 1 flush_line = yes } }
 }
 swanctl { load = pem pkcs1 x509 openssl random }
 `,
@@ -69,8 +69,14 @@ swanctl { load = pem pkcs1 x509 openssl random }
   local_addrs = ${end.address}
   remote_addrs = ${other.address}
   proposals = aes128gcm16-prfsha256-ecp256
-  local { auth = psk id = ${end.side} }
-  remote { auth = psk id = ${other.side} }
+  local {
+    auth = psk
+    id = ${end.side}
+  }
+  remote {
+    auth = psk
+    id = ${other.side}
+  }
   children { bench {
     local_ts = ${INSIDE}.${end.number}/32
     remote_ts = ${INSIDE}.${other.number}/32
@@ -85,7 +91,7 @@ secrets { ike { secret = "only for this benchmark" } }
     const charon = end.namespace.spawn(["sh", "-c", `mount -t tmpfs tmpfs /run && exec ${CHARON}`], {
       env: { STRONGSWAN_CONF: settings },
     });
-    await charon.line((line) => /spawning \d+ worker threads/.test(line));
+    await appears(join(end.folder, "vici"), charon);
     processes.push(charon);
     const env = { STRONGSWAN_CONF: settings, SWANCTL_DIR: folder };
     await control(end, ["--load-all", "--noprompt", "--uri", socket], env);
@@ -104,10 +110,21 @@ secrets { ike { secret = "only for this benchmark" } }
   };
 }
 
+/** Waits for the control socket of charon, which says nothing when it is ready. */
+async function appears(file: string, charon: Background): Promise<void> {
+  const end = performance.now() + READY_MILLIS;
+  while (!existsSync(file)) {
+    if (!charon.running || performance.now() > end) {
+      throw new Error(`charon is not ready: ${charon.err.join("\n")}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 async function control(end: End, args: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
   const done = await attempt(end.namespace.inside([findProgram("swanctl") ?? "swanctl", ...args]), {
     env,
     timeoutMillis: 20_000,
   });
-  if (done.status !== 0) throw new Error(`swanctl ${args[0]}: ${done.stdout}${done.stderr}`);
+  if (done.status !== 0) throw new Error(`swanctl ${args[0]}: ${(done.stdout + done.stderr).slice(-600)}`);
 }
