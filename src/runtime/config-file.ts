@@ -19,6 +19,7 @@ import {
   withDefaultPort,
 } from "./config-values.ts";
 import { whyNot } from "./files.ts";
+import type { OnNewInstance } from "./instance.ts";
 import { didYouMean } from "./nearest.ts";
 import { type Position, TomlPositions } from "./toml-positions.ts";
 
@@ -55,6 +56,7 @@ export interface DaemonConfig {
     readonly directory: string;
     readonly default: string | undefined;
     readonly defaultAt: Position;
+    readonly onNewInstance: OnNewInstance;
   };
   readonly network: {
     readonly interface: string;
@@ -151,6 +153,7 @@ export function loadConfig(file: string): Result<DaemonConfig, readonly Problem[
       extra: raw.identity.extra.map((path) => resolve(folder, path)),
       directory: resolve(folder, raw.identity.dir ?? join(stateDirectory, "identities")),
       default: raw.identity.default,
+      onNewInstance: raw.identity.on_new_instance,
       defaultAt: main.source.positions.value(["identity", "default"]),
     },
     network,

@@ -26,6 +26,7 @@ import {
   parseName,
   parseNumbered,
 } from "./config-values.ts";
+import { ON_NEW_INSTANCE } from "./instance.ts";
 
 const D = DEFAULT_CONFIG;
 
@@ -117,6 +118,8 @@ export const CONFIG_SCHEMA = z.strictObject({
       extra: z._default(z.array(path), []),
       dir: absent(path),
       default: absent(z.string().check(z.minLength(1))),
+      /** On a machine that is not the one that the key was used on before. */
+      on_new_instance: z._default(z.enum(ON_NEW_INSTANCE), "ask-peers"),
     }),
     {},
   ),

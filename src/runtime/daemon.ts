@@ -21,6 +21,7 @@ import {
   removeIdentity,
   type StoredIdentity,
 } from "./identity-store.ts";
+import { INSTANCE_PLACES, type InstancePlaces } from "./instance.ts";
 import { JobPool } from "./job-pool.ts";
 import type { Log } from "./log.ts";
 import type { MetadataPlaces } from "./metadata/poller.ts";
@@ -28,7 +29,15 @@ import { MetadataPoller } from "./metadata/poller.ts";
 import { MetricsServer } from "./metrics-server.ts";
 import type { Network, NetworkSystem, PeerSource } from "./network-port.ts";
 import { dropPeer, keepPeer } from "./peers-directory.ts";
-import { keysOf, loadState, type Prepared, places, prepare, type StartFailure } from "./prepare.ts";
+import {
+  checkMachine,
+  keysOf,
+  loadState,
+  type Prepared,
+  places,
+  prepare,
+  type StartFailure,
+} from "./prepare.ts";
 import { SYSTEM_RANDOM } from "./random.ts";
 import { Rehearsal } from "./rehearsal.ts";
 import { changedSettings } from "./restart.ts";
@@ -60,6 +69,8 @@ export interface DaemonOptions {
   readonly version: string;
   /** Where the cloud's metadata service is; undefined: it is never asked. */
   readonly metadata?: MetadataPlaces;
+  /** Where the machine says which one it is. */
+  readonly instance?: InstancePlaces;
 }
 
 export class Daemon implements ControlBackend {
@@ -93,6 +104,8 @@ export class Daemon implements ControlBackend {
     const state = new StateStore(config.stateDirectory, (message) => log.error("state-not-written", message));
     const opened = state.open();
     if (!opened.ok) return failed("permission", opened.error);
+    const checked = checkMachine(config, options.instance ?? INSTANCE_PLACES, log);
+    if (!checked.ok) return failed("config", checked.error);
     const made = ensureMainIdentity(config.identity.key);
     if (!made.ok) return failed("permission", made.error);
     if (made.value !== undefined) {

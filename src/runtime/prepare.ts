@@ -1,5 +1,5 @@
 /** What must be right before the daemon touches anything: keys and settings together, and what was kept on disk. */
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import { err, NULL_HIT, ok, type Result } from "../core/types.ts";
 import type { Identity } from "../crypto/identity.ts";
 import type { OverlayConfig } from "../overlay/config.ts";
@@ -12,6 +12,7 @@ import {
   loadIdentities,
   type StoredIdentity,
 } from "./identity-store.ts";
+import { checkInstance, type InstancePlaces, readInstance } from "./instance.ts";
 import type { Log } from "./log.ts";
 import type { StateStore } from "./state-store.ts";
 
@@ -89,4 +90,27 @@ export function loadState(store: StateStore, log: Log): Result<unknown, string> 
     log.error("state-damaged", message, { file, keptAs, reason });
   }
   return ok(value);
+}
+
+/** A copied disk makes another machine with the same keys. */
+export function checkMachine(
+  config: DaemonConfig,
+  places: InstancePlaces,
+  log: Log,
+): Result<undefined, string> {
+  const { key, onNewInstance } = config.identity;
+  const file = join(config.stateDirectory, "instance.json");
+  const stamp = `before-${new Date().toISOString().replace(/[-:]|\.\d+/g, "")}`;
+  const checked = checkInstance(file, key, onNewInstance, readInstance(places), stamp);
+  if (!checked.ok) return checked;
+  const { changed, keptAs } = checked.value;
+  if (changed !== undefined) {
+    const fields = { changed, policy: onNewInstance, ...(keptAs === undefined ? {} : { keptAs }) };
+    log[onNewInstance === "adopt" ? "info" : "warn"](
+      "new-instance",
+      "this is another machine than before",
+      fields,
+    );
+  }
+  return ok(undefined);
 }
