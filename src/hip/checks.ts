@@ -198,7 +198,7 @@ export function failCheck(state: Open, check: Check, cx: Context): Stay {
       ...state.session,
       updates: { ...updates, outstanding: updates.outstanding.filter(({ id }) => id !== check.updateId) },
       mobility: {
-        ...fallen(mobility, check.path, cx.now),
+        ...fallen(mobility, check.path, cx.now, true),
         checks: mobility.checks.filter((one) => one !== check),
       },
     },

@@ -30,6 +30,9 @@ export interface KnownPath {
   readonly rttMillis: number;
   /** Nothing comes through any more, since then. */
   readonly downSince: Instant | undefined;
+  /** Checks that were not answered since then, and when the last of them ended. */
+  readonly misses: number;
+  readonly missedAt: Instant;
   /** How often it went down: it must prove itself longer each time before it is used again. */
   readonly falls: number;
 }
@@ -168,6 +171,8 @@ export function heard(mobility: Mobility, path: Path, rttMillis: number, now: In
     upSince: before !== undefined && before.downSince === undefined ? before.upSince : now,
     rttMillis,
     downSince: undefined,
+    misses: 0,
+    missedAt: now,
     falls: before?.falls ?? 0,
   };
   const others = mobility.paths.filter((one) => one !== before);
@@ -176,17 +181,20 @@ export function heard(mobility: Mobility, path: Path, rttMillis: number, now: In
   return { ...mobility, paths: [...kept, fresh] };
 }
 
-/** Notes that nothing comes through a path. */
-export function fallen(mobility: Mobility, path: Path, now: Instant): Mobility {
+/** Notes that nothing comes through a path; `missed`: a check has shown it, perhaps once more. */
+export function fallen(mobility: Mobility, path: Path, now: Instant, missed = false): Mobility {
   const before = pathIn(mobility, path);
-  if (before?.downSince !== undefined) return mobility;
+  if (before?.downSince !== undefined && !missed) return mobility;
+  const again = before?.downSince !== undefined;
   const down: KnownPath = {
     path,
     heardAt: before?.heardAt ?? now,
     upSince: before?.upSince ?? now,
     rttMillis: before?.rttMillis ?? 0,
-    downSince: now,
-    falls: (before?.falls ?? 0) + 1,
+    downSince: before?.downSince ?? now,
+    misses: (again ? before.misses : 0) + 1,
+    missedAt: now,
+    falls: (before?.falls ?? 0) + (again ? 0 : 1),
   };
   return { ...mobility, paths: [...mobility.paths.filter((one) => one !== before), down].slice(-MAX_PATHS) };
 }

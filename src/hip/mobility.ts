@@ -14,7 +14,7 @@ import {
   pathIn,
   withLocator,
 } from "./mobility-state.ts";
-import { better, candidates, hasLocal, localEndpoints, pathDeadline, recheckMillis } from "./path-choice.ts";
+import { better, candidates, hasLocal, localEndpoints, pathDeadline, recheckAt } from "./path-choice.ts";
 import type { Open, Session } from "./states.ts";
 
 /** Sends data along another path: `confirmed` when an answer came back along it lately. */
@@ -154,10 +154,11 @@ function checkUnknown(state: Open, cx: Context): Stay {
   const out: HostOutput[] = [];
   for (const path of candidates(state.session, cx)) {
     const known = pathIn(now.session.mobility, path);
-    const quiet =
-      known?.downSince !== undefined && cx.now < known.downSince + recheckMillis(known, cx.config.mobility);
-    if (samePath(path, now.session.path) || quiet || (known !== undefined && known.downSince === undefined))
-      continue;
+    const quiet = known?.downSince !== undefined && cx.now < recheckAt(known, cx.config.mobility);
+    // An address that was left and is back has to answer anew (RFC 8046 5.3).
+    const works =
+      known !== undefined && known.downSince === undefined && isActive(now.session.mobility, path.remote);
+    if (samePath(path, now.session.path) || quiet || works) continue;
     const begun = startCheck(now, path, undefined, cx);
     if (begun === undefined) continue;
     now = begun.next;
@@ -226,8 +227,10 @@ export function sourceMoved(state: Open, path: Path, cx: Context): Stay {
   const trouble =
     mobility.lostSince !== undefined || pathIn(mobility, state.session.path)?.downSince !== undefined;
   if (!trouble && locator?.status === "DEPRECATED") return stay(state, drop("moved_deprecated"));
-  if (!trouble && locator?.source === "announced" && known !== undefined && known.downSince === undefined)
-    return stay(state);
+  // The peer has chosen another address of ours: that is its affair while ours to it works.
+  const toUs = sameEndpoint(path.remote, state.session.path.remote);
+  const works = known !== undefined && known.downSince === undefined;
+  if (!trouble && works && (toUs || locator?.source === "announced")) return stay(state);
   const seen =
     locator !== undefined && locator.status !== "DEPRECATED"
       ? mobility
@@ -242,7 +245,7 @@ export function sourceMoved(state: Open, path: Path, cx: Context): Stay {
   const next: Open = { ...state, session: { ...state.session, mobility: seen } };
   // While an address that the peer lists works, another one is only to be known.
   const listed = locatorAt(mobility, state.session.path.remote)?.source === "announced";
-  return startCheck(next, path, listed && !trouble ? undefined : "source-moved", cx) ?? stay(next);
+  return startCheck(next, path, (listed || toUs) && !trouble ? undefined : "source-moved", cx) ?? stay(next);
 }
 
 /** By hand: the first pair with these addresses; without any, the choice is left to the policy again. */

@@ -94,9 +94,9 @@ export function holdMillis(known: KnownPath, config: MobilityConfig): number {
   return known.falls === 0 ? 0 : Math.min(config.hold * 2 ** (known.falls - 1), config.holdMax);
 }
 
-/** How long a path that did not answer is left alone. */
-export function recheckMillis(known: KnownPath, config: MobilityConfig): number {
-  return Math.min(config.recheck * 2 ** Math.max(0, known.falls - 1), config.holdMax);
+/** When a path that did not answer is asked again: less and less often. */
+export function recheckAt(known: KnownPath, config: MobilityConfig): Instant {
+  return after(known.missedAt, Math.min(config.recheck * 2 ** Math.max(0, known.misses - 1), config.holdMax));
 }
 
 /** Whether data may go along a path by the policy's choice: it answers, its hold is over, the peer is known to be there. */
@@ -148,7 +148,7 @@ export function pathDeadline(session: Session, config: MobilityConfig, now: Inst
     const at =
       known.downSince === undefined
         ? after(known.upSince, holdMillis(known, config))
-        : after(known.downSince, recheckMillis(known, config));
+        : recheckAt(known, config);
     if (at > now) due = earliest(due, { at, why: "path may be used again" });
   }
   return due;

@@ -1,5 +1,5 @@
 /** Paths and locators of an association as others see them. */
-import { type Endpoint, type Path, samePath } from "../core/types.ts";
+import { type Endpoint, type Path, sameEndpoint, samePath } from "../core/types.ts";
 import type { PathDetails, PeerLocatorDetails } from "./io.ts";
 import { isActive, pathIn } from "./mobility-state.ts";
 import { type State, sessionOf } from "./states.ts";
@@ -28,14 +28,19 @@ export function peerLocatorsOf(state: State): readonly PeerLocatorDetails[] {
   return sessionOf(state)?.mobility.locators ?? [];
 }
 
-/** Where the peer was last, best first: for the next exchange with it. */
+/**
+ * Where the peer was last, best first, for the next exchange with it: where it answered, where it says that it is, where it
+ * was before. What is a mere guess from a packet's source is left out.
+ */
 export function lastLocatorsOf(state: State): readonly Endpoint[] {
   const session = sessionOf(state);
   if (session === undefined) return [];
-  const active = session.mobility.locators.filter(({ status }) => status === "ACTIVE");
-  const first = session.path.remote;
-  const rest = active.map(({ endpoint }) => endpoint).filter((one) => one !== first);
-  return [first, ...rest.filter((one) => one.address !== first.address || one.port !== first.port)];
+  const rank = { ACTIVE: 0, UNVERIFIED: 1, DEPRECATED: 2 } as const;
+  const rest = session.mobility.locators
+    .filter(({ source, status }) => source !== "observed" || status === "ACTIVE")
+    .toSorted((a, b) => rank[a.status] - rank[b.status] || b.since - a.since);
+  const all = [session.path.remote, ...rest.map(({ endpoint }) => endpoint)];
+  return all.filter((one, at) => all.findIndex((other) => sameEndpoint(one, other)) === at);
 }
 
 /** Whether anything that `pathsOf` and `peerLocatorsOf` tell is different. */

@@ -17,9 +17,18 @@ export function receiveI1<S extends State>(state: S, received: Received, cx: Con
   return step(state, cx.answerI1(received));
 }
 
-/** Table 3: of two hosts that call each other, the one with the greater HIT answers. */
+/** I1s of ours without an answer after which the peer's is answered, whoever has the greater HIT. */
+const UNHEARD_I1S = 2;
+
+/**
+ * Table 3: of two hosts that call each other, the one with the greater HIT answers. An I1 that came again while ours came
+ * to nothing is answered, too: the peer is not where we look for it, but it has found us.
+ */
 export function receiveCrossingI1(state: StateOf<"I1-SENT">, received: Received, cx: Context): Step {
-  return localIsGreater(cx) ? step(state, cx.answerI1(received)) : step(state, drop("i1_crossing"));
+  const unheard = state.attempt.retransmit.tries >= UNHEARD_I1S;
+  return localIsGreater(cx) || unheard
+    ? step(state, cx.answerI1(received))
+    : step(state, drop("i1_crossing"));
 }
 
 /** HITs compare as unsigned 128-bit integers (6.5); as hex digits of one length they compare the same way. */

@@ -1,0 +1,96 @@
+/** Paths that fail, sources that differ, and peers that are hard to find again (RFC 8046 5). What simulated networks found. */
+import { describe, expect, test } from "vitest";
+import type { Path, Spi } from "../../src/core/types.ts";
+import { i1 } from "../../src/hip/messages.ts";
+import { type Node, Pair, type PairOptions, unusable } from "../support/pair.ts";
+import { reach } from "../support/states.ts";
+
+const A1 = "192.0.2.1";
+const A2 = "192.0.2.2";
+const B1 = "198.51.100.7";
+
+function established(options: PairOptions = {}, a: readonly string[] = [A1]): Pair {
+  const pair = new Pair(options);
+  pair.move(pair.a, ...a);
+  pair.move(pair.b, B1);
+  pair.establish();
+  pair.input(pair.b, { type: "esp", spi: pair.b.sa("in")?.spi as Spi, event: "first-inbound" });
+  pair.pass(2_000);
+  return pair;
+}
+
+function pathOf(node: Node, peer: Node): Path {
+  return node.host.paths(peer.hit)[0]?.path as Path;
+}
+
+describe("a path that does not answer", () => {
+  test("is asked less and less often", () => {
+    const pair = established({}, [A1, A2]);
+    const { b } = pair;
+    pair.filter = ({ path }) => path.local.address !== A2 && path.remote.address !== A2;
+    pair.move(pair.a, A1);
+    pair.pass(1_000);
+    pair.move(pair.a, A1, A2);
+    const asked = (millis: number): number => {
+      const before = pair.flights.length;
+      pair.pass(millis);
+      return pair.flights.slice(before).filter(({ from, path }) => from === b && path.remote.address === A2)
+        .length;
+    };
+    pair.pass(120_000);
+    const early = asked(600_000);
+    const late = asked(600_000);
+    expect(late).toBeGreaterThan(0);
+    expect(early).toBeLessThanOrEqual(30);
+    expect(late).toBeLessThanOrEqual(12);
+  });
+});
+
+describe("data that come to another address of ours than the one in use", () => {
+  test("change nothing: the peer may choose where it reaches us", () => {
+    const pair = established({}, [A1, A2]);
+    const { a, b } = pair;
+    const before = a.paths.length;
+    const path: Path = { ...pathOf(a, b), local: { address: A2, port: 10500 } };
+    for (let i = 0; i < 10; i++) {
+      pair.input(a, { type: "moved", spi: a.sa("in")?.spi as Spi, path });
+      pair.pass(1_000);
+    }
+    expect(a.paths.length).toBe(before);
+    expect(a.events("handover")).toEqual([]);
+    expect(unusable(pair)).toEqual([]);
+  });
+});
+
+describe("where a peer was last", () => {
+  test("is what it announced, too, although nobody has asked there yet", () => {
+    const pair = established();
+    const { a, b } = pair;
+    pair.filter = ({ from }) => from === a;
+    pair.move(a, A2);
+    pair.pass(1_000);
+    expect(b.host.lastLocators(a.hit).map(({ address }) => address)).toEqual([A2, A1]);
+  });
+
+  test("is not what a packet's source alone said", () => {
+    const pair = established();
+    const { a, b } = pair;
+    pair.filter = ({ path }) => path.remote.address !== "203.0.113.9";
+    const path: Path = { ...pathOf(b, a), remote: { address: "203.0.113.9", port: 666 } };
+    pair.input(b, { type: "moved", spi: b.sa("in")?.spi as Spi, path });
+    pair.pass(1_000);
+    expect(b.host.lastLocators(a.hit).map(({ address }) => address)).toEqual([A1]);
+  });
+});
+
+test("a peer that calls again is answered, although ours is the lesser HIT, when our calls come to nothing", () => {
+  const { pair } = reach("I1-SENT", { greater: false });
+  const { a, b } = pair;
+  pair.filter = ({ from }) => from === b;
+  const call = i1(b.hit, a.hit, [7]);
+  pair.deliver(a, call);
+  expect(pair.count("R1", a)).toBe(0);
+  pair.run(() => pair.count("I1", a) > 1);
+  pair.deliver(a, call);
+  expect(pair.count("R1", a)).toBe(1);
+});
