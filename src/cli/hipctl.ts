@@ -6,6 +6,7 @@ import { addCompletion } from "./commands/completion.ts";
 import { addEvents } from "./commands/events.ts";
 import { addIdentity } from "./commands/identity.ts";
 import { addLocator } from "./commands/locator.ts";
+import { addMigrate } from "./commands/migrate.ts";
 import { addPeer } from "./commands/peer.ts";
 import { addPing } from "./commands/ping.ts";
 import { addStatus } from "./commands/status.ts";
@@ -43,6 +44,7 @@ export async function run(argv: readonly string[], io: Io): Promise<ExitStatus> 
   addPeer(program, io);
   addAssociation(program, io);
   addLocator(program, io);
+  addMigrate(program, io);
   addPing(program, io);
   addEvents(program, io);
   addCompletion(program, io);

@@ -54,6 +54,8 @@ export type ControlRequest =
       readonly from: string | undefined;
       readonly timeoutMillis: number;
     }
+  /** Tells every associated peer that this host will be away for so long; 0: it stays after all. */
+  | { readonly type: "away"; readonly seconds: number }
   /** From the cloud's metadata service. */
   | { readonly type: "cloud"; readonly facts: CloudFacts }
   | { readonly type: "counters" }
@@ -254,6 +256,7 @@ export type ControlReply =
       readonly millis: number;
     }
   | { readonly type: "noted" }
+  | { readonly type: "away"; readonly peers: readonly string[]; readonly seconds: number }
   | { readonly type: "counters"; readonly counters: Readonly<Record<string, number>> }
   | { readonly type: "event"; readonly event: OverlayEvent }
   | { readonly type: "identities"; readonly identities: readonly IdentityView[] }

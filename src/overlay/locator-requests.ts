@@ -1,7 +1,8 @@
 /** What operators ask and order about locators and paths. */
 import { BoundedMap } from "../core/bounded.ts";
-import { canonicalIp, contains, HIT_PREFIX, parseIp } from "../core/ip.ts";
+import { canonicalIp, contains, formatHit, HIT_PREFIX, parseIp } from "../core/ip.ts";
 import { after, type Deadline, type Endpoint, earliest, type Hit, type Instant, ok } from "../core/types.ts";
+import { MAX_AWAY_SECONDS } from "../hip/away.ts";
 import type { HostEvent } from "../hip/io.ts";
 import type { Answer } from "./changes.ts";
 import type { ControlReply, ControlRequest, RequestId } from "./control.ts";
@@ -106,6 +107,20 @@ export class LocatorRequests {
       );
     }
     return this.#changed();
+  }
+
+  /** Tells all associated peers that we shall be away; they wait that long (docs/MOBILITY.md). */
+  away(seconds: number): Answer {
+    if (!(seconds >= 0 && seconds <= MAX_AWAY_SECONDS)) {
+      return refuse("invalid", `${seconds} seconds is not between 0 and ${MAX_AWAY_SECONDS}`);
+    }
+    const overlay = this.#overlay;
+    const peers = overlay.host
+      .associations()
+      .filter(({ state }) => state === "ESTABLISHED" || state === "R2-SENT")
+      .map(({ peer }) => overlay.peers.byHit(peer)?.config.name ?? formatHit(peer));
+    overlay.run({ type: "away", seconds });
+    return ok({ type: "away", peers, seconds });
   }
 
   handover(

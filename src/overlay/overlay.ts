@@ -86,6 +86,7 @@ const ERROR_EVENTS: ReadonlySet<string> = new Set([
   "association-failed",
   "exchange-refused",
   "authentication-failed",
+  "clone-detected",
 ]);
 
 /** The wall clock was set when it differs from the monotonic one by more than this. */
@@ -480,6 +481,12 @@ export class Overlay {
 }
 
 function errorText(event: HostEvent): string {
+  const { other, refused } = event.detail;
+  if (event.name === "clone-detected") {
+    return other === undefined
+      ? `another host with this peer's identity called from ${refused}; the first one keeps the association`
+      : `another host with our identity is at ${other}`;
+  }
   const { reason, ...rest } = event.detail;
   const others = Object.entries(rest).map(([key, value]) => `${key} ${value}`);
   return [reason ?? event.name, ...others].join(", ");

@@ -130,6 +130,8 @@ export class Requests {
         return this.#locators.prefer(request.address);
       case "handover":
         return this.#with(request.peer, (peer) => this.#locators.handover(id, peer, request));
+      case "away":
+        return this.#locators.away(request.seconds);
       case "cloud":
         overlay.whereabouts.cloud(request.facts);
         return ok({ type: "noted" });

@@ -29,6 +29,7 @@ export function locatorMethods(ask: Ask): Readonly<Record<string, Unary>> {
       (fields) => ok({ type: "locator-prefer", address: optional(fields["address"]) }),
       whole,
     ),
+    Away: ask((fields) => ok({ type: "away", seconds: Number(fields["seconds"]) }), whole),
     Handover: ask(
       (fields) =>
         ok({

@@ -325,3 +325,37 @@ it("locators are counted by side and state", () => {
     "peer DEPRECATED": 0,
   });
 });
+
+describe("an absence that is announced", () => {
+  it("goes to every associated peer, which are named", () => {
+    const made = bench();
+    expect(made.answer({ type: "away", seconds: 600 })).toEqual({
+      type: "away",
+      peers: ["bob"],
+      seconds: 600,
+    });
+    expect(made.fake.asked("away")).toEqual([{ type: "away", seconds: 600 }]);
+  });
+
+  it("is a day at most", () => {
+    expect(error(bench(), { type: "away", seconds: 86_401 })).toBe(
+      "invalid: 86401 seconds is not between 0 and 86400",
+    );
+  });
+});
+
+describe("a clone", () => {
+  it("is shown as the peer's last error, whichever side has it", () => {
+    const made = bench();
+    const tell = (detail: Record<string, string>): string | undefined => {
+      made.says({ type: "event", name: "clone-detected", local: SELF, peer: BOB, detail });
+      return made.overlay.peers.byHit(BOB)?.lastError?.text;
+    };
+    expect(tell({ kept: "192.0.2.10:10500", refused: "203.0.113.5:10500" })).toContain(
+      "called from 203.0.113.5:10500; the first one keeps the association",
+    );
+    expect(tell({ other: "203.0.113.5:10500" })).toBe(
+      "another host with our identity is at 203.0.113.5:10500",
+    );
+  });
+});

@@ -1,0 +1,44 @@
+/** hipctl migrate prepare, cancel: tells peers beforehand that this host will be gone for a while. */
+import type { Command } from "commander";
+import { parseDuration } from "../../runtime/config-values.ts";
+import { contextOf, usage } from "../context.ts";
+import type { Io } from "../output.ts";
+
+interface Told {
+  readonly peers: readonly string[];
+  readonly seconds: number;
+}
+
+const DEFAULT_FOR = "10m";
+const DAY = 24 * 60 * 60 * 1_000;
+
+export function addMigrate(program: Command, io: Io): void {
+  const migrate = program
+    .command("migrate")
+    .description("announce to peers that this host will be away, and perhaps come back elsewhere");
+
+  migrate
+    .command("prepare")
+    .description("peers keep their associations and what waits for this host, and do not give it up")
+    .option("--for <duration>", "how long at most: 90s, 10m, 2h", DEFAULT_FOR)
+    .action(async (options: { for: string }, command: Command) => {
+      const context = contextOf(command, io);
+      const millis = parseDuration(options.for);
+      if (!millis.ok) throw usage(`--for: ${millis.error}`);
+      if (millis.value < 1_000 || millis.value > DAY) throw usage("--for: must be 1s to 24h");
+      const told = await context.call<Told>("Away", { seconds: Math.ceil(millis.value / 1_000) });
+      context.print(told, () => {
+        const which = told.peers.length === 0 ? "no peer has an association" : told.peers.join(", ");
+        return `told: ${which}; they wait up to ${told.seconds} s. Stop hipd before the machine is copied.\n`;
+      });
+    });
+
+  migrate
+    .command("cancel")
+    .description("tell peers that this host stays after all")
+    .action(async (_options, command: Command) => {
+      const context = contextOf(command, io);
+      const told = await context.call<Told>("Away", { seconds: 0 });
+      context.print(told, () => `told: ${told.peers.join(", ") || "no peer has an association"}\n`);
+    });
+}
