@@ -181,16 +181,17 @@ napi_value addSa(napi_env env, napi_callback_info info) {
   return number(env, static_cast<double>(added));
 }
 
-/// setPath(plane, spi, peerOrEmpty, path) -> whether an SA was changed
+/// setPath(plane, spi, peerOrEmpty, path, verified) -> whether an SA was changed
 napi_value setPath(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info, "setPath");
   Plane* plane = planeOf(env, arguments);
   const std::uint32_t spi = arguments.u32(1, "spi");
   const std::optional<Hit> peer = arguments.maybeHit(2, "peer");
   const Path where = path(arguments, 3);
+  const bool verified = arguments.boolean(4, "verified");
   if (!arguments.ok()) return nullptr;
   napi_value result = nullptr;
-  napi_get_boolean(env, plane->setPath(spi, peer ? &*peer : nullptr, where), &result);
+  napi_get_boolean(env, plane->setPath(spi, peer ? &*peer : nullptr, where, verified), &result);
   return result;
 }
 

@@ -105,7 +105,18 @@ void Housekeeper::tellAddresses() {
   shared_.events.setAddresses(current);
 }
 
+void Housekeeper::ageCredit() {
+  shared_.routes.eachInbound([](InboundRoute& route) {
+    earnCredit(route);
+    if (route.peer->inbound.load() == &route) route.peer->credit.age();
+  });
+}
+
 void Housekeeper::tick(std::uint64_t now) {
+  if (now >= aged_ + kCreditAgingMs) {
+    aged_ = now;
+    ageCredit();
+  }
   shared_.routes.eachInbound([&](InboundRoute& route) {
     Peer& peer = *route.peer;
     const std::uint64_t used = peer.lastUsed.load(std::memory_order_relaxed);

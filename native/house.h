@@ -39,6 +39,7 @@ class Housekeeper {
   void run();
   void wake();
   void tick(std::uint64_t now);
+  void ageCredit();
   void tellAddresses();
 
   Shared& shared_;
@@ -49,6 +50,7 @@ class Housekeeper {
   std::thread thread_;
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> interval_{0};  // 0: no SA yet
+  std::uint64_t aged_ = 0;
   mutable std::mutex mutex_;
   std::vector<Address> addresses_;
 };

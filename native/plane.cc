@@ -187,9 +187,19 @@ Routes::Added Plane::addInbound(const SaParameters& parameters, const Path& path
   return added;
 }
 
-bool Plane::setPath(Spi spi, const Hit* peer, const Path& path) {
+bool Plane::setPath(Spi spi, const Hit* hit, const Path& path, bool verified) {
   need(path.carrier);
-  return shared_.routes.setPath(spi, peer, path, monotonicNow());
+  Peer* peer = shared_.routes.setPath(spi, hit, path, verified, monotonicNow());
+  if (peer == nullptr) return false;
+  if (peer->via.load() != nullptr) release(*peer);
+  return true;
+}
+
+/// Packets that waited leave, as far as they may.
+void Plane::release(Peer& peer) {
+  if (peer.hold.waiting.load() == 0) return;
+  shared_.hold.markReady(peer.hold);
+  workers_[0]->wake();
 }
 
 void Plane::swept() {
@@ -205,9 +215,7 @@ void Plane::route(const Hit& hit, Mode mode, Spi spi) {
   Peer* peer = shared_.routes.setMode(hit, mode, spi);
   if (peer == nullptr) return;
   if (peer->via.load() != nullptr) {
-    if (peer->hold.waiting.load() == 0) return;
-    shared_.hold.markReady(peer->hold);
-    workers_[0]->wake();
+    release(*peer);
   } else if (peer->mode.load() != Mode::Demand) {
     rejectHeld(*peer);
     if (mode == Mode::Unknown) shared_.routes.forgetIfUnused(hit);

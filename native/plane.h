@@ -51,7 +51,7 @@ class Plane {
   void send(const Path& path, View packet);
   Routes::Added addOutbound(const SaParameters& parameters, const Path& path);
   Routes::Added addInbound(const SaParameters& parameters, const Path& path, std::uint64_t idleAfter);
-  bool setPath(Spi spi, const Hit* peer, const Path& path);
+  bool setPath(Spi spi, const Hit* peer, const Path& path, bool verified);
   void dropSa(Spi spi, bool inbound, const Hit& peer);
   void route(const Hit& peer, Mode mode, Spi spi);
   void alias(const Lsi& lsi, const Hit* peer);
@@ -72,6 +72,7 @@ class Plane {
   /// Opens the raw sockets when something uses them for the first time.
   void need(Carrier carrier);
   void rejectHeld(Peer& peer);
+  void release(Peer& peer);
   void swept();
 
   const PlaneOptions options_;

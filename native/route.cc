@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "esp.h"
+#include "mtu.h"
+
 namespace hipd {
 
 namespace {
@@ -55,6 +58,18 @@ std::uint32_t refreshMtu(OutboundRoute& route, std::uint64_t now) {
   const std::uint32_t mtu = std::max(std::min(answer, largest), smallestMtu(destination.path));
   route.sa->pathMtu.store(mtu, std::memory_order_relaxed);
   return mtu;
+}
+
+void earnCredit(InboundRoute& route) {
+  // The smallest outer packet that can have carried each: IPv4, no UDP, no padding.
+  const SuiteShape& shape = route.sa->shape();
+  const std::uint64_t around =
+      outerHeaders({Carrier::None, false}) + esp::kHeaderLength + esp::kTrailerLength + shape.ivLength + shape.icvLength;
+  const SaCounters& counters = route.sa->counters;
+  const std::uint64_t bytes = counters.bytes.load(std::memory_order_relaxed) +
+                              around * counters.packets.load(std::memory_order_relaxed);
+  // Differences of a sum: whoever is early or late, all together is right.
+  route.peer->credit.earn(static_cast<std::int64_t>(bytes - route.credited.exchange(bytes)));
 }
 
 Routes::Routes(Epochs& epochs, Hold& hold, const Lsi& ownLsi)
@@ -187,23 +202,44 @@ Routes::Added Routes::addInbound(const SaParameters& parameters, const Path& pat
   return Added::Done;
 }
 
-bool Routes::setPath(Spi spi, const Hit* peerHit, const Path& path, std::uint64_t now) {
+void Routes::rememberFormer(Peer* peer, const Path& next, std::uint64_t now) {
+  const InboundRoute* inbound = peer->inbound.load();
+  if (inbound == nullptr) return;
+  const Path& last = *inbound->expected.load();
+  if (last.carrier == next.carrier && last.remote == next.remote) return;
+  const std::uint64_t nowMs = now / 1'000'000;
+  auto* fresh = new FormerPaths;
+  fresh->entries[0] = {last.carrier, last.remote, nowMs + kFormerPathMs};
+  const FormerPaths* old = peer->former.load();
+  std::size_t count = 1;
+  for (std::size_t i = 0; old != nullptr && i < kMaxFormerPaths && count < kMaxFormerPaths; i++) {
+    const FormerPaths::Entry& one = old->entries[i];
+    if (one.until > nowMs && !(one.carrier == last.carrier && one.remote == last.remote)) fresh->entries[count++] = one;
+  }
+  peer->former.store(fresh);
+  if (old != nullptr) epochs_.retire(old);
+}
+
+Peer* Routes::setPath(Spi spi, const Hit* peerHit, const Path& path, bool verified, std::uint64_t now) {
   OutboundRoute* found = nullptr;
   const auto [begin, end] = outbound_.equal_range(spi);
   for (auto one = begin; one != end; ++one) {
     if (peerHit != nullptr && !(one->second->peer->hit == *peerHit)) continue;
     // Each peer chooses its SPIs itself: one could choose another's, to divert its traffic.
-    if (found != nullptr) return false;
+    if (found != nullptr) return nullptr;
     found = one->second;
   }
-  if (found == nullptr) return false;
-  epochs_.retire(found->destination.exchange(new Destination(path)));
+  if (found == nullptr) return nullptr;
+  Peer* peer = found->peer;
+  for (InboundRoute* inbound : peer->inboundSas) earnCredit(*inbound);
+  epochs_.retire(found->destination.exchange(new Destination(path, verified)));
   refreshMtu(*found, now);
   // Packets of the same association are expected from where ours go.
-  for (InboundRoute* inbound : found->peer->inboundSas) {
+  rememberFormer(peer, path, now);
+  for (InboundRoute* inbound : peer->inboundSas) {
     epochs_.retire(inbound->expected.exchange(new Path(path)));
   }
-  return true;
+  return peer;
 }
 
 void Routes::removeOutbound(OutboundRoute* route) {
@@ -234,6 +270,7 @@ bool Routes::dropOutbound(Spi spi, const Hit& hit) {
 
 void Routes::removeInbound(InboundRoute* route) {
   Peer* peer = route->peer;
+  earnCredit(*route);
   for (const InboundRoute::Entry& entry : route->entries) {
     if (entry.spi != 0 && bySpi(entry.spi) == route) spis_.erase(entry.spi);
   }

@@ -4,12 +4,14 @@
 // pointer across.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <unordered_map>
 #include <vector>
 
 #include "beet.h"
+#include "credit.h"
 #include "hold.h"
 #include "limit.h"
 #include "sa.h"
@@ -23,6 +25,10 @@ inline constexpr std::size_t kMaxPeers = 200'000;
 inline constexpr std::size_t kMaxSas = 400'000;
 /// SAs of one peer and direction: two during a rekeying, more when the control plane forgets to drop them.
 inline constexpr std::size_t kMaxSasOfPeer = 8;
+
+/// Former paths of a peer from which packets may still come, and for how long. Milliseconds.
+inline constexpr std::size_t kMaxFormerPaths = 8;
+inline constexpr std::uint64_t kFormerPathMs = 10'000;
 
 /// What happens to local packets for a peer without an SA.
 enum class Mode : std::uint8_t { Unknown, Demand, Reject, Send };
@@ -61,6 +67,8 @@ struct InboundRoute {
   std::atomic<const Path*> expected{nullptr};
   std::atomic<const InnerPair*> pair{nullptr};
   RateLimit moved{kMovedPerSecond, 1};
+  /// Bytes of the SA that its peer's credit has already grown by.
+  std::atomic<std::uint64_t> credited{0};
   /// Milliseconds without a packet after which `idle` is raised; 0: never.
   std::uint64_t idleAfter = 0;
   /// Milliseconds: when `idle` was raised last. House-keeping thread only.
@@ -69,8 +77,25 @@ struct InboundRoute {
   std::uint64_t added = 0;
 };
 
+/// Where a peer's packets were expected from until a moment ago. Immutable.
+struct FormerPaths {
+  struct Entry {
+    Carrier carrier = Carrier::Udp;
+    Endpoint remote;
+    std::uint64_t until = 0;
+  };
+  std::array<Entry, kMaxFormerPaths> entries;
+
+  bool has(Carrier carrier, const Endpoint& remote, std::uint64_t nowMs) const {
+    return std::any_of(entries.begin(), entries.end(), [&](const Entry& one) {
+      return one.until > nowMs && one.carrier == carrier && one.remote == remote;
+    });
+  }
+};
+
 struct Peer {
   explicit Peer(const Hit& who) : hit(who) {}
+  ~Peer() { delete former.load(); }
 
   const Hit hit;
   std::atomic<Mode> mode{Mode::Unknown};
@@ -82,6 +107,10 @@ struct Peer {
   std::atomic<std::uint64_t> lastUsed{0};
   /// The newest inbound SA: the one that `idle` names.
   std::atomic<InboundRoute*> inbound{nullptr};
+  /// Grows with what comes, as of the last `earnCredit`.
+  Credit credit;
+  /// nullptr while there is none.
+  std::atomic<const FormerPaths*> former{nullptr};
 
   // The control thread's own.
   std::vector<OutboundRoute*> outboundSas;
@@ -166,8 +195,9 @@ class Routes {
   /// again would repeat nonces. An SA with the same SPI and another key is replaced.
   Added addOutbound(const SaParameters& parameters, const Path& path, std::uint64_t now);
   Added addInbound(const SaParameters& parameters, const Path& path, std::uint64_t idleAfter, std::uint64_t now);
-  /// False when no outbound SA was changed: there is none, or, without `peer`, several peers chose this SPI.
-  bool setPath(Spi spi, const Hit* peer, const Path& path, std::uint64_t now);
+  /// The peer, or nullptr when no outbound SA was changed: there is none, or, without `peer`, several peers chose this
+  /// SPI. Not `verified`: each packet costs credit (RFC 8046 5.6).
+  Peer* setPath(Spi spi, const Hit* peer, const Path& path, bool verified, std::uint64_t now);
   bool dropOutbound(Spi spi, const Hit& peer);
   bool dropInbound(Spi spi, const Hit& peer);
   /// The peer, whose held packets the caller now deals with; nullptr when there is nothing to do. With Mode::Send an
@@ -186,6 +216,7 @@ class Routes {
   void forget(Peer* peer);
   void removeAlias(Peer* peer);
   void refreshPairs(Peer* peer);
+  void rememberFormer(Peer* peer, const Path& next, std::uint64_t now);
   const InnerPair* pairFor(const Peer& peer, const Hit& localHit) const;
   void removeOutbound(OutboundRoute* route);
   void removeInbound(InboundRoute* route);
@@ -199,6 +230,9 @@ class Routes {
   /// Outbound SPIs are the peers' choice: two may be equal. Control thread only.
   std::unordered_multimap<Spi, OutboundRoute*> outbound_;
 };
+
+/// Gives the peer credit for what came under this SA since the last time. Any thread that is online.
+void earnCredit(InboundRoute& route);
 
 /// Asks the kernel for the path MTU of an SA (RFC 1191 and 8201 inside) and stores it. Returns it; 0 without a route.
 std::uint32_t refreshMtu(OutboundRoute& route, std::uint64_t now);

@@ -38,6 +38,8 @@ std::string_view tallyName(Tally tally) {
       return "messages_received";
     case Tally::MarkedLate:
       return "marked_late";
+    case Tally::CreditSpent:
+      return "credit_spent_bytes";
     case Tally::Count:
       break;
   }

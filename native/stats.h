@@ -28,6 +28,7 @@ enum class Tally : std::uint8_t {
   MessagesDivided,
   MessagesReceived,
   MarkedLate,
+  CreditSpent,
   Count,
 };
 

@@ -54,9 +54,12 @@ bool prepareSocket(int fd, int family);
 
 /// Where sealed packets of an SA go, ready for sendmsg. Immutable.
 struct Destination {
-  explicit Destination(const Path& where) : path(where), remote(where.remote), source(where.local.address) {}
+  explicit Destination(const Path& where, bool known = true)
+      : path(where), verified(known), remote(where.remote), source(where.local.address) {}
 
   const Path path;
+  /// The peer has answered from there. Else each packet costs credit (RFC 8046 5.6).
+  const bool verified;
   const SocketAddress remote;
   const SourceControl source;
 };

@@ -147,6 +147,8 @@ class Worker {
   void checkExpiry(OutboundRoute& via, bool softExpiry);
   Verdict sealInto(SendBatch& batch, std::size_t at, OutboundRoute& via, const Destination& destination, Spi spi,
                    const beet::Outbound& out, std::uint8_t nextHeader, Pieces payload);
+  /// Whether the path is verified, or the peer has the credit for so many bytes.
+  bool affords(Peer& peer, const OutboundRoute& via, std::size_t bytes) const;
   Verdict withoutPeer(Frame frame, const InnerView& view);
   Verdict hold(Peer& peer, Frame frame);
   /// TOS or traffic class of what is processed now. Marks it when it is late.

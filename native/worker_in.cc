@@ -180,6 +180,9 @@ void Worker::heard(InboundRoute& route, bool first, std::size_t i, Carrier carri
   Endpoint from = received_.from(i);
   if (carrier == Carrier::None) from.port = 0;
   if (expected.carrier == carrier && expected.remote == from) return;
+  // The peer may not know yet that we went elsewhere, or finish what it had begun to send.
+  const FormerPaths* former = route.peer->former.load();
+  if (former != nullptr && former->has(carrier, from, nowMs_)) return;
   if (!route.moved.take(monotonicNow())) return;
   if (!shared_.events.push(EventType::Moved, fill)) stats_.count(Verdict::RingFull);
 }

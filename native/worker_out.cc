@@ -14,6 +14,8 @@ namespace hipd {
 namespace {
 /// ESP's header, IV, trailer and ICV at most.
 constexpr std::size_t kMaxOverhead = 64;
+/// The same with outer headers.
+constexpr std::size_t kMostAround = kMaxOverhead + 48;
 
 bool isIpv6(const Path& path) {
   return path.remote.address.family == 6;
@@ -60,6 +62,8 @@ Verdict Worker::outbound(std::size_t at, Frame frame, const VirtioHeader& header
     // Packets that waited leave first.
     if (peer->hold.waiting.load(std::memory_order_relaxed) > 0) settle(*peer);
     if (peer->hold.waiting.load(std::memory_order_relaxed) > 0) return wait();
+    const std::size_t around = std::max<std::size_t>(super.count, 1) * kMostAround;
+    if (!affords(*peer, *via, frame.length + around)) return wait();
     if (super.count != 0) {
       stats_.count(Tally::SuperReads);
       return transmitSuper(at, frame, view, super, *peer, *via);
@@ -135,6 +139,12 @@ void Worker::settle(Peer& peer) {
         return;
       }
       if (mode == Mode::Send && via == nullptr) continue;  // it comes or goes at this very moment
+      if (via != nullptr && !affords(peer, *via, via->sa->pathMtu.load(std::memory_order_relaxed))) {
+        // They wait until the address is verified, or the peer sends more.
+        flush();
+        shared_.hold.abandonDrain(peer.hold);
+        return;
+      }
       if (at == kSlots) {
         flush();
         at = kBatch;
@@ -154,6 +164,15 @@ void Worker::settle(Peer& peer) {
     }
     flush();
   } while (!shared_.hold.endDrain(peer.hold));
+}
+
+bool Worker::affords(Peer& peer, const OutboundRoute& via, std::size_t bytes) const {
+  if (via.destination.load()->verified) [[likely]] return true;
+  const auto wanted = static_cast<std::int64_t>(bytes);
+  if (peer.credit.covers(wanted)) return true;
+  InboundRoute* inbound = peer.inbound.load();
+  if (inbound != nullptr) earnCredit(*inbound);
+  return peer.credit.covers(wanted);
 }
 
 SendBatch& Worker::batchFor(const Path& path) {
@@ -227,15 +246,17 @@ Verdict Worker::transmitSuper(std::size_t at, Frame frame, const InnerView& view
   const Destination& destination = *via.destination.load();
   const OuterShape outer = outerShape(destination.path);
   const std::uint32_t pathMtu = sa.pathMtu.load(std::memory_order_relaxed);
+  const auto oneByOne = [&] {
+    return each(frame, view, super,
+                [&](Frame segment, const InnerView& own) { return transmitCopy(segment, own, peer, via); });
+  };
+  if (!destination.verified) return oneByOne();
   const std::size_t largest = std::size_t{super.header} + super.size;
   const std::size_t capacity = std::min(maxPayload(pathMtu, outer, sa.shape()), kMaxDatagram - kMaxOverhead);
   if (largest - view.baseLength > capacity) {
     // The path became smaller than the local stack knows. Segments that may be split are, the others' sender is told.
     const bool split = view.family == InnerFamily::Lsi ? !view.dontFragment : largest <= beet::kIpv6MinMtu;
-    if (split) {
-      return each(frame, view, super,
-                  [&](Frame segment, const InnerView& own) { return transmitCopy(segment, own, peer, via); });
-    }
+    if (split) return oneByOne();
     std::size_t limit = innerMtu(pathMtu, outer, sa.shape(), view.family);
     if (view.family == InnerFamily::Hit) limit = std::max(limit, beet::kIpv6MinMtu);
     answer(IcmpError::TooBig, frame.view(), limit);
@@ -311,6 +332,13 @@ void Worker::checkExpiry(OutboundRoute& via, bool softExpiry) {
 Verdict Worker::sealInto(SendBatch& batch, std::size_t at, OutboundRoute& via, const Destination& destination, Spi spi,
                          const beet::Outbound& out, std::uint8_t nextHeader, Pieces payload) {
   if (batch.full()) flush();
+  if (!destination.verified) {
+    std::size_t length = 0;
+    for (const View& piece : payload) length += piece.size();
+    const std::size_t size = outerLength(length, outerShape(destination.path), via.sa->shape());
+    if (!via.peer->credit.spend(static_cast<std::int64_t>(size))) return Verdict::Credit;
+    stats_.count(Tally::CreditSpent, size);
+  }
   esp::Sealed sealed;
   const Verdict verdict = esp::seal(ciphers_, *via.sa, spi, nextHeader, payload, batch.room(), sealed);
   checkExpiry(via, sealed.softExpiry);

@@ -148,7 +148,7 @@ void churn(End& a, End& b, const Progress& progress, int& rounds) {
     a.plane->route(kHitB, Mode::Demand, 0);
     std::this_thread::sleep_for(std::chrono::microseconds(300));
     a.plane->route(kHitB, Mode::Send, spi);
-    a.plane->setPath(spi, &kHitB, path(10500, 10501));
+    a.plane->setPath(spi, &kHitB, path(10500, 10501), true);
     b.plane->alias(kLsiA, &kHitA);
     a.plane->alias(kLsiB, (spi & 1) != 0 ? &kHitB : nullptr);
     // What was sealed under the old SA arrives before the far end drops it, as the protocol sees to.

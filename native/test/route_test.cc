@@ -133,17 +133,17 @@ void pathsAndChosenSpis() {
   Tables t;
   CHECK(t.routes.addOutbound(sa(1000, hit(2)), path(1), 1) == Routes::Added::Done);
   CHECK(t.routes.addInbound(sa(5000, hit(2)), path(1), 0, 1) == Routes::Added::Done);
-  CHECK(t.routes.setPath(1000, nullptr, path(2), 1));
+  CHECK(t.routes.setPath(1000, nullptr, path(2), true, 1));
   const Peer* peer = t.routes.setMode(hit(2), Mode::Send, 1000);
   CHECK(peer->via.load()->destination.load()->path == path(2));
   CHECK(*t.routes.bySpi(5000)->expected.load() == path(2));
   // A second peer chooses the first one's SPI: without a name nobody's path changes.
   CHECK(t.routes.addOutbound(sa(1000, hit(3)), path(9), 1) == Routes::Added::Done);
-  CHECK(!t.routes.setPath(1000, nullptr, path(3), 1));
+  CHECK(!t.routes.setPath(1000, nullptr, path(3), true, 1));
   const Hit second = hit(3);
-  CHECK(t.routes.setPath(1000, &second, path(3), 1));
+  CHECK(t.routes.setPath(1000, &second, path(3), true, 1));
   CHECK(peer->via.load()->destination.load()->path == path(2));
-  CHECK(!t.routes.setPath(1001, nullptr, path(3), 1));
+  CHECK(!t.routes.setPath(1001, nullptr, path(3), true, 1));
 }
 
 void aliases() {
@@ -238,7 +238,7 @@ void readerWhileTablesChange() {
       t.routes.addInbound(sa(10'000 + i, peer), path(1), 0, 1);
       t.routes.addOutbound(sa(20'000 + i, peer), path(1), 1);
       t.routes.setMode(peer, Mode::Send, 20'000 + i);
-      t.routes.setPath(20'000 + i, &peer, path(2), 1);
+      t.routes.setPath(20'000 + i, &peer, path(2), true, 1);
     }
     for (std::uint32_t i = 0; i < 20; i++) {
       const Hit peer = hit(i);

@@ -47,7 +47,7 @@ export interface Addon {
     softPackets: number,
     idleAfter: number,
   ): number;
-  setPath(plane: Handle, spi: number, peer: Uint8Array, path: Uint8Array): boolean;
+  setPath(plane: Handle, spi: number, peer: Uint8Array, path: Uint8Array, verified: boolean): boolean;
   dropSa(plane: Handle, spi: number, inbound: boolean, peer: Uint8Array): void;
   route(plane: Handle, peer: Uint8Array, mode: number, spi: number): void;
   alias(plane: Handle, lsi: Uint8Array, peer: Uint8Array): void;
@@ -250,10 +250,10 @@ export class NativePlane implements DataPlane {
     }
   }
 
-  setPath(peer: Hit, outbound: Spi, path: Path, _verified: boolean): void {
+  setPath(peer: Hit, outbound: Spi, path: Path, verified: boolean): void {
     const record = encodePath(path);
     if (this.#handle === undefined || record === undefined) return;
-    this.#native.setPath(this.#handle, outbound, hitBytes(peer), record);
+    this.#native.setPath(this.#handle, outbound, hitBytes(peer), record, verified);
   }
 
   probe(_peer: Hit, _path: Path, _token: number, _bytes: number): void {}
