@@ -99,6 +99,7 @@ napi_value open(napi_env env, napi_callback_info info) {
   options.offloads = {(offloads & 1) != 0, (offloads & 2) != 0, (offloads & 4) != 0, (offloads & 8) != 0};
   options.busyPoll = arguments.u32(10, "busyPollMicros");
   options.aead = arguments.string(11, "aead", 31);
+  options.silentAfter = arguments.u32(12, "silentMillis");
   if (arguments.ok() && options.lsiPrefix.network.family != 4) arguments.fail("lsiNetwork");
   if (!arguments.ok()) return nullptr;
 
@@ -195,6 +196,28 @@ napi_value setPath(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/// probe(plane, peer, path, token, bytes)
+napi_value probe(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "probe");
+  Plane* plane = planeOf(env, arguments);
+  const Hit peer = arguments.hit(1, "peer");
+  const Path where = path(arguments, 2);
+  const std::uint32_t token = arguments.u32(3, "token");
+  const std::uint32_t bytes = arguments.u32(4, "bytes");
+  if (arguments.ok()) plane->probe(peer, where, token, bytes);
+  return undefined(env);
+}
+
+/// setPathMtu(plane, peer, mtu): 0 for what the kernel says
+napi_value setPathMtu(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "setPathMtu");
+  Plane* plane = planeOf(env, arguments);
+  const Hit peer = arguments.hit(1, "peer");
+  const std::uint32_t mtu = arguments.u32(2, "mtu");
+  if (arguments.ok()) plane->setPathMtu(peer, mtu);
+  return undefined(env);
+}
+
 /// dropSa(plane, spi, inbound, peer)
 napi_value dropSa(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info, "dropSa");
@@ -284,7 +307,7 @@ napi_value counters(napi_env env, napi_callback_info info) {
   return result;
 }
 
-/// addresses(plane) -> text, separated by spaces
+/// addresses(plane) -> text, one a line (netlink.h)
 napi_value addresses(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info, "addresses");
   Plane* plane = planeOf(env, arguments);
@@ -310,6 +333,8 @@ napi_value init(napi_env env, napi_value exports) {
       {"send", send},
       {"addSa", addSa},
       {"setPath", setPath},
+      {"probe", probe},
+      {"setPathMtu", setPathMtu},
       {"dropSa", dropSa},
       {"route", route},
       {"alias", alias},

@@ -15,9 +15,10 @@
 namespace hipd {
 namespace {
 
-std::string addressList(const std::vector<Address>& addresses) {
+/// One line for each, as netlink.h describes.
+std::string addressList(const std::vector<netlink::LocalAddress>& addresses) {
   std::string list;
-  for (const Address& address : addresses) list += (list.empty() ? "" : " ") + text(address);
+  for (const netlink::LocalAddress& address : addresses) list += (list.empty() ? "" : "\n") + netlink::text(address);
   return list;
 }
 
@@ -41,7 +42,7 @@ napi_value source(napi_env env, napi_callback_info info) {
   return array(env, {local.bytes.data(), local.family == 0 ? 0u : (local.family == 4 ? 4u : 16u)});
 }
 
-/// underlayAddresses(overlayLink) -> text, separated by spaces
+/// underlayAddresses(overlayLink) -> text, one a line (netlink.h)
 napi_value underlayAddresses(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info, "underlayAddresses");
   const std::string link = arguments.string(0, "overlayLink", 15);

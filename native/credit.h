@@ -1,4 +1,5 @@
-// Credit-based authorization (RFC 8046 5.6): to an address that nobody has verified goes no more than came from the peer.
+// Credit-based authorization (RFC 8046 5.6): to an address that nobody has verified goes no more than came from the
+// peer.
 #pragma once
 
 #include <algorithm>

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <cstring>
 #include <ctime>
 #include <utility>
@@ -76,6 +77,16 @@ SourceControl::SourceControl(const Address& source) {
     std::memcpy(CMSG_DATA(header), &info, sizeof info);
     length = CMSG_SPACE(sizeof info);
   }
+}
+
+void SourceControl::writeTo(std::uint8_t* out, std::uint32_t interface) const {
+  if (length == 0) return;
+  std::memcpy(out, bytes.data(), length);
+  const bool v4 = length == CMSG_SPACE(sizeof(in_pktinfo));
+  const std::size_t at = CMSG_LEN(0) + (v4 ? offsetof(in_pktinfo, ipi_ifindex) : offsetof(in6_pktinfo, ipi6_ifindex));
+  const std::uint32_t index = interface & ~kChosen;
+  std::memcpy(out + at, &index, sizeof index);
+  if ((interface & kChosen) != 0 && !v4) std::memset(out + CMSG_LEN(0) + offsetof(in6_pktinfo, ipi6_addr), 0, 16);
 }
 
 Address destinationOf(const msghdr& message) {

@@ -66,6 +66,10 @@ struct SourceControl {
 
   SourceControl() = default;
   explicit SourceControl(const Address& source);
+  /// Set in `interface`: the kernel chooses the source.
+  static constexpr std::uint32_t kChosen = 1U << 31;
+  /// Copies `length` bytes; the packet leaves by `interface` (an index; 0: as the kernel likes).
+  void writeTo(std::uint8_t* out, std::uint32_t interface) const;
 };
 
 /// The local address of a received message, from its ancillary data; family 0 when there is none.

@@ -56,11 +56,11 @@ bool readPath(View record, Path& path) {
   return true;
 }
 
-void EventQueue::setAddresses(const std::vector<Address>& addresses) {
+void EventQueue::setAddresses(const std::vector<netlink::LocalAddress>& addresses) {
   std::string list;
   for (std::size_t i = 0; i < std::min(addresses.size(), kMaxAddresses); i++) {
-    if (i > 0) list += ' ';
-    list += text(addresses[i]);
+    if (i > 0) list += '\n';
+    list += netlink::text(addresses[i]);
   }
   {
     const std::lock_guard lock(mutex_);

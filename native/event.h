@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "endpoint.h"
+#include "netlink.h"
 #include "ring.h"
 #include "types.h"
 
@@ -28,6 +29,10 @@ enum class EventType : std::uint8_t {
   Addresses = 9,
   /// A line for the administrator, in `bytes`.
   Note = 10,
+  /// `sequence` milliseconds.
+  Silent = 11,
+  /// `sequence` is the token, `spi` the size of the outer packet that was answered.
+  ProbeReply = 12,
 };
 
 /// The longest HIP packet: Header Length is 8 bits of 8-byte units, not counting the first 8 (RFC 7401 5.1).
@@ -37,7 +42,7 @@ inline constexpr std::size_t kEventQueue = 1024;
 /// HIP packets are refused when so many events wait: they are unauthenticated, the other events are not.
 inline constexpr std::size_t kEventQueueForControl = kEventQueue * 3 / 4;
 /// Underlay addresses that one `addresses` event lists.
-inline constexpr std::size_t kMaxAddresses = 1024;
+inline constexpr std::size_t kMaxAddresses = 512;
 
 struct Event {
   EventType type = EventType::Miss;
@@ -81,7 +86,7 @@ class EventQueue {
   }
 
   /// The latest list replaces one that was not read yet: this event is never lost.
-  void setAddresses(const std::vector<Address>& addresses);
+  void setAddresses(const std::vector<netlink::LocalAddress>& addresses);
 
   /// Tells an administrator something.
   void note(const std::string& line) {

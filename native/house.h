@@ -7,13 +7,17 @@
 #include <thread>
 #include <vector>
 
+#include "netlink.h"
 #include "worker.h"
 
 namespace hipd {
 
-/// How long the host's addresses must have been quiet before a change is told, and how long that may be put off.
-inline constexpr std::uint64_t kAddressQuietMs = 100;
-inline constexpr std::uint64_t kAddressLatestMs = 1000;
+/// How long the host's addresses must have been quiet before a change is told, and how long that may be put off: for
+/// the first change after a second of quiet, and for those that follow.
+inline constexpr std::uint64_t kAddressQuietMs = 20;
+inline constexpr std::uint64_t kAddressFirstMs = 50;
+inline constexpr std::uint64_t kAddressLatestMs = 250;
+inline constexpr std::uint64_t kAddressCalmMs = 1000;
 /// How often associations are looked at.
 inline constexpr std::uint64_t kTickMs = 1000;
 inline constexpr std::uint64_t kShortestTickMs = 20;
@@ -22,7 +26,8 @@ inline constexpr std::uint64_t kMtuRefreshMs = 60'000;
 
 class Housekeeper {
  public:
-  Housekeeper(Shared& shared, std::string overlayLink);
+  /// `silentAfter`: milliseconds without an answer after which `silent` is raised.
+  Housekeeper(Shared& shared, std::string overlayLink, std::uint64_t silentAfter);
   ~Housekeeper();
   Housekeeper(const Housekeeper&) = delete;
   Housekeeper& operator=(const Housekeeper&) = delete;
@@ -31,28 +36,38 @@ class Housekeeper {
   std::string start();
   void stop();
   /// The underlay addresses as told last.
-  std::vector<Address> addresses() const;
+  std::vector<netlink::LocalAddress> addresses() const;
   /// An SA wants to know after `idleAfter` milliseconds of silence (0: never) that nothing came.
   void watchIdle(std::uint64_t idleAfter);
 
  private:
   void run();
-  void wake();
   void tick(std::uint64_t now);
   void ageCredit();
   void tellAddresses();
+  void followRoutes();
+  /// Looks at those who were sent something. Returns when to look again; UINT64_MAX: when the bell rings.
+  std::uint64_t listen(std::uint64_t now);
+  /// Whether the peer still has to be watched, and until when nothing can happen.
+  bool silent(Peer& peer, std::uint64_t& raised, std::uint64_t now, std::uint64_t& next);
 
   Shared& shared_;
   const std::string overlayLink_;
+  const std::uint64_t silentAfter_;
   const std::size_t reader_;
   Fd monitor_;
-  Fd mailbox_;
   std::thread thread_;
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> interval_{0};  // 0: no SA yet
   std::uint64_t aged_ = 0;
   mutable std::mutex mutex_;
-  std::vector<Address> addresses_;
+  std::vector<netlink::LocalAddress> addresses_;
+  /// Those that `listen` watches, and when `silent` was raised last. Milliseconds.
+  struct Watched {
+    Hit peer;
+    std::uint64_t raised = 0;
+  };
+  std::vector<Watched> watched_;
 };
 
 }  // namespace hipd

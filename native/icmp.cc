@@ -94,13 +94,14 @@ std::size_t buildIcmpError(IcmpError error, View offending, std::size_t mtu, Byt
                                          : error6(error, offending, view, mtu, out);
 }
 
-std::size_t buildEchoRequest(const Hit& source, const Hit& destination, std::uint16_t identifier,
-                             std::uint16_t sequence, View data, Bytes out) {
+namespace {
+std::size_t buildEcho(std::uint8_t type, const Hit& source, const Hit& destination, std::uint16_t identifier,
+                      std::uint16_t sequence, View data, Bytes out) {
   const std::size_t length = 40 + kIcmpHeader + data.size();
   if (out.size() < length || length > kMaxPacket) return 0;
   beet::writeIpv6(out.data(), kIcmpHeader + data.size(), 0, proto::kIcmp6, beet::kHopLimit, source, destination);
   std::uint8_t* const icmp = out.data() + 40;
-  icmp[0] = 128;
+  icmp[0] = type;
   icmp[1] = 0;
   store16(icmp + 4, identifier);
   store16(icmp + 6, sequence);
@@ -108,15 +109,25 @@ std::size_t buildEchoRequest(const Hit& source, const Hit& destination, std::uin
   finish6(out.first(length));
   return length;
 }
+}  // namespace
 
-bool parseEchoReply(std::uint8_t nextHeader, View payload, const Hit& localHit, const Hit& peerHit, EchoReply& reply) {
-  if (nextHeader != proto::kIcmp6 || payload.size() < kIcmpHeader) return false;
-  if (payload[0] != 129 || payload[1] != 0) return false;
+std::size_t buildEchoRequest(const Hit& source, const Hit& destination, std::uint16_t identifier,
+                             std::uint16_t sequence, View data, Bytes out) {
+  return buildEcho(128, source, destination, identifier, sequence, data, out);
+}
+
+std::size_t buildEchoReply(const Hit& source, const Hit& destination, std::uint16_t identifier, std::uint16_t sequence,
+                           View data, Bytes out) {
+  return buildEcho(129, source, destination, identifier, sequence, data, out);
+}
+
+bool parseEcho(std::uint8_t type, View payload, const Hit& localHit, const Hit& peerHit, EchoMessage& message) {
+  if (payload.size() < kIcmpHeader || payload[0] != type || payload[1] != 0) return false;
   const std::uint64_t pseudo = sumAddresses(localHit, peerHit) + sumPseudo(proto::kIcmp6, payload.size());
   if (checksumOf(sumBytes(payload, pseudo)) != 0) return false;
-  reply.identifier = load16(payload.data() + 4);
-  reply.sequence = load16(payload.data() + 6);
-  reply.data = payload.subspan(kIcmpHeader);
+  message.identifier = load16(payload.data() + 4);
+  message.sequence = load16(payload.data() + 6);
+  message.data = payload.subspan(kIcmpHeader);
   return true;
 }
 

@@ -30,13 +30,18 @@ std::size_t buildIcmpError(IcmpError error, View offending, std::size_t mtu, Byt
 std::size_t buildEchoRequest(const Hit& source, const Hit& destination, std::uint16_t identifier,
                              std::uint16_t sequence, View data, Bytes out);
 
-/// An ICMPv6 echo reply in ESP's payload.
-struct EchoReply {
+/// As buildEchoRequest, its answer.
+std::size_t buildEchoReply(const Hit& source, const Hit& destination, std::uint16_t identifier, std::uint16_t sequence,
+                           View data, Bytes out);
+
+/// An ICMPv6 echo request or reply in ESP's payload.
+struct EchoMessage {
   std::uint16_t identifier = 0;
   std::uint16_t sequence = 0;
   View data;
 };
-/// @return whether the payload is an echo reply with a right checksum for these HITs.
-bool parseEchoReply(std::uint8_t nextHeader, View payload, const Hit& localHit, const Hit& peerHit, EchoReply& reply);
+/// @param payload an ICMPv6 message. @return whether it is an echo message of this type (128 request, 129 reply) with a
+/// right checksum for these HITs.
+bool parseEcho(std::uint8_t type, View payload, const Hit& localHit, const Hit& peerHit, EchoMessage& message);
 
 }  // namespace hipd

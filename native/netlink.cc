@@ -67,8 +67,9 @@ class Request {
   std::size_t length_ = 0;
 };
 
-/// Sends a request and shows each message of the reply. 0, or errno's value.
-int converse(Request& request, const std::function<void(View)>& visit) {
+/// Sends a request and shows each message of the reply, until it ends or, when there is only `one`, has come. 0, or
+/// errno's value.
+int converse(Request& request, const std::function<void(View)>& visit, bool one = false) {
   const Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!fd.valid()) return errno;
   const View bytes = request.finish();
@@ -96,6 +97,7 @@ int converse(Request& request, const std::function<void(View)>& visit) {
         done = true;
       } else if (visit) {
         visit(message);
+        done = done || one;
       }
     });
     if (!whole) return EIO;
@@ -135,16 +137,63 @@ Listing<LinkAddress> listAddresses() {
   return dump<LinkAddress>(Request(RTM_GETADDR, NLM_F_DUMP, ifaddrmsg{}), "addresses", parseAddress);
 }
 
-Listing<Route> listRoutes() {
+namespace {
+template <class Parse>
+Listing<Route> dumpRoutes(Parse parse) {
   Listing<Route> all;
   for (const int family : {AF_INET, AF_INET6}) {
     rtmsg info{};
     info.rtm_family = static_cast<unsigned char>(family);
-    Listing<Route> part = dump<Route>(Request(RTM_GETROUTE, NLM_F_DUMP, info), "routes", parseRoute);
+    Listing<Route> part = dump<Route>(Request(RTM_GETROUTE, NLM_F_DUMP, info), "routes", parse);
     all.entries.insert(all.entries.end(), part.entries.begin(), part.entries.end());
     if (!part.error.empty()) all.error = part.error;
   }
   return all;
+}
+}  // namespace
+
+Listing<Route> listRoutes() {
+  return dumpRoutes([](View message, Route& route) { return parseRoute(message, route); });
+}
+
+Listing<Route> listDefaultRoutes() {
+  return dumpRoutes([](View message, Route& route) {
+    return parseRoute(message, route) && route.prefixLength == 0 && route.type == RTN_UNICAST &&
+           route.table == RT_TABLE_MAIN;
+  });
+}
+
+namespace {
+/// What the kernel would do by this link with a packet for `remote`. Link 0: nothing.
+Route routeBy(int link, const Address& remote, const Address* source) {
+  rtmsg info{};
+  const bool v4 = remote.family == 4;
+  info.rtm_family = v4 ? AF_INET : AF_INET6;
+  info.rtm_dst_len = v4 ? 32 : 128;
+  info.rtm_src_len = source == nullptr ? 0 : info.rtm_dst_len;
+  // Without it IPv4 would believe that everything is a neighbour on that link.
+  if (source != nullptr) info.rtm_flags = RTM_F_FIB_MATCH;
+  Request request(RTM_GETROUTE, 0, info);
+  request.address(RTA_DST, remote);
+  if (source != nullptr) request.address(RTA_SRC, *source);
+  request.number(RTA_OIF, static_cast<std::uint32_t>(link));
+  Route found;
+  const auto look = [&](View message) {
+    Route route;
+    if (!parseRoute(message, route, true) || route.type != RTN_UNICAST) return;
+    const bool here = route.link == link || std::count(route.otherLinks.begin(), route.otherLinks.end(), link) > 0;
+    if (here) found = route;
+  };
+  if (converse(request, look, true) != 0) return {};
+  return found;
+}
+}  // namespace
+
+WayOut wayOut(int link, const Address& source, const Address& remote) {
+  if (routeBy(link, remote, &source).link != 0) return WayOut::Open;
+  // IPv6 takes the interface for no more than a wish when there is a source; not when the kernel chooses that.
+  const bool chosen = remote.family == 6 && routeBy(link, remote, nullptr).source == source;
+  return chosen ? WayOut::WithoutSource : WayOut::None;
 }
 
 std::string setLink(const std::string& name, const LinkChange& change) {
@@ -245,54 +294,6 @@ std::string addRoute(const Route& route, bool replace) {
 
 std::string deleteRoute(const Route& route) {
   return changeRoute(RTM_DELROUTE, 0, route, ESRCH);
-}
-
-std::vector<Address> underlayAddresses(const std::string& overlayLink) {
-  const Listing<Link> links = listLinks();
-  const Listing<LinkAddress> addresses = listAddresses();
-  std::vector<Address> result;
-  for (const LinkAddress& entry : addresses.entries) {
-    if (entry.scope != RT_SCOPE_UNIVERSE) continue;
-    if ((entry.flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED)) != 0) continue;
-    const auto link = std::find_if(links.entries.begin(), links.entries.end(),
-                                   [&](const Link& one) { return one.index == entry.link; });
-    if (link == links.entries.end() || link->name == overlayLink) continue;
-    if ((link->flags & IFF_LOOPBACK) != 0) continue;
-    if ((link->flags & (IFF_UP | IFF_RUNNING)) != (IFF_UP | IFF_RUNNING)) continue;
-    if (result.size() < kMaxEntries) result.push_back(entry.address);
-  }
-  std::sort(result.begin(), result.end(), [](const Address& a, const Address& b) {
-    return a.family != b.family ? a.family < b.family : a.bytes < b.bytes;
-  });
-  result.erase(std::unique(result.begin(), result.end()), result.end());
-  return result;
-}
-
-Fd openMonitor(std::string& error) {
-  Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
-  sockaddr_nl address{};
-  address.nl_family = AF_NETLINK;
-  address.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
-  if (!fd.valid() || bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) {
-    error = outcome("cannot watch addresses", errno);
-    fd.reset();
-  }
-  return fd;
-}
-
-bool readMonitor(int fd) {
-  std::array<std::uint8_t, 8192> buffer;
-  bool changed = false;
-  for (;;) {
-    const ssize_t got = recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
-    if (got > 0) {
-      changed = true;
-    } else if (got < 0 && errno == ENOBUFS) {
-      changed = true;  // messages were lost: the list is read anew
-    } else if (got == 0 || errno != EINTR) {
-      return changed;
-    }
-  }
 }
 
 }  // namespace hipd::netlink

@@ -27,8 +27,9 @@ struct LinkAddress {
   int link = 0;
   Address address;
   std::uint8_t prefixLength = 0;
-  std::uint8_t scope = 0;   // RT_SCOPE_*
-  std::uint32_t flags = 0;  // IFA_F_*
+  std::uint8_t scope = 0;                // RT_SCOPE_*
+  std::uint32_t flags = 0;               // IFA_F_*
+  std::uint32_t preferred = UINT32_MAX;  // seconds; UINT32_MAX: for ever
 };
 
 struct Route {
@@ -37,7 +38,8 @@ struct Route {
   std::uint8_t type = 0;  // RTN_*
   std::uint8_t protocol = 0;
   std::uint32_t table = 0;
-  int link = 0;  // 0: none
+  int link = 0;                 // 0: none
+  std::vector<int> otherLinks;  // of a route with several next hops
   std::uint32_t metric = 0;
   std::uint32_t mtu = 0;
   bool ecn = false;  // TCP asks for ECN (RTAX_FEATURE_ECN)
@@ -48,7 +50,10 @@ struct Route {
 /// malformed one.
 bool parseLink(View message, Link& link);
 bool parseAddress(View message, LinkAddress& address);
-bool parseRoute(View message, Route& route);
+/// `cached`: also the answer to a question for one destination.
+bool parseRoute(View message, Route& route, bool cached = false);
+/// Whether a message of the monitor is about a link, an address or a default route.
+bool matters(View message);
 
 /// Calls `visit(View message)` for each netlink message in a datagram. False when a length lies.
 bool eachMessage(View datagram, const std::function<void(View)>& visit);
@@ -63,6 +68,8 @@ Listing<Link> listLinks();
 Listing<LinkAddress> listAddresses();
 /// Routes of both families and all tables, without cached ones.
 Listing<Route> listRoutes();
+/// Unicast routes to everywhere, of the main table.
+Listing<Route> listDefaultRoutes();
 
 /// Every change returns "" or what went wrong. Changes that are already so are no error.
 struct LinkChange {
@@ -78,13 +85,44 @@ std::string deleteAddress(const std::string& link, const Address& address, std::
 std::string addRoute(const Route& route, bool replace);
 std::string deleteRoute(const Route& route);
 
+/// One of the host's own underlay addresses.
+struct LocalAddress {
+  Address address;
+  int link = 0;
+  std::string name;  // the link's
+  bool deprecated = false;
+  bool temporary = false;
+  /// The source that the kernel takes towards the default route.
+  bool defaultSource = false;
+  /// Seconds that it stays preferred; kForever. Not compared: it shrinks all the time.
+  std::uint32_t preferred = kForever;
+  /// Of the link's best default route of this family; kNoRoute.
+  std::uint32_t metric = kNoRoute;
+
+  static constexpr std::uint32_t kForever = UINT32_MAX;
+  static constexpr std::uint32_t kNoRoute = UINT32_MAX;
+  friend bool operator==(const LocalAddress& a, const LocalAddress& b) {
+    return a.address == b.address && a.link == b.link && a.name == b.name && a.deprecated == b.deprecated &&
+           a.temporary == b.temporary && a.defaultSource == b.defaultSource && a.metric == b.metric;
+  }
+};
+/// "192.0.2.1 eth0 s 3600 100": address, link, flags (d deprecated, t temporary, s default source; - none), seconds
+/// preferred, metric (- for none).
+std::string text(const LocalAddress& address);
+
 /// The host's own underlay addresses: global scope, usable, on links that are up, without loopback and `overlayLink`.
 /// Sorted, so that two lists compare.
-std::vector<Address> underlayAddresses(const std::string& overlayLink);
+std::vector<LocalAddress> underlayAddresses(const std::string& overlayLink);
 
-/// A socket that becomes readable when links or addresses change. `error` says why there is none.
+/// Whether packets from `source`, an address of this link, can leave by it towards `remote`: WithoutSource when the
+/// kernel takes the link seriously only where it chooses the source, and it would choose this one.
+enum class WayOut : std::uint8_t { None, Open, WithoutSource };
+WayOut wayOut(int link, const Address& source, const Address& remote);
+
+/// A socket that becomes readable when links, addresses or routes change. `error` says why there is none.
 Fd openMonitor(std::string& error);
-/// Empties the monitor. True when anything that matters may have changed (also after an overrun).
+/// Empties the monitor. True when anything that matters may have changed (also after an overrun): not for routes
+/// other than default ones, which routers change all the time.
 bool readMonitor(int fd);
 
 }  // namespace hipd::netlink

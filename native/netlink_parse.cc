@@ -105,16 +105,20 @@ bool parseAddress(View message, LinkAddress& address) {
       address.address = addressOf(value, info.ifa_family);
     } else if (type == IFA_FLAGS) {
       address.flags = number(value);
+    } else if (type == IFA_CACHEINFO && value.size() >= sizeof(ifa_cacheinfo)) {
+      ifa_cacheinfo info2;
+      std::memcpy(&info2, value.data(), sizeof info2);
+      address.preferred = info2.ifa_prefered;
     }
   });
   return address.address.family != 0;
 }
 
-bool parseRoute(View message, Route& route) {
+bool parseRoute(View message, Route& route, bool cached) {
   rtmsg info;
   if (!fixedPart(message, RTM_NEWROUTE, info)) return false;
   if (info.rtm_family != AF_INET && info.rtm_family != AF_INET6) return false;
-  if ((info.rtm_flags & RTM_F_CLONED) != 0) return false;
+  if ((info.rtm_flags & RTM_F_CLONED) != 0 && !cached) return false;
   route = {};
   route.destination.family = info.rtm_family == AF_INET ? 4 : 6;
   route.prefixLength = info.rtm_dst_len;
@@ -138,13 +142,30 @@ bool parseRoute(View message, Route& route) {
         if (metric == RTAX_MTU) route.mtu = number(metricValue);
         if (metric == RTAX_FEATURES) route.ecn = (number(metricValue) & RTAX_FEATURE_ECN) != 0;
       });
-    } else if (type == RTA_MULTIPATH && route.link == 0 && value.size() >= sizeof(rtnexthop)) {
-      rtnexthop hop;
-      std::memcpy(&hop, value.data(), sizeof hop);
-      route.link = hop.rtnh_ifindex;  // the first of several
+    } else if (type == RTA_MULTIPATH) {
+      while (value.size() >= sizeof(rtnexthop)) {
+        rtnexthop hop;
+        std::memcpy(&hop, value.data(), sizeof hop);
+        if (hop.rtnh_len < sizeof hop || hop.rtnh_len > value.size()) break;
+        if (route.link == 0) {
+          route.link = hop.rtnh_ifindex;
+        } else {
+          route.otherLinks.push_back(hop.rtnh_ifindex);
+        }
+        value = value.subspan(std::min<std::size_t>(RTNH_ALIGN(hop.rtnh_len), value.size()));
+      }
     }
   });
   return true;
+}
+
+bool matters(View message) {
+  nlmsghdr header;
+  if (message.size() < NLMSG_HDRLEN) return false;
+  std::memcpy(&header, message.data(), sizeof header);
+  if (header.nlmsg_type != RTM_NEWROUTE && header.nlmsg_type != RTM_DELROUTE) return true;
+  rtmsg info;
+  return fixedPart(message, header.nlmsg_type, info) && info.rtm_dst_len == 0;
 }
 
 }  // namespace hipd::netlink

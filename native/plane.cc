@@ -31,7 +31,7 @@ void tellMissing(const Offloads& wanted, const Offloads& granted, std::vector<st
 Plane::Plane(const PlaneOptions& options)
     : options_(options),
       shared_(options.ownLsi, options.lsiPrefix, options.notify, options.context),
-      house_(shared_, options.interface) {}
+      house_(shared_, options.interface, options.silentAfter) {}
 
 Plane::~Plane() {
   house_.stop();
@@ -139,6 +139,8 @@ void Plane::need(Carrier carrier) {
 void Plane::send(const Path& path, View packet) {
   need(path.carrier);
   const Destination destination(path);
+  std::array<std::uint8_t, SourceControl::kSize> control;
+  destination.source.writeTo(control.data(), shared_.interfaces.towards(path));
   const bool v6 = path.remote.address.family == 6;
   const Sockets& sockets = workers_[0]->sockets();
   const bool udp = path.carrier == Carrier::Udp;
@@ -151,8 +153,7 @@ void Plane::send(const Path& path, View packet) {
   message.msg_namelen = destination.remote.length;
   message.msg_iov = udp ? parts.data() : &parts[1];
   message.msg_iovlen = udp ? 2 : 1;
-  message.msg_control =
-      destination.source.length == 0 ? nullptr : const_cast<std::uint8_t*>(destination.source.bytes.data());
+  message.msg_control = destination.source.length == 0 ? nullptr : control.data();
   message.msg_controllen = destination.source.length;
   ssize_t sent = sendmsg(fd, &message, MSG_DONTWAIT);
   if (sent < 0 && errno == EMSGSIZE) {
@@ -175,7 +176,8 @@ void Plane::send(const Path& path, View packet) {
 
 Routes::Added Plane::addOutbound(const SaParameters& parameters, const Path& path) {
   need(path.carrier);
-  const Routes::Added added = shared_.routes.addOutbound(parameters, path, monotonicNow());
+  const Routes::Added added =
+      shared_.routes.addOutbound(parameters, path, monotonicNow(), shared_.interfaces.towards(path));
   if (added == Routes::Added::Done) house_.watchIdle(0);
   return added;
 }
@@ -189,10 +191,19 @@ Routes::Added Plane::addInbound(const SaParameters& parameters, const Path& path
 
 bool Plane::setPath(Spi spi, const Hit* hit, const Path& path, bool verified) {
   need(path.carrier);
-  Peer* peer = shared_.routes.setPath(spi, hit, path, verified, monotonicNow());
+  Peer* peer = shared_.routes.setPath(spi, hit, path, verified, monotonicNow(), shared_.interfaces.towards(path));
   if (peer == nullptr) return false;
   if (peer->via.load() != nullptr) release(*peer);
   return true;
+}
+
+void Plane::probe(const Hit& peer, const Path& path, std::uint32_t token, std::uint32_t bytes) {
+  need(path.carrier);
+  if (shared_.probes.ask({peer, path, shared_.interfaces.towards(path), token, bytes})) {
+    workers_[0]->wake();
+  } else {
+    stats_.count(Verdict::RateLimited);
+  }
 }
 
 /// Packets that waited leave, as far as they may.

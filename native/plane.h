@@ -25,6 +25,8 @@ struct PlaneOptions {
   Offloads offloads;
   /// How long a worker looks for more packets before it sleeps. Microseconds; 0: not at all.
   std::uint32_t busyPoll = 0;
+  /// Milliseconds without an answer after which a peer is `silent`.
+  std::uint32_t silentAfter = kSilentMs;
   /// The AEAD back-end: see chooseBackend.
   std::string aead = "auto";
   /// Called from any thread when events wait.
@@ -52,13 +54,15 @@ class Plane {
   Routes::Added addOutbound(const SaParameters& parameters, const Path& path);
   Routes::Added addInbound(const SaParameters& parameters, const Path& path, std::uint64_t idleAfter);
   bool setPath(Spi spi, const Hit* peer, const Path& path, bool verified);
+  void probe(const Hit& peer, const Path& path, std::uint32_t token, std::uint32_t bytes);
+  void setPathMtu(const Hit& peer, std::uint32_t mtu) { shared_.routes.setPathMtu(peer, mtu, monotonicNow()); }
   void dropSa(Spi spi, bool inbound, const Hit& peer);
   void route(const Hit& peer, Mode mode, Spi spi);
   void alias(const Lsi& lsi, const Hit* peer);
   void ping(const Hit& local, const Hit& peer, std::uint32_t sequence, std::size_t bytes);
   std::size_t drain(Bytes out, std::size_t max) { return shared_.events.drain(out, max); }
   std::vector<AssociationStats> associations() const { return shared_.routes.associations(); }
-  std::vector<Address> addresses() const { return house_.addresses(); }
+  std::vector<netlink::LocalAddress> addresses() const { return house_.addresses(); }
   std::vector<Counter> counters() const;
   /// The AEAD back-end in use.
   std::string_view cipher() const { return backend_->name(); }

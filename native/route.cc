@@ -52,8 +52,10 @@ bool Prefix::contains(const std::uint8_t* address) const {
 std::uint32_t refreshMtu(OutboundRoute& route, std::uint64_t now) {
   const Destination& destination = *route.destination.load();
   route.mtuAsked.store(now, std::memory_order_relaxed);
-  const std::uint32_t answer = askKernel(destination.path.local.address, destination.path.remote).mtu;
+  std::uint32_t answer = askKernel(destination.path.local.address, destination.path.remote).mtu;
   if (answer == 0) return 0;
+  const std::uint32_t probed = route.peer->probedMtu.load(std::memory_order_relaxed);
+  if (probed != 0) answer = std::min(answer, probed);
   const std::uint32_t largest = static_cast<std::uint32_t>(kMaxDatagram);
   const std::uint32_t mtu = std::max(std::min(answer, largest), smallestMtu(destination.path));
   route.sa->pathMtu.store(mtu, std::memory_order_relaxed);
@@ -63,11 +65,11 @@ std::uint32_t refreshMtu(OutboundRoute& route, std::uint64_t now) {
 void earnCredit(InboundRoute& route) {
   // The smallest outer packet that can have carried each: IPv4, no UDP, no padding.
   const SuiteShape& shape = route.sa->shape();
-  const std::uint64_t around =
-      outerHeaders({Carrier::None, false}) + esp::kHeaderLength + esp::kTrailerLength + shape.ivLength + shape.icvLength;
+  const std::uint64_t around = outerHeaders({Carrier::None, false}) + esp::kHeaderLength + esp::kTrailerLength +
+                               shape.ivLength + shape.icvLength;
   const SaCounters& counters = route.sa->counters;
-  const std::uint64_t bytes = counters.bytes.load(std::memory_order_relaxed) +
-                              around * counters.packets.load(std::memory_order_relaxed);
+  const std::uint64_t bytes =
+      counters.bytes.load(std::memory_order_relaxed) + around * counters.packets.load(std::memory_order_relaxed);
   // Differences of a sum: whoever is early or late, all together is right.
   route.peer->credit.earn(static_cast<std::int64_t>(bytes - route.credited.exchange(bytes)));
 }
@@ -136,7 +138,8 @@ void Routes::refreshPairs(Peer* peer) {
   }
 }
 
-Routes::Added Routes::addOutbound(const SaParameters& parameters, const Path& path, std::uint64_t now) {
+Routes::Added Routes::addOutbound(const SaParameters& parameters, const Path& path, std::uint64_t now,
+                                  std::uint32_t interface) {
   Peer* peer = getOrMake(parameters.peerHit);
   if (peer == nullptr) return Added::Full;
   auto& list = peer->outboundSas;
@@ -153,7 +156,7 @@ Routes::Added Routes::addOutbound(const SaParameters& parameters, const Path& pa
     peer->txPackets = peer->txBytes = peer->rxPackets = peer->rxBytes = 0;
   }
   auto* route = new OutboundRoute(std::move(sa), peer);
-  route->destination.store(new Destination(path));
+  route->destination.store(new Destination(path, true, interface));
   route->pair.store(pairFor(*peer, parameters.localHit));
   refreshMtu(*route, now);
   OutboundRoute* old = same == list.end() ? nullptr : *same;
@@ -220,7 +223,8 @@ void Routes::rememberFormer(Peer* peer, const Path& next, std::uint64_t now) {
   if (old != nullptr) epochs_.retire(old);
 }
 
-Peer* Routes::setPath(Spi spi, const Hit* peerHit, const Path& path, bool verified, std::uint64_t now) {
+Peer* Routes::setPath(Spi spi, const Hit* peerHit, const Path& path, bool verified, std::uint64_t now,
+                      std::uint32_t interface) {
   OutboundRoute* found = nullptr;
   const auto [begin, end] = outbound_.equal_range(spi);
   for (auto one = begin; one != end; ++one) {
@@ -232,7 +236,7 @@ Peer* Routes::setPath(Spi spi, const Hit* peerHit, const Path& path, bool verifi
   if (found == nullptr) return nullptr;
   Peer* peer = found->peer;
   for (InboundRoute* inbound : peer->inboundSas) earnCredit(*inbound);
-  epochs_.retire(found->destination.exchange(new Destination(path, verified)));
+  epochs_.retire(found->destination.exchange(new Destination(path, verified, interface)));
   refreshMtu(*found, now);
   // Packets of the same association are expected from where ours go.
   rememberFormer(peer, path, now);
@@ -240,6 +244,12 @@ Peer* Routes::setPath(Spi spi, const Hit* peerHit, const Path& path, bool verifi
     epochs_.retire(inbound->expected.exchange(new Path(path)));
   }
   return peer;
+}
+
+void Routes::setPathMtu(const Hit& hit, std::uint32_t mtu, std::uint64_t now) {
+  Peer* peer = peers_.find(hit);
+  if (peer == nullptr || peer->probedMtu.exchange(mtu) == mtu) return;
+  for (OutboundRoute* route : peer->outboundSas) refreshMtu(*route, now);
 }
 
 void Routes::removeOutbound(OutboundRoute* route) {

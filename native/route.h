@@ -14,7 +14,9 @@
 #include "credit.h"
 #include "hold.h"
 #include "limit.h"
+#include "probe.h"
 #include "sa.h"
+#include "silence.h"
 #include "snapshot.h"
 #include "udp.h"
 
@@ -107,6 +109,10 @@ struct Peer {
   std::atomic<std::uint64_t> lastUsed{0};
   /// The newest inbound SA: the one that `idle` names.
   std::atomic<InboundRoute*> inbound{nullptr};
+  Silence silence;
+  RateLimit probeAnswers{kProbeAnswersPerSecond, kProbeAnswerBurst};
+  /// The largest outer packet that probes found to arrive; 0: nobody has looked.
+  std::atomic<std::uint32_t> probedMtu{0};
   /// Grows with what comes, as of the last `earnCredit`.
   Credit credit;
   /// nullptr while there is none.
@@ -193,11 +199,15 @@ class Routes {
   enum class Added : std::uint8_t { Done, Repeated, BadKeys, Full };
   /// `Repeated`: the same SA with the same key is there already; it stays as it is, since starting its sequence numbers
   /// again would repeat nonces. An SA with the same SPI and another key is replaced.
-  Added addOutbound(const SaParameters& parameters, const Path& path, std::uint64_t now);
+  /// `interface` as in Destination.
+  Added addOutbound(const SaParameters& parameters, const Path& path, std::uint64_t now, std::uint32_t interface = 0);
   Added addInbound(const SaParameters& parameters, const Path& path, std::uint64_t idleAfter, std::uint64_t now);
   /// The peer, or nullptr when no outbound SA was changed: there is none, or, without `peer`, several peers chose this
   /// SPI. Not `verified`: each packet costs credit (RFC 8046 5.6).
-  Peer* setPath(Spi spi, const Hit* peer, const Path& path, bool verified, std::uint64_t now);
+  Peer* setPath(Spi spi, const Hit* peer, const Path& path, bool verified, std::uint64_t now,
+                std::uint32_t interface = 0);
+  /// Packets to the peer are no larger than that; 0: than what the kernel says.
+  void setPathMtu(const Hit& peer, std::uint32_t mtu, std::uint64_t now);
   bool dropOutbound(Spi spi, const Hit& peer);
   bool dropInbound(Spi spi, const Hit& peer);
   /// The peer, whose held packets the caller now deals with; nullptr when there is nothing to do. With Mode::Send an
@@ -234,7 +244,8 @@ class Routes {
 /// Gives the peer credit for what came under this SA since the last time. Any thread that is online.
 void earnCredit(InboundRoute& route);
 
-/// Asks the kernel for the path MTU of an SA (RFC 1191 and 8201 inside) and stores it. Returns it; 0 without a route.
+/// Asks the kernel for the path MTU of an SA (RFC 1191 and 8201 inside) and stores it, or what probes found when that
+/// is less. Returns it; 0 without a route.
 std::uint32_t refreshMtu(OutboundRoute& route, std::uint64_t now);
 
 }  // namespace hipd

@@ -75,7 +75,8 @@ Verdict settleOffload(const VirtioHeader& header, Bytes packet, const InnerView&
   super.header = static_cast<std::uint16_t>(all);
   super.size = header.gsoSize;
   super.count = static_cast<std::uint16_t>(count);
-  // Every segment gets a checksum and its own length: a zero here must not be taken for "none", whose length would count.
+  // Every segment gets a checksum and its own length: a zero here must not be taken for "none", whose length would
+  // count.
   if (view.protocol == proto::kUdp) store16(packet.data() + view.upperOffset + kUdpChecksum, 0xffff);
   return Verdict::Ok;
 }

@@ -40,6 +40,14 @@ std::string_view tallyName(Tally tally) {
       return "marked_late";
     case Tally::CreditSpent:
       return "credit_spent_bytes";
+    case Tally::ProbesSent:
+      return "probes_sent";
+    case Tally::ProbesRefused:
+      return "probes_refused";
+    case Tally::ProbesAnswered:
+      return "probes_answered";
+    case Tally::ProbeReplies:
+      return "probe_replies";
     case Tally::Count:
       break;
   }

@@ -29,6 +29,10 @@ enum class Tally : std::uint8_t {
   MessagesReceived,
   MarkedLate,
   CreditSpent,
+  ProbesSent,
+  ProbesRefused,
+  ProbesAnswered,
+  ProbeReplies,
   Count,
 };
 

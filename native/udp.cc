@@ -215,7 +215,7 @@ void SendBatch::fill(std::size_t at, std::size_t segment) {
   header.msg_namelen = destination.remote.length;
   std::uint8_t* control = controls_[at].data();
   std::size_t length = destination.source.length;
-  if (length != 0) std::memcpy(control, destination.source.bytes.data(), length);
+  destination.source.writeTo(control, destination.interface.load(std::memory_order_relaxed));
   const auto add = [&](int level, int type, const auto& value) {
     cmsghdr item{};
     item.cmsg_level = level;

@@ -54,14 +54,16 @@ bool prepareSocket(int fd, int family);
 
 /// Where sealed packets of an SA go, ready for sendmsg. Immutable.
 struct Destination {
-  explicit Destination(const Path& where, bool known = true)
-      : path(where), verified(known), remote(where.remote), source(where.local.address) {}
+  explicit Destination(const Path& where, bool known = true, std::uint32_t by = 0)
+      : path(where), verified(known), remote(where.remote), source(where.local.address), interface(by) {}
 
   const Path path;
   /// The peer has answered from there. Else each packet costs credit (RFC 8046 5.6).
   const bool verified;
   const SocketAddress remote;
   const SourceControl source;
+  /// As SourceControl::writeTo takes it. The house-keeping thread follows changes of routes.
+  mutable std::atomic<std::uint32_t> interface;
 };
 
 /// The kernel's choice of a local address towards `remote` (family 0 without a route), and the path MTU it knows.
@@ -127,6 +129,7 @@ class SendBatch {
   /// The socket; -1 when there is none, and then everything is refused. Any thread.
   void use(int fd) { fd_.store(fd, std::memory_order_relaxed); }
   /// The socket knows UDP_SEGMENT, and it may be used.
+  int fd() const { return fd_.load(std::memory_order_relaxed); }
   void allowSegmentation(bool on) { segments_ = on; }
   /// Whether one more datagram of kMaxDatagram bytes may be added.
   bool full() const { return count_ == kBatch || used_ + kMaxDatagram > kSendArena; }

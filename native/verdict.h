@@ -38,7 +38,7 @@ namespace hipd {
   X(Rejected, "drop_rejected", "the peer cannot be reached now")                                    \
   X(HoldFull, "drop_hold_full", "too many packets wait for this peer, or in all")                   \
   X(SaExhausted, "drop_sa_exhausted", "the outbound SA has reached its packet limit")               \
-  X(Credit, "drop_credit", "more than the credit of a peer at an unverified address (RFC 8046 5.6)") \
+  X(Credit, "drop_credit", "beyond the credit at an unverified address")                            \
   X(SealFailed, "drop_seal_failed", "the cipher refused to seal")                                   \
   X(BufferSmall, "drop_buffer_small", "the output does not fit its buffer")                         \
   X(NoRoute, "drop_no_route", "the underlay has no route")                                          \

@@ -15,13 +15,16 @@
 #include "flow.h"
 #include "hold.h"
 #include "icmp.h"
+#include "interface.h"
 #include "limit.h"
 #include "mtu.h"
 #include "offload.h"
 #include "ping.h"
+#include "probe.h"
 #include "reassembly.h"
 #include "route.h"
 #include "segment.h"
+#include "silence.h"
 #include "stats.h"
 #include "udp.h"
 
@@ -44,6 +47,9 @@ struct Shared {
   FlowTable flows;
   EventQueue events;
   Pings pings;
+  Probes probes;
+  Awaited awaited;
+  Interfaces interfaces;
   const Prefix lsis;
   RateLimit icmp{kIcmpPerSecond, kIcmpBurst};
   RateLimit unknownSpi{kUnknownSpiPerSecond, kUnknownSpiBurst};
@@ -149,6 +155,10 @@ class Worker {
                    const beet::Outbound& out, std::uint8_t nextHeader, Pieces payload);
   /// Whether the path is verified, or the peer has the credit for so many bytes.
   bool affords(Peer& peer, const OutboundRoute& via, std::size_t bytes) const;
+  void sent(Peer& peer) {
+    peer.lastUsed.store(nowMs_, std::memory_order_relaxed);
+    if (peer.silence.since.load(std::memory_order_relaxed) == 0) shared_.awaited.sent(peer.silence, peer.hit, nowMs_);
+  }
   Verdict withoutPeer(Frame frame, const InnerView& view);
   Verdict hold(Peer& peer, Frame frame);
   /// TOS or traffic class of what is processed now. Marks it when it is late.
@@ -166,11 +176,17 @@ class Worker {
   Verdict control(const Frame& frame, std::size_t i, Carrier carrier);
   Verdict espPacket(Frame frame, std::size_t i, Carrier carrier);
   Verdict unknownSpi(Spi spi, std::size_t i, Carrier carrier);
-  void heard(InboundRoute& route, bool first, std::size_t i, Carrier carrier);
+  void heard(InboundRoute& route, bool first, bool probe, std::size_t i, Carrier carrier);
   bool isOwnEcho(const InboundRoute& route, std::uint8_t nextHeader, View payload);
   Path pathOf(std::size_t i, Carrier carrier) const;
   Verdict toTun(View packet);
   void depart(const Departure& departure);
+
+  // worker_probe.cc
+  void probe(const Probes::Request& request);
+  static bool isProbe(std::uint8_t nextHeader, View payload);
+  Verdict probed(InboundRoute& route, View payload, std::size_t i, Carrier carrier);
+  Verdict sendAlong(const Path& path, std::uint32_t interface, OutboundRoute& via, View message);
 
   Shared& shared_;
   const WorkerOptions options_;

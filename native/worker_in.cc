@@ -127,8 +127,10 @@ Verdict Worker::espPacket(Frame frame, std::size_t i, Carrier carrier) {
   if (verdict != Verdict::Ok && verdict != Verdict::Dummy) return verdict;
   stats_.count(Tally::RxPackets);
   stats_.count(Tally::RxBytes, length);
-  heard(*route, opened.firstInbound, i, carrier);
+  const bool probe = verdict == Verdict::Ok && isProbe(opened.nextHeader, frame.view());
+  heard(*route, opened.firstInbound, probe, i, carrier);
   if (verdict == Verdict::Dummy) return verdict;
+  if (probe) return probed(*route, frame.view(), i, carrier);
   if (isOwnEcho(*route, opened.nextHeader, frame.view())) return Verdict::Ok;
 
   InnerView view;
@@ -163,9 +165,8 @@ Verdict Worker::espPacket(Frame frame, std::size_t i, Carrier carrier) {
   return toTun(frame.view());
 }
 
-/// What an authenticated packet tells beside its content.
-void Worker::heard(InboundRoute& route, bool first, std::size_t i, Carrier carrier) {
-  route.peer->lastUsed.store(nowMs_, std::memory_order_relaxed);
+/// What an authenticated packet tells beside its content. A probe keeps no association alive, and comes along any path.
+void Worker::heard(InboundRoute& route, bool first, bool probe, std::size_t i, Carrier carrier) {
   const auto fill = [&](Event& event) {
     event.spi = route.sa->spi();
     event.peer = route.peer->hit;
@@ -179,7 +180,11 @@ void Worker::heard(InboundRoute& route, bool first, std::size_t i, Carrier carri
   const Path& expected = *route.expected.load();
   Endpoint from = received_.from(i);
   if (carrier == Carrier::None) from.port = 0;
-  if (expected.carrier == carrier && expected.remote == from) return;
+  const bool asExpected = expected.carrier == carrier && expected.remote == from;
+  if (asExpected || !probe) route.peer->silence.heard();
+  if (probe) return;
+  route.peer->lastUsed.store(nowMs_, std::memory_order_relaxed);
+  if (asExpected) return;
   // The peer may not know yet that we went elsewhere, or finish what it had begun to send.
   const FormerPaths* former = route.peer->former.load();
   if (former != nullptr && former->has(carrier, from, nowMs_)) return;
@@ -189,10 +194,10 @@ void Worker::heard(InboundRoute& route, bool first, std::size_t i, Carrier carri
 
 bool Worker::isOwnEcho(const InboundRoute& route, std::uint8_t nextHeader, View payload) {
   if (nextHeader != proto::kIcmp6 || payload.size() < 8 || payload[0] != kEchoReply) return false;
-  EchoReply reply;
+  EchoMessage reply;
   const Hit& peer = route.sa->peerHit();
   if (load16(payload.data() + 4) != shared_.pings.identifier()) return false;
-  if (!parseEchoReply(nextHeader, payload, route.sa->localHit(), peer, reply)) return false;
+  if (!parseEcho(kEchoReply, payload, route.sa->localHit(), peer, reply)) return false;
   const auto answer = shared_.pings.match(peer, reply.data, monotonicNow());
   if (!answer) return false;
   const bool told = shared_.events.push(EventType::EchoReply, [&](Event& event) {

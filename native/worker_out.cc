@@ -39,6 +39,8 @@ void Worker::fromMailbox() {
   };
   while (shared_.pings.requests().pop(send)) {
   }
+  while (shared_.probes.requests().pop([&](const Probes::Request& request) { probe(request); })) {
+  }
 }
 
 Verdict Worker::outbound(std::size_t at, Frame frame, const VirtioHeader& header) {
@@ -167,7 +169,8 @@ void Worker::settle(Peer& peer) {
 }
 
 bool Worker::affords(Peer& peer, const OutboundRoute& via, std::size_t bytes) const {
-  if (via.destination.load()->verified) [[likely]] return true;
+  if (via.destination.load()->verified) [[likely]]
+    return true;
   const auto wanted = static_cast<std::int64_t>(bytes);
   if (peer.credit.covers(wanted)) return true;
   InboundRoute* inbound = peer.inbound.load();
@@ -219,7 +222,7 @@ Verdict Worker::transmit(std::size_t at, Frame frame, const InnerView& view, Pee
   SendBatch& batch = batchFor(destination.path);
   const Spi spi = sa.spiFor(out.family);
   const std::size_t capacity = maxPayload(pathMtu, outer, sa.shape());
-  peer.lastUsed.store(nowMs_, std::memory_order_relaxed);
+  sent(peer);
   if (frame.length <= capacity) {
     const View payload = frame.view();
     return sealInto(batch, at, via, destination, spi, out, out.nextHeader, {&payload, 1});
@@ -275,7 +278,7 @@ Verdict Worker::transmitSuper(std::size_t at, Frame frame, const InnerView& view
     if (translated == Verdict::InnerAddress) answer(IcmpError::Prohibited, slots_[at].original.view(), 0);
     return translated;
   }
-  peer.lastUsed.store(nowMs_, std::memory_order_relaxed);
+  sent(peer);
   OutboundSa::Run run;
   if (const Verdict verdict = sa.reserve(super.count, run); verdict != Verdict::Ok) return verdict;
   checkExpiry(via, run.softExpiry);
@@ -388,6 +391,8 @@ void Worker::refused(std::size_t at, std::size_t espLength, int error) {
     return;
   }
   const bool noRoute = error == ENETUNREACH || error == EHOSTUNREACH || error == ENETDOWN || error == EADDRNOTAVAIL;
+  // Not by that interface any more: what comes next goes as the kernel likes.
+  if (noRoute || error == ENODEV) packet.via->destination.load()->interface.store(0, std::memory_order_relaxed);
   stats_.count(noRoute ? Verdict::NoRoute : Verdict::SendFailed);
 }
 

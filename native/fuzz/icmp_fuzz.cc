@@ -19,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     // An error is never answered with an error.
     if (buildIcmpError(error, answer, 1400, out) != 0) std::abort();
   }
-  EchoReply reply;
-  parseEchoReply(data[0], packet, Hit{}, Hit{}, reply);
+  EchoMessage reply;
+  parseEcho(data[0], packet, Hit{}, Hit{}, reply);
   return 0;
 }

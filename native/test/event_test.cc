@@ -88,12 +88,22 @@ void latestAddressesWin() {
   EventQueue queue(Wakes::wake, &wakes);
   while (queue.push(EventType::Miss, [](Event&) {})) {
   }
-  queue.setAddresses({{4, {192, 0, 2, 1}}});
-  queue.setAddresses({{4, {192, 0, 2, 2}}, {6, {0x20, 1, 0xd, 0xb8}}});
+  const auto address = [](const Address& value, const char* name) {
+    netlink::LocalAddress one;
+    one.address = value;
+    one.name = name;
+    return one;
+  };
+  netlink::LocalAddress full = address({6, {0x20, 1, 0xd, 0xb8}}, "wlan0");
+  full.deprecated = full.temporary = full.defaultSource = true;
+  full.preferred = 3600;
+  full.metric = 1024;
+  queue.setAddresses({address({4, {192, 0, 2, 1}}, "eth0")});
+  queue.setAddresses({address({4, {192, 0, 2, 2}}, "eth0"), full});
   std::vector<std::uint8_t> buffer(kMaxEventRecord);
   CHECK(queue.drain(buffer, 1) > kEventRecord);
   const std::string text(reinterpret_cast<const char*>(buffer.data() + kEventRecord), number(buffer.data() + 20));
-  CHECK(text == "192.0.2.2 2001:db8::");
+  CHECK(text == "192.0.2.2 eth0 - - -\n2001:db8:: wlan0 dts 3600 1024");
 }
 
 void refusesBadPaths() {

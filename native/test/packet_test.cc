@@ -217,17 +217,17 @@ void testEcho() {
   Octets reply(out.begin() + 40, out.begin() + 105);
   reply[0] = 129;
   store16(reply.data() + 2, adjustChecksum(load16(reply.data() + 2), 128 << 8, 129 << 8));
-  EchoReply echo;
-  CHECK(parseEchoReply(proto::kIcmp6, reply, kLocal, kPeer, echo));
+  EchoMessage echo;
+  CHECK(parseEcho(129, reply, kLocal, kPeer, echo));
   CHECK_EQ(echo.identifier, 0x1234);
   CHECK_EQ(echo.sequence, 7);
   CHECK_BYTES(echo.data, data);
-  CHECK(!parseEchoReply(proto::kUdp, reply, kLocal, kPeer, echo));
+  CHECK(!parseEcho(128, reply, kLocal, kPeer, echo));
   for (std::size_t i = 0; i < reply.size(); i++) {
     Octets forged = reply;
     forged[i] = static_cast<std::uint8_t>(forged[i] ^ 4);
-    CHECK(!parseEchoReply(proto::kIcmp6, forged, kLocal, kPeer, echo));
-    CHECK(!parseEchoReply(proto::kIcmp6, View(reply).first(i), kLocal, kPeer, echo));
+    CHECK(!parseEcho(129, forged, kLocal, kPeer, echo));
+    CHECK(!parseEcho(129, View(reply).first(i), kLocal, kPeer, echo));
   }
   passed("echo request and reply");
 }

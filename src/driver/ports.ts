@@ -31,8 +31,14 @@ export type DataPlaneEvent =
   | { readonly type: "addresses"; readonly local: readonly LocalAddress[] }
   /** Packets went to this peer for `millis`, and nothing authenticated came back meanwhile. Repeated while that lasts. */
   | { readonly type: "silent"; readonly peer: Hit; readonly millis: number }
-  /** A `probe` was answered. */
-  | { readonly type: "probe-reply"; readonly peer: Hit; readonly token: number; readonly rttMicros: number };
+  /** A `probe` was answered. `bytes`: its outer length, IP header included. */
+  | {
+      readonly type: "probe-reply";
+      readonly peer: Hit;
+      readonly token: number;
+      readonly rttMicros: number;
+      readonly bytes: number;
+    };
 
 /** Traffic of one association, both directions. Counters never go back while the association lives. */
 export interface AssociationStats {
@@ -60,8 +66,8 @@ export interface DataPlane {
    */
   setPath(peer: Hit, outbound: Spi, path: Path, verified: boolean): void;
   /**
-   * Sends one ESP packet of `bytes` bytes, outer IP header included, that may not be fragmented, along `path`, whatever
-   * the path of the SA is; the peer's data plane answers it with a short one along the same path. Only for addresses
+   * Sends one ESP packet of `bytes` bytes (0: what the kernel thinks the path carries), outer IP header included, that
+   * may not be fragmented, along `path`, whatever the path of the SA is; the peer's data plane answers it with a short one along the same path. Only for addresses
    * that are verified.
    */
   probe(peer: Hit, path: Path, token: number, bytes: number): void;

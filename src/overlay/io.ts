@@ -27,7 +27,13 @@ export type OverlayInput =
   | { readonly type: "echo-reply"; readonly peer: Hit; readonly sequence: number; readonly rttMicros: number }
   | { readonly type: "addresses"; readonly local: readonly LocalAddress[] }
   | { readonly type: "silent"; readonly peer: Hit; readonly millis: number }
-  | { readonly type: "probe-reply"; readonly peer: Hit; readonly token: number; readonly rttMicros: number }
+  | {
+      readonly type: "probe-reply";
+      readonly peer: Hit;
+      readonly token: number;
+      readonly rttMicros: number;
+      readonly bytes: number;
+    }
   | {
       readonly type: "request";
       readonly id: RequestId;

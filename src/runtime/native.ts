@@ -3,11 +3,13 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { formatIp, hitBytes, hitFromBytes, type Prefix, parseIp } from "../core/ip.ts";
-import type { Endpoint, Hit, Lsi, Path, Spi } from "../core/types.ts";
+import { formatIp, hitBytes, type Prefix, parseIp } from "../core/ip.ts";
+import type { Hit, Lsi, Path, Spi } from "../core/types.ts";
 import type { AssociationStats, DataPlane, DataPlaneEvent, Route } from "../driver/ports.ts";
 import type { SaSpec } from "../hip/sa.ts";
+import type { LocalAddress } from "../overlay/own-locators.ts";
 import { OFFLOADS, type Offload } from "./config-values.ts";
+import { bytesOf, decodeAssociations, decodeEvents, encodePath, parseAddresses } from "./native-records.ts";
 
 /** The plane inside the addon. */
 interface Handle {
@@ -29,6 +31,7 @@ export interface Addon {
     offloads: number,
     busyPollMicros: number,
     aead: string,
+    silentMillis: number,
   ): [Handle, ...string[]];
   close(plane: Handle): void;
   send(plane: Handle, path: Uint8Array, bytes: Uint8Array): void;
@@ -48,6 +51,8 @@ export interface Addon {
     idleAfter: number,
   ): number;
   setPath(plane: Handle, spi: number, peer: Uint8Array, path: Uint8Array, verified: boolean): boolean;
+  probe(plane: Handle, peer: Uint8Array, path: Uint8Array, token: number, bytes: number): void;
+  setPathMtu(plane: Handle, peer: Uint8Array, mtu: number): void;
   dropSa(plane: Handle, spi: number, inbound: boolean, peer: Uint8Array): void;
   route(plane: Handle, peer: Uint8Array, mode: number, spi: number): void;
   alias(plane: Handle, lsi: Uint8Array, peer: Uint8Array): void;
@@ -126,18 +131,17 @@ export interface NativePlaneOptions {
   readonly offloads?: readonly Offload[];
   /** How long a worker looks for packets before it sleeps: less latency for a busy processor. Default 0. */
   readonly busyPollMicros?: number;
+  /** How long nothing may come back from a peer that packets go to before `silent` is raised. Default 500. */
+  readonly silentMillis?: number;
 }
 
 /** In native/addon.cc. */
 const OFFLOAD_BIT: Readonly<Record<Offload, number>> = { tso: 1, uso: 2, gso: 4, gro: 8 };
 
-// The record formats of native/event.h and of associations() in native/addon.cc.
-const EVENT_HEADER = 80;
-const PATH_LENGTH = 40;
-const ASSOCIATION_LENGTH = 64;
 const BUFFER_LENGTH = 256 * 1024;
 const MODE = { unknown: 0, demand: 1, reject: 2, send: 3 } as const;
 const NOTHING = new Uint8Array(0);
+const SILENT_MILLIS = 500;
 
 /**
  * The data plane of a running daemon. Needs CAP_NET_ADMIN and, for raw carriers, CAP_NET_RAW. One for each overlay interface.
@@ -175,6 +179,7 @@ export class NativePlane implements DataPlane {
       wanted.reduce((mask, name) => mask | OFFLOAD_BIT[name], 0),
       options.busyPollMicros ?? 0,
       options.aead ?? "auto",
+      options.silentMillis ?? SILENT_MILLIS,
     );
     this.#handle = handle;
     for (const note of notes) this.#log("warn", note);
@@ -256,9 +261,15 @@ export class NativePlane implements DataPlane {
     this.#native.setPath(this.#handle, outbound, hitBytes(peer), record, verified);
   }
 
-  probe(_peer: Hit, _path: Path, _token: number, _bytes: number): void {}
+  probe(peer: Hit, path: Path, token: number, bytes: number): void {
+    const record = encodePath(path);
+    if (this.#handle === undefined || record === undefined) return;
+    this.#native.probe(this.#handle, hitBytes(peer), record, token, bytes);
+  }
 
-  setPathMtu(_peer: Hit, _mtu: number | undefined): void {}
+  setPathMtu(peer: Hit, mtu: number | undefined): void {
+    if (this.#handle !== undefined) this.#native.setPathMtu(this.#handle, hitBytes(peer), mtu ?? 0);
+  }
 
   dropSa(spi: Spi, direction: "in" | "out", peer: Hit): void {
     if (this.#handle !== undefined)
@@ -300,8 +311,8 @@ export class NativePlane implements DataPlane {
   }
 
   /** The host's own underlay addresses, as the latest `addresses` event has told or will tell. */
-  addresses(): readonly string[] {
-    return this.#handle === undefined ? [] : splitAddresses(this.#native.addresses(this.#handle));
+  addresses(): readonly LocalAddress[] {
+    return this.#handle === undefined ? [] : parseAddresses(this.#native.addresses(this.#handle));
   }
 
   close(): void {
@@ -309,135 +320,4 @@ export class NativePlane implements DataPlane {
     this.#native.close(this.#handle);
     this.#handle = undefined;
   }
-}
-
-function bytesOf(address: string): Uint8Array {
-  const bytes = parseIp(address);
-  if (bytes === undefined) throw new TypeError(`"${address}" is not an IP address`);
-  return bytes;
-}
-
-function splitAddresses(text: string): readonly string[] {
-  if (text === "") return [];
-  return text.split(" ").map((one) => formatIp(bytesOf(one)));
-}
-
-/** Undefined when an address is no address: nothing can be sent there. */
-function encodePath(path: Path): Uint8Array | undefined {
-  const record = new Uint8Array(PATH_LENGTH);
-  const view = new DataView(record.buffer);
-  const local = path.local.address === "" ? NOTHING : parseIp(path.local.address);
-  const remote = parseIp(path.remote.address);
-  if (local === undefined || remote === undefined) return undefined;
-  if (local.length !== 0 && local.length !== remote.length) return undefined;
-  record[0] = path.carrier === "udp" ? 0 : 1;
-  record[1] = family(local);
-  record[2] = family(remote);
-  view.setUint16(4, path.local.port, true);
-  view.setUint16(6, path.remote.port, true);
-  record.set(local, 8);
-  record.set(remote, 24);
-  return record;
-}
-
-function family(address: Uint8Array): number {
-  return address.length === 0 ? 0 : address.length === 4 ? 4 : 6;
-}
-
-function decodePath(view: DataView, at: number): Path {
-  const endpoint = (familyAt: number, addressAt: number, portAt: number): Endpoint => {
-    const length = { 0: 0, 4: 4, 6: 16 }[view.getUint8(at + familyAt)] ?? 0;
-    const bytes = new Uint8Array(view.buffer, view.byteOffset + at + addressAt, length);
-    return { address: length === 0 ? "" : formatIp(bytes), port: view.getUint16(at + portAt, true) };
-  };
-  return {
-    carrier: view.getUint8(at) === 0 ? "udp" : "none",
-    local: endpoint(1, 8, 4),
-    remote: endpoint(2, 24, 6),
-  };
-}
-
-function decodeEvents(records: Uint8Array, note: (line: string) => void): readonly DataPlaneEvent[] {
-  const view = new DataView(records.buffer, records.byteOffset, records.length);
-  const events: DataPlaneEvent[] = [];
-  let at = 0;
-  while (at < records.length) {
-    const event = decodeEvent(records, view, at);
-    if (typeof event === "string") note(event);
-    else if (event !== undefined) events.push(event);
-    at += view.getUint32(at, true);
-  }
-  return events;
-}
-
-function decodeEvent(records: Uint8Array, view: DataView, at: number): DataPlaneEvent | string | undefined {
-  const spi = view.getUint32(at + 8, true) as Spi;
-  const payload = () => {
-    const start = at + EVENT_HEADER;
-    return records.slice(start, start + view.getUint32(at + 20, true));
-  };
-  const peer = () => hitFromBytes(records.subarray(at + 24, at + 40));
-  const path = () => decodePath(view, at + 40);
-  switch (view.getUint8(at + 4)) {
-    case 1:
-      return { type: "control", path: path(), bytes: payload() };
-    case 2:
-      return { type: "miss", peer: peer() };
-    case 3:
-      return { type: "esp", spi, event: "first-inbound" };
-    case 4:
-      return { type: "esp", spi, event: "soft-expiry" };
-    case 5:
-      return { type: "esp", spi, event: "idle" };
-    case 6:
-      return { type: "moved", spi, path: path() };
-    case 7:
-      return { type: "unknown-spi", spi, path: path() };
-    case 8:
-      return {
-        type: "echo-reply",
-        peer: peer(),
-        sequence: view.getUint32(at + 12, true),
-        rttMicros: view.getUint32(at + 16, true),
-      };
-    case 9:
-      return {
-        type: "addresses",
-        local: splitAddresses(Buffer.from(payload()).toString("latin1")).map((address) => ({
-          address,
-          interface: "",
-          deprecated: false,
-          temporary: false,
-          preferredSeconds: undefined,
-          metric: undefined,
-          defaultSource: false,
-        })),
-      };
-    case 10:
-      return Buffer.from(payload()).toString("utf8");
-    default:
-      return undefined;
-  }
-}
-
-function decodeAssociations(records: Uint8Array): readonly AssociationStats[] {
-  const view = new DataView(records.buffer, records.byteOffset, records.length);
-  const list: AssociationStats[] = [];
-  for (let at = 0; at < records.length; at += ASSOCIATION_LENGTH) {
-    const spiAt = (offset: number) => {
-      const spi = view.getUint32(at + offset, true);
-      return spi === 0 ? undefined : (spi as Spi);
-    };
-    list.push({
-      peer: hitFromBytes(records.subarray(at, at + 16)),
-      outSpi: spiAt(16),
-      inSpi: spiAt(20),
-      pathMtu: view.getUint32(at + 24, true),
-      txPackets: view.getFloat64(at + 32, true),
-      txBytes: view.getFloat64(at + 40, true),
-      rxPackets: view.getFloat64(at + 48, true),
-      rxBytes: view.getFloat64(at + 56, true),
-    });
-  }
-  return list;
 }

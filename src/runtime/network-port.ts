@@ -19,6 +19,8 @@ export interface NetworkOptions {
   readonly ecn?: boolean;
   /** How long data threads look for packets before they sleep; 0 by default. */
   readonly busyPollMicros?: number;
+  /** How long nothing may come back from a peer that packets go to, before its path is looked at; 500 by default. */
+  readonly silentMillis?: number;
   /** The host's own LSI. */
   readonly lsi: Lsi;
   /** The host's own HITs; `preferred` is what the kernel should choose as source. */

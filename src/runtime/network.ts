@@ -77,6 +77,7 @@ function open(options: NetworkOptions): Network {
     aead: options.aead ?? "auto",
     ...(options.offloads === undefined ? {} : { offloads: options.offloads }),
     ...(options.busyPollMicros === undefined ? {} : { busyPollMicros: options.busyPollMicros }),
+    ...(options.silentMillis === undefined ? {} : { silentMillis: options.silentMillis }),
     ownLsi: options.lsi,
     lsiPrefix: options.lsiPrefix,
     log: options.log,

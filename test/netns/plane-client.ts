@@ -13,7 +13,17 @@ import type { PlaneHostOptions } from "./plane-host.ts";
 
 type Calls = Pick<
   NativePlane,
-  "addSa" | "setPath" | "dropSa" | "route" | "alias" | "ping" | "send" | "source" | "addresses"
+  | "addSa"
+  | "setPath"
+  | "probe"
+  | "setPathMtu"
+  | "dropSa"
+  | "route"
+  | "alias"
+  | "ping"
+  | "send"
+  | "source"
+  | "addresses"
 > &
   Pick<NativePlane, "associations" | "counters"> & { setSources(sources: readonly PeerSource[]): void };
 
