@@ -38,6 +38,11 @@ struct SaCounters {
     packets.fetch_add(morePackets, std::memory_order_relaxed);
     bytes.fetch_add(moreBytes, std::memory_order_relaxed);
   }
+  /// The last packet was none of an application's.
+  void forget(std::uint64_t itsBytes) {
+    packets.fetch_sub(1, std::memory_order_relaxed);
+    bytes.fetch_sub(itsBytes, std::memory_order_relaxed);
+  }
 };
 
 /// What we seal with. Shared by all workers; everything that changes is atomic.

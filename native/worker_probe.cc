@@ -35,6 +35,7 @@ Verdict Worker::sendAlong(const Path& path, std::uint32_t interface, OutboundRou
   const Verdict verdict = esp::seal(ciphers_, *via.sa, via.sa->spi(), proto::kIcmp6, {&message, 1}, room, sealed);
   checkExpiry(via, sealed.softExpiry);
   if (verdict != Verdict::Ok) return verdict;
+  via.sa->counters.forget(message.size());
   stats_.count(Tally::TxPackets);
   stats_.count(Tally::TxBytes, sealed.length);
   const bool v6 = path.remote.address.family == 6;
@@ -87,6 +88,7 @@ bool Worker::isProbe(std::uint8_t nextHeader, View payload) {
 /// An authenticated probe, or the answer to one of ours.
 Verdict Worker::probed(InboundRoute& route, View payload, std::size_t i, Carrier carrier) {
   Peer& peer = *route.peer;
+  route.sa->counters.forget(payload.size());
   const Hit& local = route.sa->localHit();
   EchoMessage message;
   if (!parseEcho(payload[0], payload, local, peer.hit, message)) return Verdict::InnerChecksum;
