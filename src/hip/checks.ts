@@ -13,6 +13,7 @@ import {
   fallen,
   type HandoverReason,
   heard,
+  isGuess,
   locatorAt,
   MAX_CHECKS,
   type Mobility,
@@ -190,15 +191,18 @@ export function isOver(
 
 /** Forgets a check that was not answered. */
 export function failCheck(state: Open, check: Check, cx: Context): Stay {
-  const { updates, mobility } = state.session;
+  const { updates, mobility, path } = state.session;
   const { remote } = check.path;
+  const locator = locatorAt(mobility, remote);
+  const guess = locator !== undefined && isGuess(locator) && !samePath(check.path, path);
+  const without = { ...mobility, locators: mobility.locators.filter((one) => one !== locator) };
   const next: Open = {
     ...state,
     session: {
       ...state.session,
       updates: { ...updates, outstanding: updates.outstanding.filter(({ id }) => id !== check.updateId) },
       mobility: {
-        ...fallen(mobility, check.path, cx.now, true),
+        ...(guess ? without : fallen(mobility, check.path, cx.now, true)),
         checks: mobility.checks.filter((one) => one !== check),
       },
     },

@@ -158,7 +158,8 @@ export function withLocator(mobility: Mobility, locator: PeerLocator): Mobility 
   return { ...mobility, locators: [...others, locator] };
 }
 
-function isGuess({ source, status }: PeerLocator): boolean {
+/** Nobody but a packet's source says that the peer is there. */
+export function isGuess({ source, status }: PeerLocator): boolean {
   return source === "observed" && status === "UNVERIFIED";
 }
 

@@ -228,7 +228,8 @@ export function sourceMoved(state: Open, path: Path, cx: Context): Stay {
     mobility.lostSince !== undefined || pathIn(mobility, state.session.path)?.downSince !== undefined;
   if (!trouble && locator?.status === "DEPRECATED") return stay(state, drop("moved_deprecated"));
   // The peer has chosen another address of ours: that is its affair while ours to it works.
-  const toUs = sameEndpoint(path.remote, state.session.path.remote);
+  const { path: current } = state.session;
+  const toUs = path.local.address !== current.local.address || sameEndpoint(path.remote, current.remote);
   const works = known !== undefined && known.downSince === undefined;
   if (!trouble && works && (toUs || locator?.source === "announced")) return stay(state);
   const seen =

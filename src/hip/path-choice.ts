@@ -11,7 +11,14 @@ import {
 } from "../core/types.ts";
 import type { MobilityConfig } from "./config.ts";
 import type { Context } from "./context.ts";
-import { type HandoverReason, isActive, type KnownPath, type PeerLocator, pathIn } from "./mobility-state.ts";
+import {
+  type HandoverReason,
+  isActive,
+  isGuess,
+  type KnownPath,
+  type PeerLocator,
+  pathIn,
+} from "./mobility-state.ts";
 import type { Session } from "./states.ts";
 
 /** Pairs that are looked at. */
@@ -45,9 +52,9 @@ export function candidates(
   cx: Pick<Context, "own" | "policy">,
   desperate = false,
 ): readonly Path[] {
-  const { locators } = session.mobility;
   const { carrier } = session.path;
-  const known = locators.toSorted(byWord);
+  // What a packet's source suggests is asked once, along the way that the packet came.
+  const known = session.mobility.locators.filter((one) => !isGuess(one)).toSorted(byWord);
   const wanted = (one: PeerLocator): boolean => one.status !== "DEPRECATED";
   const remotes = known.filter(wanted).map(({ endpoint, preferred }) => ({ endpoint, preferred }));
   if (desperate) {

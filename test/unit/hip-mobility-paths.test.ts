@@ -62,6 +62,37 @@ describe("data that come to another address of ours than the one in use", () => 
   });
 });
 
+describe("a peer behind a NAT that gives each destination another port", () => {
+  test("may send to another address of ours than we send from", () => {
+    const pair = new Pair();
+    const { b } = pair;
+    const B2 = "198.51.100.8";
+    const port = (address: string): number => (address === B2 ? 40_002 : 40_001);
+    let towards = B1;
+    pair.translate = (source) => (source.address === A1 ? { address: A1, port: port(towards) } : source);
+    const deliver = pair.arrive.bind(pair);
+    pair.arrive = (flight) => {
+      towards = flight.path.remote.address;
+      deliver(flight);
+    };
+    pair.move(b, B1, B2);
+    pair.establish();
+    pair.input(b, { type: "esp", spi: b.sa("in")?.spi as Spi, event: "first-inbound" });
+    pair.pass(2_000);
+    const other: Path = {
+      carrier: "udp",
+      local: { address: B2, port: 10500 },
+      remote: { address: A1, port: 40_002 },
+    };
+    for (let i = 0; i < 10; i++) {
+      pair.input(b, { type: "moved", spi: b.sa("in")?.spi as Spi, path: other });
+      pair.pass(1_000);
+    }
+    // To the newer address at most, and not to and fro.
+    expect(b.events("handover").length).toBeLessThanOrEqual(1);
+  });
+});
+
 describe("where a peer was last", () => {
   test("is what it announced, too, although nobody has asked there yet", () => {
     const pair = established();
