@@ -5,6 +5,7 @@ import type { PeerConfig } from "../../src/overlay/config.ts";
 import { build } from "../../src/wire/packet.ts";
 import { DH_GROUP_LIST } from "../../src/wire/rfc7401.ts";
 import type { Daemon } from "./daemon.ts";
+import { MOBILE_ACTIONS, MOBILE_WEIGHTS, type MobileActionName } from "./mobile-actions.ts";
 import type { Packet } from "./network.ts";
 import type { SeededRandom } from "./random.ts";
 import { entry, strangerAddress, type World } from "./world.ts";
@@ -36,9 +37,15 @@ export const WEIGHTS = {
 
 export type ActionName = keyof typeof WEIGHTS;
 
+const ALL_WEIGHTS = { ...WEIGHTS, ...MOBILE_WEIGHTS };
+
 /** Does one thing, chosen by the seed. */
-export function act(world: World, random: SeededRandom, name: ActionName = random.weighted(WEIGHTS)): void {
-  const what = ACTIONS[name](world, random);
+export function act(
+  world: World,
+  random: SeededRandom,
+  name: ActionName | MobileActionName = random.weighted(world.mobile ? ALL_WEIGHTS : WEIGHTS),
+): void {
+  const what = ALL_ACTIONS[name](world, random);
   if (what === undefined) return;
   world.trace.action(world.queue.now, "", `${name}: ${what}`);
   world.trace.count(`action ${name}`);
@@ -228,6 +235,8 @@ const ACTIONS: { readonly [name in ActionName]: Action } = {
     return daemon.name;
   },
 };
+
+const ALL_ACTIONS = { ...ACTIONS, ...MOBILE_ACTIONS };
 
 function twoOf(world: World, random: SeededRandom): readonly [Daemon, Daemon] {
   const [a, b] = random.shuffled(world.daemons);

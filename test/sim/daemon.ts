@@ -7,6 +7,7 @@ import type { HostConfig } from "../../src/hip/config.ts";
 import type { OverlayConfig, PeerConfig } from "../../src/overlay/config.ts";
 import type { ControlReply, ControlRequest, OverlayEvent } from "../../src/overlay/control.ts";
 import { Overlay } from "../../src/overlay/overlay.ts";
+import type { LocalAddress } from "../../src/overlay/own-locators.ts";
 import type { SavedState } from "../../src/overlay/state.ts";
 import type { Cancel, EventQueue } from "./clock.ts";
 import type { Invariants } from "./invariants.ts";
@@ -20,8 +21,12 @@ import type { Trace } from "./trace.ts";
 export interface Machine {
   readonly name: string;
   readonly identities: readonly Identity[];
-  /** Underlay addresses on its own interfaces. */
+  /** Underlay addresses on its own interfaces, where its peers' configurations look for it. */
   readonly addresses: readonly string[];
+  /** All addresses that it may have some day. */
+  readonly pool?: readonly string[];
+  /** Whether its kernel tells of addresses. */
+  readonly mobile?: boolean;
   readonly port: number;
   readonly behindNat: boolean;
   readonly lsiPrefix: Prefix;
@@ -47,9 +52,17 @@ const REQUEST_SLACK = 1000;
 /** Alarms that ring too early, to show that it does no harm. */
 const EARLY_ALARMS = 0.03;
 
+/** What the kernel needs at most to tell of a change, in milliseconds. */
+const KERNEL_DELAY = 20;
+
 export class Daemon implements Station {
   readonly machine: Machine;
   readonly #world: Surroundings;
+  #addresses: readonly string[];
+  #announcing = false;
+  /** What waits for the end of a sleep; undefined: the machine is awake. */
+  #dreams: (() => void)[] | undefined;
+  #asleepAt = 0;
   /** The configuration file, peers.d, and what was changed at run time. */
   filePeers: readonly PeerConfig[] = [];
   keptPeers: readonly PeerConfig[] = [];
@@ -72,7 +85,17 @@ export class Daemon implements Station {
   constructor(machine: Machine, world: Surroundings) {
     this.machine = machine;
     this.#world = world;
+    this.#addresses = machine.addresses;
     for (const { hit } of machine.identities) world.invariants.own(hit, machine.name);
+  }
+
+  /** Its underlay addresses at the moment. */
+  get addresses(): readonly string[] {
+    return this.#addresses;
+  }
+
+  get asleep(): boolean {
+    return this.#dreams !== undefined;
   }
 
   get name(): string {
@@ -117,12 +140,13 @@ export class Daemon implements Station {
     if (!overlay.ok) throw new Error(`${this.name}: ${overlay.error}`);
     const plane = new MemoryPlane({
       name: this.name,
-      addresses: machine.addresses,
+      addresses: this.#addresses,
       port: machine.port,
       queue,
       network,
       hooks: {
         saAdded: (sa) => invariants.saAdded(this, sa),
+        opened: (sa, size) => invariants.credit.earned(this.name, sa.peerHit, size),
         sealed: (sa, key, sequence, message) => invariants.sealed(this, sa, key, sequence, message),
         delivered: (from, message) => {
           invariants.delivered(this, from, message);
@@ -149,6 +173,7 @@ export class Daemon implements Station {
         identities: new Map(machine.identities.map((identity) => [identity.hit, identity])),
         delay: this.#world.jobDelay,
         alive: isAlive,
+        whenAwake: (task) => this.#whenAwake(task),
         derived: (local, agreement) => invariants.derived(local, agreement),
         limit: (running) => {
           if (running > machine.host.maxJobs + 64) invariants.breach(`${this.name}: ${running} jobs at once`);
@@ -165,18 +190,82 @@ export class Daemon implements Station {
         event: (event) => this.#event(event),
         identities: () => undefined,
         defer: (task) => {
-          queue.after(0, () => {
-            if (isAlive()) task();
-          });
+          queue.after(0, () =>
+            this.#whenAwake(() => {
+              if (isAlive()) task();
+            }),
+          );
         },
       },
     });
+    if (machine.mobile === true) plane.announce(this.#kernelsView());
     this.#driver.start();
+  }
+
+  /** Other addresses from now on, `announced` by the kernel a little later. */
+  move(addresses: readonly string[]): void {
+    const { network, queue, random } = this.#world;
+    for (const address of this.#addresses) if (!addresses.includes(address)) network.detach(address);
+    for (const address of addresses) network.attach(address, this);
+    this.#addresses = addresses;
+    this.plane?.readdress(addresses);
+    if (this.#announcing) return;
+    this.#announcing = true;
+    queue.after(random.between(0, KERNEL_DELAY), () => {
+      this.#announcing = false;
+      this.plane?.announce(this.#kernelsView());
+    });
+  }
+
+  #kernelsView(): readonly LocalAddress[] {
+    return this.#addresses.map((address, at, all) => {
+      const second = (this.machine.pool ?? []).indexOf(address) % 2 === 1;
+      return {
+        address,
+        interface: second ? "eth1" : "eth0",
+        deprecated: false,
+        temporary: false,
+        preferredSeconds: undefined,
+        metric: second ? 200 : 100,
+        defaultSource: all.findIndex((one) => one.includes(":") === address.includes(":")) === at,
+      };
+    });
+  }
+
+  /** Nothing runs until it wakes; time passes, also for the clock that counts time asleep. */
+  sleep(): void {
+    if (this.asleep) return;
+    this.#dreams = [];
+    this.#asleepAt = this.#world.queue.now;
+    this.plane?.freeze(true);
+  }
+
+  wake(): void {
+    const dreams = this.#dreams;
+    if (dreams === undefined) return;
+    this.#dreams = undefined;
+    const slept = this.#world.queue.now - this.#asleepAt;
+    for (const [number, one] of this.#open) this.#open.set(number, { ...one, until: one.until + slept });
+    for (const task of dreams) task();
+    this.plane?.freeze(false);
+  }
+
+  #whenAwake(task: () => void): void {
+    if (this.#dreams === undefined) task();
+    else this.#dreams.push(task);
+  }
+
+  /** The disk, too. */
+  loseState(): void {
+    this.#saved = undefined;
+    this.#world.invariants.forgetLsis(this.name);
   }
 
   /** Everything but the disk is lost at once. */
   crash(): void {
+    this.#dreams = undefined;
     if (!this.running) return;
+    this.#world.invariants.credit.forget(this.name);
     this.plane?.close();
     this.#cancelAlarm?.();
     this.#cancelAlarm = undefined;
@@ -208,13 +297,13 @@ export class Daemon implements Station {
 
   /** An application sends a message. */
   send(to: Hit | Lsi, message: Message): void {
-    this.plane?.application(to, message);
+    if (!this.asleep) this.plane?.application(to, message);
   }
 
   /** What is asked of a daemon has an end. */
   request(request: ControlRequest, limitMillis: number, onReply: OnReply = () => undefined): () => void {
     const driver = this.#driver;
-    if (driver === undefined) return () => undefined;
+    if (driver === undefined || this.asleep) return () => undefined;
     const number = ++this.#requests;
     const until = this.#world.queue.now + limitMillis + REQUEST_SLACK;
     this.#open.set(number, { text: request.type, until });
@@ -231,6 +320,7 @@ export class Daemon implements Station {
   /** Requests that should have been answered by now. */
   overdue(): readonly string[] {
     const { now } = this.#world.queue;
+    if (this.asleep) return [];
     return [...this.#open.values()].filter(({ until }) => until < now).map(({ text }) => text);
   }
 
@@ -340,10 +430,13 @@ export class Daemon implements Station {
     const due = at + this.#bootedAt + 0.001;
     const early = random.chance(EARLY_ALARMS) ? random.float() : 1;
     const when = queue.now + Math.max(0, due - queue.now) * early;
-    this.#cancelAlarm = queue.at(when, () => {
-      this.#alarmAt = undefined;
-      this.#driver?.alarmFired();
+    const cancel = queue.at(when, () => {
+      this.#whenAwake(() => {
+        if (this.#cancelAlarm === cancel) this.#alarmAt = undefined;
+        this.#driver?.alarmFired();
+      });
     });
+    this.#cancelAlarm = cancel;
   }
 
   #disk(
@@ -351,11 +444,13 @@ export class Daemon implements Station {
     change: () => void,
     done: Parameters<import("../../src/driver/ports.ts").Shell["persistPeer"]>[1],
   ): void {
-    this.#world.queue.after(this.#world.random.between(0, 5), () => {
-      if (!isAlive()) return;
-      change();
-      done(ok("peers.d/peer.toml"));
-    });
+    this.#world.queue.after(this.#world.random.between(0, 5), () =>
+      this.#whenAwake(() => {
+        if (!isAlive()) return;
+        change();
+        done(ok("peers.d/peer.toml"));
+      }),
+    );
   }
 
   #keep(peer: PeerConfig): void {

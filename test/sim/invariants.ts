@@ -1,14 +1,20 @@
 /** What must hold in every world, whatever happens. Each breach is written down with the time. */
 import { formatHit } from "../../src/core/ip.ts";
-import type { Hit, Instant } from "../../src/core/types.ts";
+import type { Endpoint, Hit, Instant } from "../../src/core/types.ts";
 import type { Agreement } from "../../src/hip/job.ts";
 import type { SaSpec } from "../../src/hip/sa.ts";
 import type { OverlayInput, OverlayOutput } from "../../src/overlay/io.ts";
+import { CreditLedger } from "./credit.ts";
 import type { Daemon } from "./daemon.ts";
 import { type Packet, sizeOf } from "./network.ts";
-import { HOLD_LIMIT, keyName, type Message } from "./plane.ts";
-import { describe } from "./trace.ts";
+import { HOLD_LIMIT, keyName, type Message, type SealedMessage } from "./plane.ts";
+import { describe, glance } from "./trace.ts";
 
+/**
+ * Questions whether somebody is there (RFC 8046 5.4) that an authentic packet from an address may bring upon it. They
+ * are the one thing besides R1 that goes to where nobody has asked.
+ */
+const CHECKS_PER_CAUSE = 8;
 /** R1s that the pool may remember. */
 const MAX_R1S = 2048;
 
@@ -19,8 +25,20 @@ export interface Sent {
   readonly message: Message;
 }
 
+interface Stranger {
+  bytesIn: number;
+  bytesOut: number;
+  i1s: number;
+  r1s: number;
+  /** ESP and UPDATEs from there; UPDATEs that went there. */
+  causes: number;
+  checks: number;
+}
+
 export class Invariants {
   readonly breaches: string[] = [];
+  /** Inputs of all daemons so far. */
+  inputs = 0;
   readonly #now: () => number;
   /** Who owns a HIT. */
   readonly #owners = new Map<Hit, string>();
@@ -31,8 +49,11 @@ export class Invariants {
   readonly #sent = new Map<number, Sent>();
   readonly #delivered = new Set<number>();
   readonly #lsis = new Map<string, string>();
+  readonly credit = new CreditLedger((hit) => this.#nameOf(hit));
+  /** Whose inbound SA a key belongs to. */
+  readonly #receiver = new Map<string, Hit>();
   /** Bytes and packets from and to addresses where nobody of us is. */
-  readonly #strangers = new Map<string, { bytesIn: number; bytesOut: number; i1s: number; r1s: number }>();
+  readonly #strangers = new Map<string, Stranger>();
   /** Addresses from where a complete, signed I2 came: the exchange itself has verified them. */
   readonly #verified = new Set<string>();
 
@@ -62,7 +83,7 @@ export class Invariants {
   }
 
   saAdded(daemon: Daemon, sa: SaSpec): void {
-    this.#verified.add(sa.path.remote.address);
+    if (sa.direction === "out") this.#receiver.set(keyName(sa.suite, sa), sa.peerHit);
     const who = `${daemon.name}: SA ${sa.direction} for ${this.#nameOf(sa.peerHit)}`;
     if (!daemon.knows(sa.peerHit)) this.breach(`${who}, which is not configured`);
     if (!daemon.owns(sa.localHit)) this.breach(`${who} with a foreign identity of ours`);
@@ -109,28 +130,58 @@ export class Invariants {
     }
   }
 
+  forgetLsis(name: string): void {
+    for (const key of this.#lsis.keys()) if (key.startsWith(`${name}/`)) this.#lsis.delete(key);
+  }
+
   /** A packet leaves a host: only HIP, or ESP under a key of that host. */
   transmitted(from: string, packet: Packet): void {
     const { payload, destination } = packet;
+    if (payload.kind === "hip") {
+      const { asks, echoes } = glance(payload.bytes);
+      if (asks !== undefined) this.credit.asks(from, asks, destination);
+      if (echoes !== undefined) this.credit.echoes(from, echoes);
+    } else if (payload.esp.message.kind !== "probe-reply") this.#spend(from, payload.esp, destination);
     if (payload.kind === "esp" && this.#used.get(payload.esp.key)?.has(payload.esp.sequence) !== true) {
       this.breach(`${from}: sent a message that no SA has sealed`);
     }
     const stranger = this.#strangers.get(destination.address);
     if (stranger === undefined || this.#verified.has(destination.address)) return;
-    if (payload.kind === "hip" && describe(payload.bytes).startsWith("R1")) stranger.r1s++;
+    // What goes there on credit was counted above.
+    if (payload.kind === "esp" && payload.esp.message.kind !== "probe-reply") return;
+    const what = payload.kind === "hip" ? describe(payload.bytes) : "ESP";
+    if (what.startsWith("R1")) stranger.r1s++;
+    else if (what.startsWith("UPDATE")) stranger.checks++;
     else stranger.bytesOut += sizeOf(payload);
+    if (stranger.checks > CHECKS_PER_CAUSE * stranger.causes)
+      this.breach(`${from}: ${destination.address} was asked too often whether anybody is there`);
     if (stranger.r1s > stranger.i1s) this.breach(`${from}: more R1s than I1s for ${destination.address}`);
     if (stranger.bytesOut > stranger.bytesIn) {
       this.breach(`${from}: ${destination.address} got more bytes than it sent, beyond R1s`);
     }
   }
 
+  #spend(from: string, { key, size }: SealedMessage, destination: Endpoint): void {
+    const peer = this.#receiver.get(key);
+    if (peer === undefined || !this.credit.overdraws(from, peer, destination, size)) return;
+    this.breach(`${from}: more than credit went to ${destination.address}, where nobody has answered`);
+  }
+
   /** A packet from an address where nobody is has arrived. */
   strangerHeard(address: string, payload: Packet["payload"]): void {
-    const stranger = this.#strangers.get(address) ?? { bytesIn: 0, bytesOut: 0, i1s: 0, r1s: 0 };
+    const stranger = this.#strangers.get(address) ?? {
+      bytesIn: 0,
+      bytesOut: 0,
+      i1s: 0,
+      r1s: 0,
+      causes: 0,
+      checks: 0,
+    };
     this.#strangers.set(address, stranger);
     stranger.bytesIn += sizeOf(payload);
-    if (payload.kind === "hip" && describe(payload.bytes).startsWith("I1")) stranger.i1s++;
+    const what = payload.kind === "hip" ? describe(payload.bytes) : "ESP";
+    if (what.startsWith("I1")) stranger.i1s++;
+    if (what.startsWith("UPDATE") || what === "ESP") stranger.causes++;
   }
 
   planeDropped(daemon: Daemon, reason: string): void {
@@ -141,7 +192,16 @@ export class Invariants {
 
   /** Every discarded packet is counted with a reason; every other one has some effect. */
   handled(daemon: Daemon, input: OverlayInput, outputs: readonly OverlayOutput[], now: Instant): void {
+    this.inputs++;
+    if (input.type === "datagram") {
+      const { echoes } = glance(input.bytes);
+      if (echoes !== undefined) this.credit.answered(daemon.name, echoes);
+    }
+    const exchanged = outputs.some(
+      (output) => output.type === "event" && output.event.name === "association-established",
+    );
     for (const output of outputs) {
+      if (exchanged && output.type === "sa-add") this.#exchanged(daemon, output.sa);
       if (output.type === "drop" && !/^[a-z0-9]+(_[a-z0-9]+)*$/.test(output.reason)) {
         this.breach(`${daemon.name}: drop without a proper reason "${output.reason}"`);
       }
@@ -150,9 +210,16 @@ export class Invariants {
     if (deadline !== undefined && deadline.at <= now) {
       this.breach(`${daemon.name}: the deadline "${deadline.why}" stays in the past`);
     }
-    if (input.type === "datagram" && outputs.length === 0 && !describe(input.bytes).startsWith("UPDATE")) {
+    // An UPDATE may say what is known, and a NOTIFY that keeps a NAT awake says nothing.
+    const silent = input.type === "datagram" && /^(UPDATE|NOTIFY)/.test(describe(input.bytes));
+    if (input.type === "datagram" && outputs.length === 0 && !silent) {
       this.breach(`${daemon.name}: ${describe(input.bytes)} vanished without a counted drop`);
     }
+  }
+
+  #exchanged(daemon: Daemon, { peerHit, path }: SaSpec): void {
+    this.#verified.add(path.remote.address);
+    this.credit.exchanged(daemon.name, peerHit, path.remote);
   }
 
   /** Tables within their limits; the peer table and the LSIs as they should be. */

@@ -42,6 +42,8 @@ export interface SimJobOptions {
   /** Somebody who holds the key of `local` has derived these keys with `peer`. */
   readonly derived: (local: Hit, agreement: Agreement) => void;
   readonly limit: (running: number) => void;
+  /** A machine that sleeps goes on later. */
+  readonly whenAwake: (task: () => void) => void;
 }
 
 /** Runs each job at once, and hands over its result later. */
@@ -54,13 +56,15 @@ export class SimJobs implements JobRunner {
   }
 
   run(job: Job, done: (result: JobResult) => void): void {
-    const { queue, random, identities, delay, alive, derived, limit } = this.#options;
+    const { queue, random, identities, delay, alive, derived, limit, whenAwake } = this.#options;
     limit(++this.#running);
     const result = runJob(job, identities);
     if ("agreement" in result && "localHit" in job) derived(job.localHit, result.agreement);
-    queue.after(Math.round(1000 * (0.05 + random.exponential(delay()))) / 1000, () => {
-      this.#running--;
-      if (alive()) done(result);
-    });
+    queue.after(Math.round(1000 * (0.05 + random.exponential(delay()))) / 1000, () =>
+      whenAwake(() => {
+        this.#running--;
+        if (alive()) done(result);
+      }),
+    );
   }
 }

@@ -22,15 +22,24 @@ interface Mapping {
 const FIRST_PORT = 40_000;
 
 export class Nat {
-  readonly address: string;
+  #address: string;
   readonly kind: NatKind;
   readonly #byKey = new Map<string, Mapping>();
   readonly #byPort = new Map<number, Mapping>();
   #nextPort = FIRST_PORT;
 
   constructor(address: string, kind: NatKind) {
-    this.address = address;
+    this.#address = address;
     this.kind = kind;
+  }
+
+  get address(): string {
+    return this.#address;
+  }
+
+  renumber(address: string): void {
+    this.#address = address;
+    this.forget();
   }
 
   /** The public endpoint of a packet that leaves. */
@@ -48,7 +57,7 @@ export class Nat {
     }
     mapping.usedAt = now;
     mapping.remotes.set(part(this.kind.filtering, remote), now);
-    return { address: this.address, port: mapping.port };
+    return { address: this.#address, port: mapping.port };
   }
 
   /** Where a packet that arrives goes, or undefined: filtered. */
@@ -59,7 +68,7 @@ export class Nat {
     return seen === undefined || now - seen > this.kind.expiry ? undefined : mapping.inside;
   }
 
-  /** A restart: every mapping is gone. */
+  /** A restart, or a change of mind: every mapping is gone, and the next ones have other ports. */
   forget(): void {
     this.#byKey.clear();
     this.#byPort.clear();

@@ -33,7 +33,8 @@ export type Fate =
   | "nat_filtered"
   | "nat_protocol"
   | "no_host"
-  | "too_big";
+  | "too_big"
+  | "eaten";
 
 /** Probabilities are per packet; times in milliseconds. */
 export interface Faults {
@@ -46,14 +47,28 @@ export interface Faults {
   readonly jitter: number;
 }
 
+/** What is special about the way from one address to another. */
+export interface Link {
+  /** Bytes of a whole packet above which it vanishes without a word; 0: every packet does. */
+  readonly eatsAbove?: number | undefined;
+  /** Largest packet that is carried whole. */
+  readonly mtu?: number | undefined;
+  /** Whether whoever sends a larger one is told. */
+  readonly icmp?: boolean | undefined;
+  /** Milliseconds one way, in place of what is usual between the two. */
+  readonly latency?: number | undefined;
+}
+
 export const NO_FAULTS: Faults = { loss: 0, burst: 0, burstLength: 1, duplicate: 0, reorder: 0, jitter: 0 };
 
 /** Bytes of an IPv4 and a UDP header. */
-const OVERHEAD = 28;
+export const OVERHEAD = 28;
 
 export interface NetworkHooks {
   /** Sees every packet and what becomes of it; `from` and `to` are names of stations or "". */
   fate(packet: Packet, fate: Fate, from: string, to: string): void;
+  /** ICMP reaches the host that sent too large a packet to this address. */
+  tooBig(from: string, destination: string, mtu: number): void;
 }
 
 export class Network {
@@ -70,6 +85,7 @@ export class Network {
   readonly #latency = new Map<string, number>();
   readonly #cut = new Set<string>();
   readonly #bursts = new Map<string, number>();
+  readonly #links = new Map<string, Link>();
 
   constructor(queue: EventQueue, random: SeededRandom, hooks: NetworkHooks) {
     this.#queue = queue;
@@ -79,6 +95,27 @@ export class Network {
 
   attach(address: string, station: Station): void {
     this.#stations.set(address, station);
+  }
+
+  detach(address: string): void {
+    this.#stations.delete(address);
+  }
+
+  /** Changes the way from one address to another, in this direction; undefined: it is like any other again. */
+  link(from: string, to: string, link: Link | undefined): void {
+    if (link === undefined) this.#links.delete(`${from}>${to}`);
+    else this.#links.set(`${from}>${to}`, { ...this.#links.get(`${from}>${to}`), ...link });
+  }
+
+  natOf(inside: string): Nat | undefined {
+    return this.#natOf.get(inside);
+  }
+
+  /** The NAT gets another public address, and with it every mapping a new one. */
+  renumber(nat: Nat, address: string): void {
+    this.#natAt.delete(nat.address);
+    nat.renumber(address);
+    this.#natAt.set(address, nat);
   }
 
   /** Puts an inside address behind a NAT. */
@@ -100,6 +137,7 @@ export class Network {
     this.faults = NO_FAULTS;
     this.#cut.clear();
     this.#bursts.clear();
+    for (const [key, link] of [...this.#links]) this.#links.set(key, { ...link, eatsAbove: undefined });
   }
 
   /** A packet leaves `from`. `source` may be forged. */
@@ -111,8 +149,19 @@ export class Network {
       return;
     }
     const to = this.#stationAt(packet.destination)?.name ?? "";
-    if (sizeOf(packet.payload) + OVERHEAD > this.mtu && packet.payload.kind === "esp") {
+    const link = this.#links.get(`${sent.source.address}>${packet.destination.address}`);
+    const whole = sizeOf(packet.payload) + OVERHEAD;
+    const mtu = Math.min(link?.mtu ?? this.mtu, this.mtu);
+    if (whole > mtu && packet.payload.kind === "esp") {
       this.#hooks.fate(packet, "too_big", from, to);
+      if (link?.icmp === true) {
+        const { address } = packet.destination;
+        this.#queue.after(2 * this.#latencyOf(link, from, to), () => this.#hooks.tooBig(from, address, mtu));
+      }
+      return;
+    }
+    if (link?.eatsAbove !== undefined && whole > link.eatsAbove) {
+      this.#hooks.fate(packet, "eaten", from, to);
       return;
     }
     if (this.#cut.has(pair(from, to))) {
@@ -131,10 +180,11 @@ export class Network {
         return;
       }
     }
-    this.#deliverLater(packet, from, to);
+    const latency = this.#latencyOf(link, from, to);
+    this.#deliverLater(packet, from, latency);
     if (this.#random.chance(this.faults.duplicate)) {
       this.#hooks.fate(packet, "duplicated", from, to);
-      this.#deliverLater(packet, from, to);
+      this.#deliverLater(packet, from, latency);
     }
   }
 
@@ -147,7 +197,8 @@ export class Network {
 
   #stationAt(destination: Endpoint): Station | undefined {
     const nat = this.#natAt.get(destination.address);
-    if (nat === undefined) return this.#stations.get(destination.address);
+    if (nat === undefined)
+      return this.#natOf.has(destination.address) ? undefined : this.#stations.get(destination.address);
     for (const [inside, of] of this.#natOf) if (of === nat) return this.#stations.get(inside);
     return undefined;
   }
@@ -166,8 +217,13 @@ export class Network {
     return this.#random.chance(this.faults.loss);
   }
 
-  #deliverLater(packet: Packet, from: string, to: string): void {
-    let delay = this.#baseLatency(from, to) + this.#random.float() * this.faults.jitter;
+  #latencyOf(link: Link | undefined, from: string, to: string): number {
+    const usual = this.#baseLatency(from, to);
+    return link?.latency ?? usual;
+  }
+
+  #deliverLater(packet: Packet, from: string, latency: number): void {
+    let delay = latency + this.#random.float() * this.faults.jitter;
     if (this.#random.chance(this.faults.reorder)) delay += this.#random.exponential(delay * 3);
     this.#queue.after(round(delay), () => this.#deliver(packet, from));
   }
@@ -185,6 +241,10 @@ export class Network {
         return;
       }
       destination = inside;
+    } else if (this.#natOf.has(destination.address)) {
+      // Out here such an address is somebody else's, or nobody's.
+      this.#hooks.fate(packet, "no_host", from, "");
+      return;
     }
     const station = this.#stations.get(destination.address);
     if (station === undefined) {

@@ -4,13 +4,15 @@ import { type Hit, type Lsi, type Path, type Spi, samePath } from "../../src/cor
 import type { AssociationStats, DataPlane, DataPlaneEvent, Route } from "../../src/driver/ports.ts";
 import type { EspKeys } from "../../src/hip/job.ts";
 import type { InnerFamily, SaSpec } from "../../src/hip/sa.ts";
+import type { LocalAddress } from "../../src/overlay/own-locators.ts";
 import type { EventQueue } from "./clock.ts";
-import type { Network, Payload } from "./network.ts";
+import { type Network, OVERHEAD, type Payload } from "./network.ts";
+import { PeerLedger } from "./peer-ledger.ts";
 
 /** What applications send each other. */
 export interface Message {
   readonly id: number;
-  readonly kind: "data" | "echo-request" | "echo-reply";
+  readonly kind: "data" | "echo-request" | "echo-reply" | "probe" | "probe-reply";
   readonly family: InnerFamily;
   readonly size: number;
   readonly sequence: number;
@@ -33,6 +35,8 @@ export interface PlaneHooks {
   saAdded(sa: SaSpec): void;
   /** Before every use of an outbound key. */
   sealed(sa: SaSpec, key: string, sequence: number, message: Message): void;
+  /** A packet was opened: its sender has its keys. */
+  opened(sa: SaSpec, size: number): void;
   delivered(from: Hit, message: Message): void;
   rejected(peer: Hit, message: Message): void;
   dropped(reason: string): void;
@@ -51,6 +55,7 @@ interface Outbound {
   readonly sa: SaSpec;
   readonly key: string;
   path: Path;
+  verified: boolean;
   sequence: number;
   softRaised: boolean;
 }
@@ -58,18 +63,12 @@ interface Outbound {
 interface Inbound {
   readonly sa: SaSpec;
   readonly key: string;
+  /** Where the peer's packets should come from. */
+  path: Path;
   readonly window: Set<number>;
   highest: number;
   first: boolean;
   movedAt: number;
-}
-
-interface PeerCounts {
-  txPackets: number;
-  txBytes: number;
-  rxPackets: number;
-  rxBytes: number;
-  activeAt: number;
 }
 
 /** Packets held for one peer. */
@@ -81,6 +80,12 @@ const MISS_INTERVAL = 1000;
 const MOVED_INTERVAL = 1000;
 /** Hints about unknown SPIs, per second. */
 const UNKNOWN_PER_SECOND = 10;
+/** Milliseconds without an answer after which a peer is silent. */
+const SILENT_AFTER = 500;
+/** Of an interface. */
+const LINK_MTU = 1500;
+/** Probes that wait for their reply. */
+const PROBES = 256;
 
 export class MemoryPlane implements DataPlane {
   onReady: () => void = () => undefined;
@@ -92,7 +97,16 @@ export class MemoryPlane implements DataPlane {
   readonly #in = new Map<Spi, Inbound>();
   readonly #lsiSpis = new Map<Spi, Spi>();
   readonly #aliases = new Map<Lsi, Hit>();
-  readonly #counts = new Map<Hit, PeerCounts>();
+  readonly #ledgers = new Map<Hit, PeerLedger>();
+  readonly #probes = new Map<
+    number,
+    { readonly peer: Hit; readonly token: number; readonly sentAt: number }
+  >();
+  #probeIds = 0;
+  /** What the kernel learned by ICMP, by destination. */
+  readonly #kernelMtu = new Map<string, number>();
+  #addresses: readonly string[];
+  #frozen = false;
   readonly #drops = new Map<string, number>();
   #events: DataPlaneEvent[] = [];
   #ready = false;
@@ -102,6 +116,7 @@ export class MemoryPlane implements DataPlane {
 
   constructor(options: PlaneOptions) {
     this.#options = options;
+    this.#addresses = options.addresses;
   }
 
   get held(): number {
@@ -127,7 +142,7 @@ export class MemoryPlane implements DataPlane {
   }
 
   source(remote: string): string | undefined {
-    return this.#options.addresses.find((address) => address.includes(":") === remote.includes(":"));
+    return this.#addresses.find((address) => address.includes(":") === remote.includes(":"));
   }
 
   send(path: Path, bytes: Uint8Array): void {
@@ -139,12 +154,21 @@ export class MemoryPlane implements DataPlane {
     const key = keyName(sa.suite, sa);
     this.#options.hooks.saAdded(sa);
     if (sa.direction === "out") {
-      this.#out.set(outKey(sa.spi, sa.peerHit), { sa, key, path: sa.path, sequence: 0, softRaised: false });
+      this.#out.set(outKey(sa.spi, sa.peerHit), {
+        sa,
+        key,
+        path: sa.path,
+        // Unless `setPath` says otherwise: the exchange has verified it.
+        verified: true,
+        sequence: 0,
+        softRaised: false,
+      });
       return;
     }
     const inbound: Inbound = {
       sa,
       key,
+      path: sa.path,
       window: new Set(),
       highest: 0,
       first: true,
@@ -152,18 +176,37 @@ export class MemoryPlane implements DataPlane {
     };
     this.#in.set(sa.spi, inbound);
     if (sa.lsiSpi !== undefined) this.#lsiSpis.set(sa.lsiSpi, sa.spi);
-    this.#countsOf(sa.peerHit).activeAt = this.#options.queue.now;
+    this.#ledger(sa.peerHit).activeAt = this.#options.queue.now;
     if (sa.idleAfter > 0) this.#watchIdle(inbound, sa.idleAfter);
   }
 
-  setPath(peer: Hit, outbound: Spi, path: Path, _verified: boolean): void {
+  setPath(peer: Hit, outbound: Spi, path: Path, verified: boolean): void {
     const one = this.#out.get(outKey(outbound, peer));
-    if (one !== undefined) one.path = path;
+    if (one === undefined) return;
+    one.path = path;
+    one.verified = verified;
+    for (const inbound of this.#in.values()) if (inbound.sa.peerHit === peer) inbound.path = path;
   }
 
-  probe(_peer: Hit, _path: Path, _token: number, _bytes: number): void {}
+  probe(peer: Hit, path: Path, token: number, bytes: number): void {
+    const via = this.#routes.get(peer);
+    const outbound = typeof via === "number" ? this.#out.get(outKey(via, peer)) : undefined;
+    if (outbound === undefined) {
+      this.#drop("no_peer");
+      return;
+    }
+    const id = ++this.#probeIds;
+    const { now } = this.#options.queue;
+    this.#probes.set(id, { peer, token, sentAt: now });
+    if (this.#probes.size > PROBES) this.#probes.delete(this.#probes.keys().next().value as number);
+    const size = Math.max((bytes || this.#mtuTo(peer, path)) - OVERHEAD - ESP_OVERHEAD, 24);
+    const message = { id, kind: "probe", family: "hit", size, sequence: token, sentAt: now } as const;
+    this.#sealAlong(outbound, path, message);
+  }
 
-  setPathMtu(_peer: Hit, _mtu: number | undefined): void {}
+  setPathMtu(peer: Hit, mtu: number | undefined): void {
+    this.#ledger(peer).pathMtu = mtu;
+  }
 
   dropSa(spi: Spi, direction: "in" | "out", peer: Hit): void {
     if (direction === "out") {
@@ -207,7 +250,7 @@ export class MemoryPlane implements DataPlane {
   }
 
   associations(): readonly AssociationStats[] {
-    return [...this.#counts].map(([peer, counts]) => ({
+    return [...this.#ledgers].map(([peer, counts]) => ({
       peer,
       outSpi: [...this.#out.values()].find(({ sa }) => sa.peerHit === peer)?.sa.spi,
       inSpi: [...this.#in.values()].find(({ sa }) => sa.peerHit === peer)?.sa.spi,
@@ -215,7 +258,7 @@ export class MemoryPlane implements DataPlane {
       txBytes: counts.txBytes,
       rxPackets: counts.rxPackets,
       rxBytes: counts.rxBytes,
-      pathMtu: this.#options.network.mtu,
+      pathMtu: counts.pathMtu ?? LINK_MTU,
     }));
   }
 
@@ -228,6 +271,27 @@ export class MemoryPlane implements DataPlane {
     this.onReady = () => undefined;
   }
 
+  /** The machine has other addresses now. The kernel knows at once. */
+  readdress(addresses: readonly string[]): void {
+    this.#addresses = addresses;
+  }
+
+  /** The kernel tells about its addresses, sooner or later. */
+  announce(local: readonly LocalAddress[]): void {
+    this.#raise({ type: "addresses", local });
+  }
+
+  /** ICMP: packets to this destination must be smaller. */
+  tooBig(destination: string, mtu: number): void {
+    this.#kernelMtu.set(destination, mtu);
+  }
+
+  /** The machine sleeps, or wakes. */
+  freeze(frozen: boolean): void {
+    this.#frozen = frozen;
+    if (!frozen && this.#events.length > 0) this.#wakeUp();
+  }
+
   /** An application sends to a HIT or to an LSI. */
   application(to: Hit | Lsi, message: Message): void {
     const peer = to.includes(".") ? this.#aliases.get(to as Lsi) : (to as Hit);
@@ -237,7 +301,7 @@ export class MemoryPlane implements DataPlane {
 
   /** A packet arrives from the underlay. */
   receive(path: Path, payload: Payload): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#frozen) return;
     if (path.carrier === "udp" && path.local.port !== this.#options.port) {
       this.#drop("port");
       return;
@@ -277,6 +341,22 @@ export class MemoryPlane implements DataPlane {
   }
 
   #seal(outbound: Outbound, message: Message): void {
+    const { sa, path } = outbound;
+    const size = message.size + ESP_OVERHEAD;
+    if (size + OVERHEAD > this.#mtuTo(sa.peerHit, path)) {
+      this.#drop("too_big");
+      this.#options.hooks.rejected(sa.peerHit, message);
+      return;
+    }
+    const ledger = this.#ledger(sa.peerHit);
+    if (!outbound.verified && !ledger.spend(size, this.#options.queue.now)) {
+      this.#drop("credit");
+      return;
+    }
+    this.#sealAlong(outbound, path, message);
+  }
+
+  #sealAlong(outbound: Outbound, path: Path, message: Message): void {
     const { sa, key } = outbound;
     if (outbound.sequence >= 2 * sa.softPackets) {
       this.#drop("sa_exhausted");
@@ -288,13 +368,37 @@ export class MemoryPlane implements DataPlane {
       outbound.softRaised = true;
       this.#raise({ type: "esp", spi: sa.spi, event: "soft-expiry" });
     }
-    const counts = this.#countsOf(sa.peerHit);
-    counts.txPackets++;
-    counts.txBytes += message.size;
-    counts.activeAt = this.#options.queue.now;
+    const { now } = this.#options.queue;
+    const ledger = this.#ledger(sa.peerHit);
+    ledger.sent(message.size, now);
+    // Probes say for themselves when nothing comes back.
+    if (message.kind !== "probe" && message.kind !== "probe-reply" && ledger.awaits(now))
+      this.#listen(sa.peerHit);
     const spi = message.family === "lsi" && sa.lsiSpi !== undefined ? sa.lsiSpi : sa.spi;
     const esp = { spi, sequence, key, message, size: message.size + ESP_OVERHEAD };
-    this.#transmit(outbound.path, { kind: "esp", esp });
+    this.#transmit(path, { kind: "esp", esp });
+  }
+
+  /** Looks again when an answer should have come. */
+  #listen(peer: Hit): void {
+    const { queue } = this.#options;
+    const ledger = this.#ledger(peer);
+    ledger.listening = true;
+    const look = (): void => {
+      if (this.#closed) return;
+      const silence = ledger.silence(queue.now, SILENT_AFTER);
+      if (silence === undefined) {
+        ledger.listening = false;
+        return;
+      }
+      if (silence.raise) this.#raise({ type: "silent", peer, millis: Math.round(silence.millis) });
+      queue.after(silence.again, look);
+    };
+    queue.after(SILENT_AFTER, look);
+  }
+
+  #mtuTo(peer: Hit, path: Path): number {
+    return this.#ledger(peer).pathMtu ?? this.#kernelMtu.get(path.remote.address) ?? LINK_MTU;
   }
 
   #open(path: Path, esp: SealedMessage): void {
@@ -318,21 +422,19 @@ export class MemoryPlane implements DataPlane {
     inbound.highest = Math.max(inbound.highest, esp.sequence);
     this.#opened(inbound, path, esp);
     const family = this.#familyOf(sa, underLsi !== undefined);
-    this.#arrived(sa.peerHit, { ...esp.message, family });
+    this.#arrived(inbound, path, { ...esp.message, family });
   }
 
   #opened(inbound: Inbound, path: Path, esp: SealedMessage): void {
     const { sa } = inbound;
     const { now } = this.#options.queue;
-    const counts = this.#countsOf(sa.peerHit);
-    counts.rxPackets++;
-    counts.rxBytes += esp.message.size;
-    counts.activeAt = now;
+    this.#options.hooks.opened(sa, esp.size);
+    this.#ledger(sa.peerHit).received(esp.message.size, esp.size, now);
     if (inbound.first) {
       inbound.first = false;
       this.#raise({ type: "esp", spi: sa.spi, event: "first-inbound" });
     }
-    if (!samePath(path, sa.path) && now - inbound.movedAt >= MOVED_INTERVAL) {
+    if (!samePath(path, inbound.path) && now - inbound.movedAt >= MOVED_INTERVAL) {
       inbound.movedAt = now;
       this.#raise({ type: "moved", spi: sa.spi, path });
     }
@@ -343,13 +445,37 @@ export class MemoryPlane implements DataPlane {
     return underLsi ? "lsi" : "hit";
   }
 
-  #arrived(from: Hit, message: Message): void {
+  #arrived({ sa }: Inbound, path: Path, message: Message): void {
+    const from = sa.peerHit;
     const rtt = this.#options.queue.now - message.sentAt;
-    if (message.kind === "echo-request") this.#sendMessage(from, { ...message, kind: "echo-reply" });
-    else if (message.kind === "echo-reply") {
-      const rttMicros = Math.round(rtt * 1000);
-      this.#raise({ type: "echo-reply", peer: from, sequence: message.sequence, rttMicros });
-    } else this.#options.hooks.delivered(from, message);
+    const rttMicros = Math.round(rtt * 1000);
+    switch (message.kind) {
+      case "data":
+        this.#options.hooks.delivered(from, message);
+        break;
+      case "echo-request":
+        this.#sendMessage(from, { ...message, kind: "echo-reply" });
+        break;
+      case "echo-reply":
+        this.#raise({ type: "echo-reply", peer: from, sequence: message.sequence, rttMicros });
+        break;
+      case "probe":
+        this.#answerProbe(from, path, message);
+        break;
+      case "probe-reply": {
+        const probe = this.#probes.get(message.id);
+        if (probe?.peer !== from || !this.#probes.delete(message.id)) break;
+        this.#raise({ type: "probe-reply", peer: from, token: probe.token, rttMicros });
+      }
+    }
+  }
+
+  /** Shortly, and to where the probe came from: never more than was received. */
+  #answerProbe(peer: Hit, path: Path, message: Message): void {
+    const via = this.#routes.get(peer);
+    const outbound = typeof via === "number" ? this.#out.get(outKey(via, peer)) : undefined;
+    if (outbound === undefined) this.#drop("no_peer");
+    else this.#sealAlong(outbound, path, { ...message, kind: "probe-reply", size: 24 });
   }
 
   #unknownSpi(spi: Spi, path: Path): void {
@@ -365,7 +491,7 @@ export class MemoryPlane implements DataPlane {
     const { queue } = this.#options;
     const look = (): void => {
       if (this.#closed || this.#in.get(inbound.sa.spi) !== inbound) return;
-      const due = this.#countsOf(inbound.sa.peerHit).activeAt + idleAfter;
+      const due = this.#ledger(inbound.sa.peerHit).activeAt + idleAfter;
       if (due > queue.now) {
         queue.at(due, look);
         return;
@@ -376,19 +502,19 @@ export class MemoryPlane implements DataPlane {
     queue.after(idleAfter, look);
   }
 
-  #countsOf(peer: Hit): PeerCounts {
-    let counts = this.#counts.get(peer);
-    if (counts === undefined) {
-      counts = { txPackets: 0, txBytes: 0, rxPackets: 0, rxBytes: 0, activeAt: this.#options.queue.now };
-      this.#counts.set(peer, counts);
+  #ledger(peer: Hit): PeerLedger {
+    let ledger = this.#ledgers.get(peer);
+    if (ledger === undefined) {
+      ledger = new PeerLedger(this.#options.queue.now);
+      this.#ledgers.set(peer, ledger);
     }
-    return counts;
+    return ledger;
   }
 
   #transmit(path: Path, payload: Payload): void {
-    const { name, network, addresses, port } = this.#options;
+    const { name, network, port } = this.#options;
     const address = path.local.address || this.source(path.remote.address);
-    if (address === undefined || !addresses.includes(address)) {
+    if (address === undefined || !this.#addresses.includes(address)) {
       this.#drop("no_source");
       return;
     }
@@ -398,11 +524,16 @@ export class MemoryPlane implements DataPlane {
 
   #raise(event: DataPlaneEvent): void {
     this.#events.push(event);
-    if (this.#ready) return;
+    this.#wakeUp();
+  }
+
+  #wakeUp(): void {
+    if (this.#ready || this.#frozen) return;
     this.#ready = true;
     // As in the daemon: the wake-up comes later, never inside a call of the driver.
     this.#options.queue.after(0, () => {
-      if (!this.#closed) this.onReady();
+      if (this.#frozen) this.#ready = false;
+      else if (!this.#closed) this.onReady();
     });
   }
 

@@ -1,12 +1,16 @@
 /** The life of one world: faults and actions, then calm, then everybody who may talk must talk. */
 import { act } from "./actions.ts";
 import { diagram } from "./diagram.ts";
+import { knownPlaces, reachable } from "./mobile.ts";
 import type { Faults } from "./network.ts";
+import { beQuiet } from "./quiet.ts";
 import type { SeededRandom } from "./random.ts";
 import { type Pair, World, type WorldOptions } from "./world.ts";
 
 /** After the faults have stopped everybody must have been heard within this time, in milliseconds. */
 export const LIVENESS_BOUND = 180_000;
+/** The same where machines move. */
+export const MOBILE_BOUND = 90_000;
 /** Applications try again this often while they wait. */
 const TALK_INTERVAL = 1000;
 /** Time in which a daemon that stops must have stopped. */
@@ -43,7 +47,8 @@ export function runSeed(seed: number | string, options: WorldOptions = {}): Outc
     world.run(Math.min(1000, end - world.queue.now));
     examine(world);
   }
-  const recovery = calm(world);
+  const recovery = calm(world, world.mobile ? MOBILE_BOUND : LIVENESS_BOUND, random);
+  if (world.mobile) beQuiet(world);
   if (world.invariants.breaches.length === 0) stopAll(world);
   return {
     seed,
@@ -63,17 +68,22 @@ export function runSeed(seed: number | string, options: WorldOptions = {}): Outc
 }
 
 /** Ends all faults and waits until every permitted pair has exchanged data both ways. Milliseconds that it took. */
-export function calm(world: World, bound: number = LIVENESS_BOUND): number {
+export function calm(
+  world: World,
+  bound: number = LIVENESS_BOUND,
+  random: SeededRandom | undefined = undefined,
+): number {
   const since = world.queue.now;
   if (world.invariants.breaches.length > 0) return 0;
+  world.calm = true;
   world.network.calm();
   world.jobDelay = 1;
   world.bootAll();
+  settle(world, random);
   world.trace.action(since, "", "calm");
+  const wanted = world.mobile ? reachable(world) : world.permitted();
   const silent = (): readonly Pair[] =>
-    world
-      .permitted()
-      .filter(({ a, b }) => !heardSince(world, a, b, since) || !heardSince(world, b, a, since));
+    wanted.filter(({ a, b }) => !heardSince(world, a, b, since) || !heardSince(world, b, a, since));
   while (world.queue.now < since + bound && world.invariants.breaches.length === 0) {
     const pairs = silent();
     if (pairs.length === 0) return world.queue.now - since;
@@ -90,13 +100,24 @@ export function calm(world: World, bound: number = LIVENESS_BOUND): number {
       const hit = world.hitOf(one, i === 0 ? b : a);
       const state = hit === undefined ? undefined : one.overlay?.host.association(hit)?.state;
       const route = hit === undefined ? undefined : one.plane?.routeOf(hit);
-      return `${one.name} is ${state ?? "UNASSOCIATED"}, route ${route}`;
+      const places = knownPlaces(one, i === 0 ? b : a).map(({ address }) => address);
+      const where = `at ${one.addresses.join(" ")}, looks at ${places.join(" ")}`;
+      return `${one.name} is ${state ?? "UNASSOCIATED"}, route ${route}, ${where}`;
     });
     world.invariants.breach(
       `${a.name} and ${b.name} could not talk within ${bound} ms of calm: ${states.join("; ")}`,
     );
   }
   return world.queue.now - since;
+}
+
+/** Everybody is awake and somewhere: at home, or where it happens to be. */
+function settle(world: World, random: SeededRandom | undefined): void {
+  for (const daemon of world.daemons) {
+    daemon.wake();
+    const home = daemon.addresses.length === 0 || random?.chance(0.4) === true;
+    if (world.mobile && home) daemon.move(daemon.machine.addresses);
+  }
 }
 
 function heardSince(world: World, from: Pair["a"], to: Pair["b"], since: number): boolean {

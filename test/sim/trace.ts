@@ -1,5 +1,7 @@
 /** What happened in a world, as records, as one number, and as a picture. */
-import { parse } from "../../src/wire/packet.ts";
+import { toHex } from "../../src/core/bytes.ts";
+import { get, parse } from "../../src/wire/packet.ts";
+import { ECHO_REQUEST_SIGNED, ECHO_RESPONSE_SIGNED } from "../../src/wire/rfc7401.ts";
 import type { Fate, Packet } from "./network.ts";
 
 export interface Record {
@@ -63,16 +65,36 @@ export class Trace {
   }
 }
 
-const described = new WeakMap<Uint8Array, string>();
+/** A HIP packet at a glance. */
+export interface Glance {
+  /** Packet type and the types and lengths of its parameters, not its bytes: those differ from run to run. */
+  readonly text: string;
+  /** Nonces that it asks to be sent back, and that it sends back, in hexadecimal. */
+  readonly asks: string | undefined;
+  readonly echoes: string | undefined;
+}
 
-/** Packet type and the types and lengths of its parameters, not its bytes: those differ from run to run. */
-export function describe(bytes: Uint8Array): string {
-  const known = described.get(bytes);
+const seen = new WeakMap<Uint8Array, Glance>();
+
+export function glance(bytes: Uint8Array): Glance {
+  const known = seen.get(bytes);
   if (known !== undefined) return known;
   const packet = parse(bytes);
-  const text = packet.ok
-    ? `${packet.value.name}(${packet.value.parameters.map(({ type, contents }) => `${type}:${contents.length}`).join(",")})`
-    : `garbage(${bytes.length})`;
-  described.set(bytes, text);
-  return text;
+  const made: Glance = packet.ok
+    ? {
+        text: `${packet.value.name}(${packet.value.parameters.map(({ type, contents }) => `${type}:${contents.length}`).join(",")})`,
+        asks: hexOf(get(packet.value, ECHO_REQUEST_SIGNED)?.data),
+        echoes: hexOf(get(packet.value, ECHO_RESPONSE_SIGNED)?.data),
+      }
+    : { text: `garbage(${bytes.length})`, asks: undefined, echoes: undefined };
+  seen.set(bytes, made);
+  return made;
+}
+
+export function describe(bytes: Uint8Array): string {
+  return glance(bytes).text;
+}
+
+function hexOf(bytes: Uint8Array | undefined): string | undefined {
+  return bytes === undefined ? undefined : toHex(bytes);
 }

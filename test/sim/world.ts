@@ -9,6 +9,7 @@ import { EventQueue } from "./clock.ts";
 import { Daemon, type Machine } from "./daemon.ts";
 import { Invariants } from "./invariants.ts";
 import { simIdentity } from "./jobs.ts";
+import { isInside, MOBILE_SHARE, mobileMachine } from "./mobile.ts";
 import { Nat, type NatBehaviour } from "./nat.ts";
 import { type Faults, Network, NO_FAULTS, type Packet } from "./network.ts";
 import type { Message } from "./plane.ts";
@@ -35,6 +36,10 @@ export interface WorldOptions {
   readonly plain?: boolean;
   readonly carrier?: Carrier;
   readonly keys?: "ecdsa-p256" | "ed25519";
+  /** Whether machines move; by default the seed decides, and in plain worlds they do not. */
+  readonly mobile?: boolean;
+  /** Addresses at the beginning, machine by machine, for stories. */
+  readonly addresses?: readonly (readonly string[])[];
 }
 
 export class World {
@@ -46,10 +51,14 @@ export class World {
   readonly network: Network;
   readonly daemons: readonly Daemon[];
   readonly captured: Packet[] = [];
+  readonly mobile: boolean;
   /** Mean time of a crypto job in milliseconds. */
   jobDelay = 1;
+  /** Faults and moves are over. */
+  calm = false;
   readonly #arrived = new Map<string, number>();
   #messages = 0;
+  #hipPackets = 0;
 
   constructor(seed: number | string, options: WorldOptions = {}) {
     this.seed = seed;
@@ -64,11 +73,21 @@ export class World {
           this.invariants.strangerHeard(source.address, payload);
         if (fate !== "sent") return;
         this.#capture(packet);
+        if (payload.kind === "hip") this.#hipPackets++;
         if (this.daemons.some(({ name }) => name === from)) this.invariants.transmitted(from, packet);
       },
+      tooBig: (from, destination, mtu) =>
+        this.daemons.find(({ name }) => name === from)?.plane?.tooBig(destination, mtu),
     });
     const count = options.hosts ?? Number(random.weighted({ 2: 50, 3: 30, 4: 14, 5: 6 }));
-    const machines = Array.from({ length: count }, (_, i) => makeMachine(i, random, options));
+    // Apart from the rest: worlds without moves stay as they were.
+    const roads = new SeededRandom(`${seed}/mobile`);
+    this.mobile = options.mobile ?? (options.plain !== true && roads.chance(MOBILE_SHARE));
+    const machines = Array.from({ length: count }, (_, i) => {
+      const machine = makeMachine(i, random, options);
+      if (!this.mobile) return machine;
+      return options.plain === true ? plainMobile(machine, i, options) : mobileMachine(machine, i, roads);
+    });
     this.daemons = machines.map(
       (machine) =>
         new Daemon(machine, {
@@ -81,7 +100,7 @@ export class World {
           delivered: (to, from, message) => this.#delivered(to, from, message),
         }),
     );
-    this.#connect(random);
+    this.#connect(random, roads);
     this.#introduce(random, options);
     this.network.faults = options.faults ?? NO_FAULTS;
     this.trace.action(0, "", `world ${seed}`);
@@ -96,6 +115,13 @@ export class World {
 
   bootAll(): void {
     for (const daemon of this.daemons) daemon.boot();
+  }
+
+  /** Does something after `millis`, unless everything has become calm by then. */
+  later(millis: number, task: () => void): void {
+    this.queue.after(millis, () => {
+      if (!this.calm) task();
+    });
   }
 
   /** Lets `millis` pass, or less when `until` comes true. False: it did not. Exceptions become breaches. */
@@ -151,6 +177,16 @@ export class World {
     return pairs;
   }
 
+  /** What has happened so far. */
+  activity(): { readonly handovers: number; readonly packets: number; readonly turns: number } {
+    const { counts } = this.trace;
+    return {
+      handovers: counts.get("event handover") ?? 0,
+      packets: this.#hipPackets,
+      turns: this.invariants.inputs,
+    };
+  }
+
   #capture(packet: Packet): void {
     this.captured.push(packet);
     if (this.captured.length > CAPTURED) this.captured.shift();
@@ -161,11 +197,14 @@ export class World {
     if (sender !== undefined) this.#arrived.set(`${sender.name}>${to.name}`, this.queue.now);
   }
 
-  #connect(random: SeededRandom): void {
+  #connect(random: SeededRandom, roads: SeededRandom): void {
     for (const [i, daemon] of this.daemons.entries()) {
-      const { addresses, behindNat } = daemon.machine;
+      const { addresses, behindNat, pool = addresses } = daemon.machine;
       for (const address of addresses) this.network.attach(address, daemon);
-      if (behindNat) this.network.attachNat(addresses[0] as string, randomNat(`203.0.113.${i + 1}`, random));
+      if (!behindNat) continue;
+      const expiry = this.mobile ? roads.pick([40_000, PATIENT_NAT]) : PATIENT_NAT;
+      const nat = randomNat(`203.0.113.${i + 1}`, random, expiry);
+      for (const inside of pool.filter(isInside)) this.network.attachNat(inside, nat);
     }
   }
 
@@ -232,6 +271,12 @@ function makeMachine(index: number, random: SeededRandom, options: WorldOptions)
     lsiPrefix: prefix.value,
     host: { ...makeHostConfig(random, plain), udpPort: port, ...options.host },
   };
+}
+
+/** For stories: the addresses that they want, and times that the protocol has by default. */
+function plainMobile(machine: Machine, index: number, options: WorldOptions): Machine {
+  const addresses = options.addresses?.[index] ?? machine.addresses;
+  return { ...machine, addresses, pool: addresses, mobile: true };
 }
 
 function keyKind(random: SeededRandom): "ecdsa-p256" | "ed25519" {
@@ -306,12 +351,14 @@ function makeLocators(
   return random.chance(0.1) ? [{ address: "203.0.113.99", port }, ...list] : list;
 }
 
-function randomNat(address: string, random: SeededRandom): Nat {
+/** Longer than a world lives: without keepalives nothing can be promised behind a NAT that forgets. */
+const PATIENT_NAT = 3_600_000;
+
+function randomNat(address: string, random: SeededRandom, expiry: number): Nat {
   const behaviours: readonly NatBehaviour[] = ["endpoint", "address", "address-and-port"];
-  // Longer than a world lives: without keepalives nothing can be promised behind a NAT that forgets.
   return new Nat(address, {
     mapping: random.pick(behaviours),
     filtering: random.pick(behaviours),
-    expiry: 3_600_000,
+    expiry,
   });
 }

@@ -1,0 +1,83 @@
+/** What a data plane keeps for one peer: traffic, credit (RFC 8046 5.6), silence, and the path's MTU. */
+
+/** CreditAgingInterval in milliseconds, and CreditAgingFactor (RFC 8046 5.6.2). */
+const AGING_INTERVAL = 5000;
+const AGING_FACTOR = 7 / 8;
+
+export class PeerLedger {
+  txPackets = 0;
+  txBytes = 0;
+  rxPackets = 0;
+  rxBytes = 0;
+  activeAt: number;
+  pathMtu: number | undefined;
+  /** Somebody looks whether an answer comes. */
+  listening = false;
+  #credit = 0;
+  #agedAt: number;
+  /** The first packet that went out since the last one came. */
+  #awaitedSince: number | undefined;
+  #saidAt: number | undefined;
+  #sentAt = 0;
+
+  constructor(now: number) {
+    this.activeAt = now;
+    this.#agedAt = now;
+  }
+
+  sent(bytes: number, now: number): void {
+    this.txPackets++;
+    this.txBytes += bytes;
+    this.activeAt = now;
+  }
+
+  /** `size`: of the whole packet. */
+  received(bytes: number, size: number, now: number): void {
+    this.rxPackets++;
+    this.rxBytes += bytes;
+    this.activeAt = now;
+    this.#awaitedSince = undefined;
+    this.#age(now);
+    this.#credit += size;
+  }
+
+  /** Takes credit for a packet to an address that nobody has verified; false: there is too little. */
+  spend(size: number, now: number): boolean {
+    this.#age(now);
+    if (this.#credit < size) return false;
+    this.#credit -= size;
+    return true;
+  }
+
+  #age(now: number): void {
+    for (; this.#agedAt + AGING_INTERVAL <= now; this.#agedAt += AGING_INTERVAL) this.#credit *= AGING_FACTOR;
+  }
+
+  /** Something was sent that should bring an answer. True: nobody looks for it yet. */
+  awaits(now: number): boolean {
+    this.#sentAt = now;
+    if (this.#awaitedSince === undefined) {
+      this.#awaitedSince = now;
+      this.#saidAt = undefined;
+    }
+    return !this.listening;
+  }
+
+  /** Undefined: nothing is awaited any more. */
+  silence(
+    now: number,
+    after: number,
+  ): { readonly raise: boolean; readonly millis: number; readonly again: number } | undefined {
+    const since = this.#awaitedSince;
+    // Nothing more went out since it was said.
+    if (since === undefined || (this.#saidAt !== undefined && this.#sentAt <= this.#saidAt)) {
+      this.#awaitedSince = undefined;
+      return undefined;
+    }
+    const due = Math.max(since, this.#saidAt ?? since) + after;
+    const millis = now - since;
+    if (now < due) return { raise: false, millis, again: Math.max(1, due - now) };
+    this.#saidAt = now;
+    return { raise: true, millis, again: after };
+  }
+}
