@@ -53,10 +53,8 @@ export async function lanes(
   path: PathSpec,
 ): Promise<readonly Lane[]> {
   const all: Lane[] = [];
-  const hopeless = failed.get(bench.lab) ?? new Set<Contestant>();
-  failed.set(bench.lab, hopeless);
   for (const contestant of contestants) {
-    if (hopeless.has(contestant)) continue;
+    if (failed.get(bench.lab)?.has(contestant) === true) continue;
     try {
       const one = await entrant(bench, contestant, path);
       for (const target of one.running.targets) {
@@ -64,13 +62,19 @@ export async function lanes(
         all.push({ name: target.name, what: target.what, entrant: one, target });
       }
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      if (INDISPENSABLE.includes(contestant.name)) throw error;
-      hopeless.add(contestant);
-      bench.tell(`skipped ${contestant.name}: ${reason.split("\n").slice(0, 12).join("\n    ")}`);
+      giveUp(bench, contestant, error);
     }
   }
   return all;
+}
+
+/** Goes on without a contestant that failed; throws the error when nothing means anything without it. */
+function giveUp(bench: Bench, contestant: Contestant, error: unknown): void {
+  if (INDISPENSABLE.includes(contestant.name)) throw error;
+  const hopeless = failed.get(bench.lab) ?? new Set<Contestant>();
+  failed.set(bench.lab, hopeless.add(contestant));
+  const reason = error instanceof Error ? error.message : String(error);
+  bench.tell(`skipped ${contestant.name}: ${reason.split("\n").slice(0, 12).join("\n    ")}`);
 }
 
 export interface Rounds<S> {
@@ -97,11 +101,18 @@ export async function takeTurns<S>(
   for (let round = 1; round <= bench.options.rounds; round++) {
     for (const index of order(all.length, round)) {
       const lane = all[index] as Lane;
+      const own = samples.get(lane);
+      if (own === undefined) continue;
       const before = cpuTimes();
-      const sample = await measure(lane, round);
+      try {
+        const sample = await measure(lane, round);
+        own.push(sample);
+        bench.tell(`round ${round}  ${lane.name.padEnd(14)} ${show(sample)}`);
+      } catch (error) {
+        giveUp(bench, lane.entrant.contestant, error);
+        samples.delete(lane);
+      }
       steals.push(stealShare(before, cpuTimes()));
-      samples.get(lane)?.push(sample);
-      bench.tell(`round ${round}  ${lane.name.padEnd(14)} ${show(sample)}`);
     }
   }
   return { samples, steals };

@@ -2,6 +2,7 @@
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { attempt } from "../tools/lab/shell.ts";
 import { CONTESTANTS } from "./contestants/all.ts";
+import { findProgram } from "./contestants/contestant.ts";
 
 /** Asked by Debian's packages before they start a service. */
 const POLICY = "/usr/sbin/policy-rc.d";
@@ -11,29 +12,34 @@ if (process.getuid?.() !== 0) {
   process.exit(1);
 }
 const absent = CONTESTANTS.filter((contestant) => contestant.missing() !== undefined);
-const wanted = [...new Set([...absent.flatMap((contestant) => contestant.packages), "ethtool"])];
-const ours = !existsSync(POLICY);
-if (ours) writeFileSync(POLICY, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
-const env = { DEBIAN_FRONTEND: "noninteractive" };
-try {
-  const update = await attempt(["apt-get", "update", "-qq"], { env, timeoutMillis: 300_000 });
-  if (update.status !== 0) console.error(`apt-get update failed: ${update.stderr.slice(-500)}`);
-  const known: string[] = [];
-  for (const name of wanted) {
-    const shown = await attempt(["apt-cache", "show", "--no-all-versions", name]);
-    if (shown.status === 0) known.push(name);
-    else console.log(`not in this system's package lists: ${name}`);
-  }
-  const install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", ...known];
-  const done = await attempt(install, { env, timeoutMillis: 900_000 });
-  if (done.status !== 0) {
-    console.error(`apt-get install failed: ${done.stderr.slice(-1000)}`);
-    process.exitCode = 1;
-  }
-} finally {
-  if (ours) rmSync(POLICY, { force: true });
-}
+const wanted = new Set(absent.flatMap((contestant) => contestant.packages));
+if (findProgram("ethtool") === undefined) wanted.add("ethtool");
+if (wanted.size > 0) await install([...wanted]);
 for (const contestant of CONTESTANTS) {
   const reason = contestant.missing();
   console.log(`${contestant.name.padEnd(14)} ${reason ?? (await contestant.version())}`);
+}
+
+async function install(names: readonly string[]): Promise<void> {
+  const ours = !existsSync(POLICY);
+  if (ours) writeFileSync(POLICY, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  try {
+    const update = await attempt(["apt-get", "update", "-qq"], { env, timeoutMillis: 300_000 });
+    if (update.status !== 0) console.error(`apt-get update failed: ${update.stderr.slice(-500)}`);
+    const known: string[] = [];
+    for (const name of names) {
+      const shown = await attempt(["apt-cache", "show", "--no-all-versions", name]);
+      if (shown.status === 0) known.push(name);
+      else console.log(`not in this system's package lists: ${name}`);
+    }
+    const command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", ...known];
+    const done = await attempt(command, { env, timeoutMillis: 900_000 });
+    if (done.status !== 0) {
+      console.error(`apt-get install failed: ${done.stderr.slice(-1000)}`);
+      process.exitCode = 1;
+    }
+  } finally {
+    if (ours) rmSync(POLICY, { force: true });
+  }
 }

@@ -69,10 +69,10 @@ export function findProgram(name: string): string | undefined {
   });
 }
 
-/** The first line of output that has a number with a dot in it. */
+/** The first line of output that tells a version. */
 export async function firstVersion(...command: readonly string[]): Promise<string> {
   const { stdout, stderr } = await attempt(command, { timeoutMillis: 10_000 });
-  const line = `${stdout}\n${stderr}`.split("\n").find((text) => /\d\.\d/.test(text)) ?? "unknown";
+  const line = `${stdout}\n${stderr}`.split("\n").find((text) => /\d\.\d|\bv\d/.test(text)) ?? "unknown";
   return line.trim().slice(0, 80);
 }
 
