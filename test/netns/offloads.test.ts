@@ -140,7 +140,7 @@ for (const [i, offloads] of WAYS.entries()) {
         for (const ipv6 of [false, true]) {
           await associate(a, b, { ipv6 });
           for (const name of [formatHit(b.hit), b.lsi]) {
-            const capture = await Capture.start(app, "eth0", "tcp or udp");
+            const capture = await Capture.start(app, "eth0", "tcp or udp", 2_048);
             const moved = await near.sendTcp(name, PORT, BYTES, 20_000);
             expect(moved.error).toBeUndefined();
             expect(moved.receivedHash).toBe(moved.sentHash);
