@@ -1,7 +1,8 @@
 /** Where we and our peers are: what the protocol is told, what is kept, and who is called after a start or a sleep. */
 import { describe, expect, it } from "vitest";
-import type { Endpoint, Hit, Spi } from "../../src/core/types.ts";
+import type { Endpoint, Hit, Instant, Spi } from "../../src/core/types.ts";
 import { DEFAULT_LOCATORS } from "../../src/overlay/config.ts";
+import { PacedCalls } from "../../src/overlay/pacing.ts";
 import type { SavedState } from "../../src/overlay/state.ts";
 import { RECONNECTS, SAVE_INTERVAL, WAKE_CALLS } from "../../src/overlay/whereabouts.ts";
 import {
@@ -105,6 +106,20 @@ describe("associations outlive the daemon", () => {
     expect(latestSave(bench)?.associations).toEqual([[BOB, [["198.51.100.20", 10500]]]]);
   });
 
+  it("keeps what ended because nobody answered, not what somebody ended", () => {
+    const ends = (reason: string): unknown => {
+      const bench = new Bench().start();
+      bench.establish(BOB);
+      bench.now += SAVE_INTERVAL * 2;
+      bench.says({ type: "event", name: "association-closed", local: SELF, peer: BOB, detail: { reason } });
+      bench.now += SAVE_INTERVAL * 2;
+      bench.give({ type: "timeout" });
+      return latestSave(bench)?.associations.map(([hit]) => hit);
+    };
+    for (const reason of ["unreachable", "no_answer_to_update"]) expect(ends(reason)).toEqual([BOB]);
+    for (const reason of ["asked", "unused", "close"]) expect(ends(reason)).toEqual([]);
+  });
+
   it("keeps what ends only because we stop", () => {
     const bench = new Bench().start();
     bench.establish(BOB);
@@ -118,6 +133,21 @@ describe("associations outlive the daemon", () => {
   it("calls every former peer at the start, configured addresses first", () => {
     const bench = new Bench(overlayConfig(), savedWith([[BOB, [[MOVED.address, MOVED.port]]]])).start();
     expect(bench.fake.asked("connect")).toEqual([{ type: "connect", peer: BOB }]);
+    expect(bench.overlay.peers.find(BOB)?.locators).toEqual([{ address: "192.0.2.10", port: 10500 }, MOVED]);
+  });
+
+  it("tries an address once that is configured and was the last one, too", () => {
+    const last: SavedState["associations"] = [
+      [
+        BOB,
+        [
+          [MOVED.address, MOVED.port],
+          ["192.0.2.10", 10500],
+          ["192.0.2.11", 0],
+        ],
+      ],
+    ];
+    const bench = new Bench(overlayConfig(), savedWith(last)).start();
     expect(bench.overlay.peers.find(BOB)?.locators).toEqual([{ address: "192.0.2.10", port: 10500 }, MOVED]);
   });
 
@@ -172,6 +202,28 @@ describe("associations outlive the daemon", () => {
     const locators = bench.overlay.peers.find(BOB)?.locators ?? [];
     expect(locators.length).toBeLessThanOrEqual(2);
     for (const { address } of locators) expect(["192.0.2.10", MOVED.address]).toContain(address);
+  });
+});
+
+describe("calls at a pace", () => {
+  const at = (millis: number) => millis as Instant;
+  it("go on when one is answered, and when one was patient enough", () => {
+    const called: Hit[] = [];
+    const calls = new PacedCalls("test", { atOnce: 2, patience: 100 }, (peer) => called.push(peer));
+    const all = hits(5) as readonly [Hit, Hit, Hit, Hit, Hit];
+    calls.add(all, at(0));
+    expect(called).toEqual(all.slice(0, 2));
+    calls.done(all[1], at(10));
+    expect(called).toEqual(all.slice(0, 3));
+    // Not yet called: never called.
+    calls.done(all[4], at(20));
+    expect(calls.deadline()?.at).toBe(100);
+    calls.tick(at(99));
+    expect(called).toHaveLength(3);
+    calls.tick(at(100));
+    expect(called).toEqual(all.slice(0, 4));
+    expect(calls.deadline()).toBeUndefined();
+    expect(calls.waiting).toBe(0);
   });
 });
 
