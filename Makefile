@@ -35,12 +35,12 @@ e2e: ## the namespace suite: real daemons, real kernels (needs root) [ONLY=name]
 	@node tools/test.ts netns $(ONLY)
 
 bench: ## everything that is measured, beside TLS and the bare path, in 5 minutes (needs root) [SUITE=all] [PEERS=...] [ROUNDS=3] [SECONDS=1.2]
-	@tools/bootstrap net
+	@tools/bootstrap net bench
 	@$(MAKE) compile
 	@node benchmarks/main.ts
 
 bench-quick: ## the main ratios in 90 seconds; JSON on the last line, and failure below the floors (needs root)
-	@tools/bootstrap net
+	@tools/bootstrap net bench
 	@$(MAKE) compile
 	@node benchmarks/quick.ts
 

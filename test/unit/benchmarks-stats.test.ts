@@ -42,6 +42,7 @@ describe("percentile", () => {
     expect(percentile(hundred, 50)).toBe(50);
     expect(percentile(hundred, 100)).toBe(100);
     expect(percentile(hundred, 0)).toBe(1);
+    expect(percentile([1, 2, 3], 50)).toBe(2);
     expect(percentile([], 50)).toBeNaN();
   });
 });
