@@ -52,6 +52,11 @@ export const DEFAULT_LOCATORS: LocatorsConfig = {
   discoverMtu: true,
 };
 
+/** How long the data plane waits before it says that a peer is silent: the rest of `deadPathAfter` is for probes. */
+export function silentMillis({ deadPathAfter }: LocatorsConfig = DEFAULT_LOCATORS): number {
+  return Math.round((deadPathAfter * 5) / 7);
+}
+
 /** Everything that may change while the daemon runs. */
 export interface OverlayConfig {
   /** At least one. */

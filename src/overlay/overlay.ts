@@ -28,13 +28,13 @@ import type {
   StateName,
 } from "../hip/io.ts";
 import type { OverlayConfig } from "./config.ts";
-import type { ControlReply, Facts, PeerView, RequestId, Traffic } from "./control.ts";
+import type { ControlReply, Facts, PeerView, RequestId } from "./control.ts";
 import type { OverlayInput, OverlayOutput } from "./io.ts";
-import { Liveness } from "./liveness.ts";
 import { countLocators, type QualityOf } from "./locator-views.ts";
 import { LsiMap } from "./lsi.ts";
 import { Membership, roomFor } from "./membership.ts";
 import { Meter, type Metrics } from "./metrics.ts";
+import { PathWatch } from "./path-watch.ts";
 import { checkPeers, type Peer, PeerTable } from "./peers.ts";
 import { mayConnect } from "./policy.ts";
 import { Requests } from "./requests.ts";
@@ -102,9 +102,9 @@ export class Overlay {
   readonly meter = new Meter();
   readonly whereabouts: Whereabouts;
   /** What watching a path found out about it. */
-  quality: QualityOf = () => undefined;
+  readonly quality: QualityOf = (peer, path) => this.#watch.quality(peer, path);
   readonly #requests: Requests;
-  readonly #liveness = new Liveness();
+  readonly #watch = new PathWatch(this);
   readonly #hinted = new BoundedMap<Hit, Instant>("hinted_peers", MAX_HINTED, "evict-oldest");
   #config: OverlayConfig;
   #out: OverlayOutput[] = [];
@@ -214,7 +214,7 @@ export class Overlay {
     return earliest(
       this.host.deadline(),
       this.waiting.deadline(),
-      this.#liveness.deadline(),
+      this.#watch.deadline(),
       this.whereabouts.deadline(),
       this.#requests.deadline(),
     );
@@ -251,10 +251,10 @@ export class Overlay {
         this.waiting.tick(this.#now);
         this.whereabouts.tick(this.#now);
         this.#requests.tick(this.#now);
-        if (this.#liveness.due(this.#now)) this.emit({ type: "poll" });
+        this.#watch.tick();
         break;
       case "traffic":
-        this.#probeSilent(input.traffic);
+        this.#watch.traffic(input.traffic);
         break;
       case "unknown-spi":
         this.#unknownSpi(input.path);
@@ -273,8 +273,11 @@ export class Overlay {
         this.whereabouts.addresses(input.local);
         break;
       case "silent":
+        this.#watch.silent(input.peer, input.millis);
+        break;
       case "probe-reply":
-        return;
+        this.#watch.probeReply(input);
+        break;
       case "request":
         this.#requests.handle(input.id, input.request, input.counts);
         break;
@@ -332,7 +335,7 @@ export class Overlay {
 
   /** Local packets for the peer leave at once from now on. */
   usable(peer: Peer): void {
-    this.#liveness.start(this.#now);
+    this.#watch.usable();
     this.waiting.peerUsable(peer, this.#now);
   }
 
@@ -350,6 +353,10 @@ export class Overlay {
 
   setConfig(config: OverlayConfig): void {
     this.#config = config;
+  }
+
+  pathsOf(peer: Hit): readonly PathDetails[] {
+    return this.host.paths?.(peer) ?? [];
   }
 
   lastLocators(peer: Hit): readonly Endpoint[] | undefined {
@@ -388,14 +395,6 @@ export class Overlay {
     }
   }
 
-  #probeSilent(traffic: readonly Traffic[]): void {
-    const usable = (hit: Hit): boolean => {
-      const peer = this.peers.byHit(hit);
-      return typeof peer?.via === "number";
-    };
-    for (const peer of this.#liveness.silent(traffic, usable, this.#now)) this.run({ type: "probe", peer });
-  }
-
   #drop(reason: string): void {
     this.meter.drop(reason);
     this.emit({ type: "drop", reason });
@@ -417,6 +416,7 @@ export class Overlay {
         break;
       case "paths":
         this.whereabouts.learn(output.peer);
+        this.#watch.changed(output.peer);
         break;
       case "seen-as":
         this.whereabouts.seenAs(output);

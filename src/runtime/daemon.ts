@@ -3,6 +3,7 @@ import { err, type Hit, ok, type Result } from "../core/types.ts";
 import { writeHipRecord } from "../crypto/keyfile.ts";
 import { Driver } from "../driver/driver.ts";
 import type { Shell } from "../driver/ports.ts";
+import { silentMillis } from "../overlay/config.ts";
 import type { ConfigChanges, ControlReply, ControlRequest } from "../overlay/control.ts";
 import { Overlay } from "../overlay/overlay.ts";
 import { SystemAlarm, SystemClock } from "./clock.ts";
@@ -135,6 +136,7 @@ export class Daemon implements ControlBackend {
       offloads: config.network.offloads,
       ecn: config.network.ecn,
       busyPollMicros: config.network.busyPollMicros,
+      silentMillis: silentMillis(prepared.value.overlay.locators),
       lsi: overlay.value.ownLsi,
       hits: prepared.value.overlay.identities.map((identity) => identity.hit),
       preferred: prepared.value.overlay.defaultIdentity,

@@ -100,8 +100,9 @@ export class MemoryPlane implements DataPlane {
   readonly #ledgers = new Map<Hit, PeerLedger>();
   readonly #probes = new Map<
     number,
-    { readonly peer: Hit; readonly token: number; readonly sentAt: number }
+    { readonly peer: Hit; readonly token: number; readonly bytes: number }
   >();
+  /** Downward: messages of applications count upward. */
   #probeIds = 0;
   /** What the kernel learned by ICMP, by destination. */
   readonly #kernelMtu = new Map<string, number>();
@@ -195,9 +196,9 @@ export class MemoryPlane implements DataPlane {
       this.#drop("no_peer");
       return;
     }
-    const id = ++this.#probeIds;
+    const id = --this.#probeIds;
     const { now } = this.#options.queue;
-    this.#probes.set(id, { peer, token, sentAt: now });
+    this.#probes.set(id, { peer, token, bytes: bytes || this.#mtuTo(peer, path) });
     if (this.#probes.size > PROBES) this.#probes.delete(this.#probes.keys().next().value as number);
     const size = Math.max((bytes || this.#mtuTo(peer, path)) - OVERHEAD - ESP_OVERHEAD, 24);
     const message = { id, kind: "probe", family: "hit", size, sequence: token, sentAt: now } as const;
@@ -465,7 +466,7 @@ export class MemoryPlane implements DataPlane {
       case "probe-reply": {
         const probe = this.#probes.get(message.id);
         if (probe?.peer !== from || !this.#probes.delete(message.id)) break;
-        this.#raise({ type: "probe-reply", peer: from, token: probe.token, rttMicros });
+        this.#raise({ type: "probe-reply", peer: from, token: probe.token, rttMicros, bytes: probe.bytes });
       }
     }
   }

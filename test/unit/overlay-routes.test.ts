@@ -292,7 +292,36 @@ describe("a peer that falls silent", () => {
     { peer, txPackets, rxPackets, txBytes: 0, rxBytes: 0, pathMtu: 1500 },
   ];
 
-  it("is probed when we sent and heard nothing between two looks", () => {
+  it("is probed along the path in use; without an answer the protocol hears that the path is dead", () => {
+    const bench = new Bench().start();
+    const path = { path: PATH, verified: true, rttMillis: 3, heardAt: undefined };
+    bench.fake.pathsOf.set(BOB, [{ ...path, current: true }]);
+    bench.establish(BOB);
+    bench.says({ type: "paths", peer: BOB });
+    bench.now += 5_000;
+    bench.give({ type: "timeout" });
+    const probes = only(bench.give({ type: "silent", peer: BOB, millis: 500 }), "probe");
+    const small = probes.find(({ bytes }) => bytes === 128);
+    expect(small?.path).toEqual(PATH);
+    const reply = {
+      type: "probe-reply",
+      peer: BOB,
+      token: small?.token ?? 0,
+      rttMicros: 2000,
+      bytes: 128,
+    } as const;
+    bench.give(reply);
+    expect(bench.fake.asked("path-rtt")).toMatchObject([{ peer: BOB, path: PATH, millis: 2 }]);
+    bench.give({ type: "silent", peer: BOB, millis: 500 });
+    for (let i = 0; i < 4; i++) {
+      bench.now += 100;
+      bench.give({ type: "timeout" });
+    }
+    expect(bench.fake.asked("path-down")).toEqual([{ type: "path-down", peer: BOB, path: PATH }]);
+    expect(bench.overlay.metrics().events["path-dead"]).toBe(1);
+  });
+
+  it("is told to the protocol when packets went there, and looked at every ten seconds", () => {
     const bench = new Bench().start();
     expect(bench.overlay.deadline()).toBeUndefined();
     bench.establish(BOB);
@@ -305,7 +334,7 @@ describe("a peer that falls silent", () => {
       expect(only(bench.give({ type: "timeout" }), "poll")).toHaveLength(1);
       bench.give({ type: "traffic", traffic });
     }
-    expect(bench.fake.asked("probe")).toEqual([{ type: "probe", peer: BOB }]);
+    expect(bench.fake.asked("sent")).toEqual(Array(3).fill({ type: "sent", peers: [BOB] }));
   });
 
   it("is not looked for while nobody is connected", () => {

@@ -1,16 +1,23 @@
-/** Finds peers that have lost their side of an association: we send, nothing comes back. */
+/** Which associations carry traffic: the counters are looked at once in a while. */
 import { after, type Deadline, type Hit, type Instant } from "../core/types.ts";
 import type { Traffic } from "./control.ts";
 
 /** Traffic is looked at this often while there is an association, in milliseconds. */
-export const LIVENESS_INTERVAL = 10_000;
+export const ACTIVITY_INTERVAL = 10_000;
 
 interface Seen {
   readonly txPackets: number;
   readonly rxPackets: number;
 }
 
-export class Liveness {
+export interface Active {
+  /** Packets went there since the last look. */
+  readonly sent: readonly Hit[];
+  /** Packets went or came. */
+  readonly active: readonly Hit[];
+}
+
+export class Activity {
   #seen = new Map<Hit, Seen>();
   #next: Instant | undefined;
 
@@ -20,7 +27,7 @@ export class Liveness {
 
   /** Begins to look, if it does not yet. */
   start(now: Instant): void {
-    this.#next ??= after(now, LIVENESS_INTERVAL);
+    this.#next ??= after(now, ACTIVITY_INTERVAL);
   }
 
   /** True once per interval: the counters are wanted. */
@@ -30,20 +37,21 @@ export class Liveness {
     return true;
   }
 
-  /** The usable peers that were sent something since the last look without a packet in return. */
-  silent(traffic: readonly Traffic[], usable: (peer: Hit) => boolean, now: Instant): readonly Hit[] {
-    const silent: Hit[] = [];
+  /** What happened since the last look between us and peers that packets can go to. */
+  look(traffic: readonly Traffic[], usable: (peer: Hit) => boolean, now: Instant): Active {
+    const sent: Hit[] = [];
+    const active: Hit[] = [];
     const seen = new Map<Hit, Seen>();
     for (const { peer, txPackets, rxPackets } of traffic) {
       if (!usable(peer)) continue;
       const before = this.#seen.get(peer);
+      const tx = txPackets > (before?.txPackets ?? 0);
       seen.set(peer, { txPackets, rxPackets });
-      if (before !== undefined && txPackets > before.txPackets && rxPackets === before.rxPackets) {
-        silent.push(peer);
-      }
+      if (tx) sent.push(peer);
+      if (tx || rxPackets > (before?.rxPackets ?? 0)) active.push(peer);
     }
     this.#seen = seen;
     if (seen.size > 0) this.start(now);
-    return silent;
+    return { sent, active };
   }
 }

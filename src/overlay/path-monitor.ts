@@ -1,0 +1,363 @@
+/**
+ * Watches the paths of every association: finds those that silently eat packets, measures round trips and loss, and the
+ * size that fits. Pure: eats what the data plane raises, returns probes and verdicts.
+ */
+
+import { Timers } from "../core/timers.ts";
+import {
+  after,
+  type Deadline,
+  type Hit,
+  type Instant,
+  type Path,
+  pathText,
+  samePath,
+} from "../core/types.ts";
+import type { PathDetails } from "../hip/io.ts";
+import type { PathQuality } from "./locator-views.ts";
+import { PathState } from "./path-quality.ts";
+import { DEFAULT_PMTU, type PmtuOptions, type Size } from "./pmtu.ts";
+
+export interface MonitorOptions {
+  /** A path that was sent to and gave nothing back for so long is dead. Milliseconds, as all of these. */
+  readonly deadPathAfter: number;
+  /** Pairs of addresses that are not in use are asked for a sign of life this often while there is traffic. */
+  readonly probeInterval: number;
+  /** Whether the size that fits is looked for. */
+  readonly discoverMtu: boolean;
+  readonly pmtu?: PmtuOptions;
+}
+
+export type MonitorOutput =
+  | {
+      readonly type: "probe";
+      readonly peer: Hit;
+      readonly path: Path;
+      readonly token: number;
+      readonly bytes: number;
+    }
+  | { readonly type: "path-mtu"; readonly peer: Hit; readonly mtu: number | undefined }
+  | { readonly type: "path-down"; readonly peer: Hit; readonly path: Path }
+  | { readonly type: "path-rtt"; readonly peer: Hit; readonly path: Path; readonly millis: number }
+  | {
+      readonly type: "event";
+      readonly name: "path-dead" | "path-mtu";
+      readonly peer: Hit;
+      readonly detail: Readonly<Record<string, string | number>>;
+    };
+
+/** Probes that ask whether a path works, before it is given up. */
+export const ALIVE_PROBES = 3;
+/** They take at least that long, however long the silence was before. */
+const LEAST_ROUND = 150;
+/** The same, and a probe's patience, where no round trip was measured yet. */
+const UNKNOWN_ROUND = 500;
+/** A probe of a size is waited for at least that long: a wrong verdict costs more than a late one. */
+const LEAST_TRIAL = 250;
+/** A path that was given up is not given up again so soon, and one that never answered a probe much later. */
+const DOWN_AGAIN = 2_000;
+const DOWN_AGAIN_MUTE = 60_000;
+/** Associations without traffic for so long are left alone. */
+const QUIET_AFTER = 60_000;
+/** The smallest probe: an ICMPv6 header and a cookie, sealed. */
+const SMALL = 128;
+/** Tokens are 32 bits on the way. */
+const MAX_TOKEN = 2 ** 32;
+
+interface Asked {
+  readonly state: PathState;
+  readonly kind: "alive" | "standby" | "size";
+  readonly size: Size;
+  readonly until: Instant;
+}
+
+/** The answer to "does the path in use work?". */
+interface Round {
+  readonly state: PathState;
+  readonly startedAt: Instant;
+  readonly step: number;
+  readonly until: Instant;
+  nextAt: Instant;
+  sent: number;
+}
+
+/** The answer to "does this size fit?": a packet of the size and, beside it, a small one that must not be lost. */
+interface Trial {
+  readonly state: PathState;
+  readonly size: Size;
+  readonly until: Instant;
+  pilot: boolean;
+}
+
+class Watch {
+  paths: readonly PathState[] = [];
+  current: PathState | undefined;
+  /** The peer has answered along `current`: only there it may be probed (RFC 8046 5.6). */
+  verified = false;
+  readonly asked = new Map<number, Asked>();
+  round: Round | undefined;
+  trial: Trial | undefined;
+  /** A trial that told nothing is not repeated before more traffic. */
+  trials = 0;
+  standbyAt: Instant | undefined;
+  activeAt: Instant;
+  imposed: number | undefined;
+
+  constructor(now: Instant) {
+    this.activeAt = now;
+  }
+}
+
+export class PathMonitor {
+  readonly #options: () => MonitorOptions;
+  readonly #watches = new Map<Hit, Watch>();
+  readonly #timers = new Timers<Hit>();
+  #token = 0;
+  #out: MonitorOutput[] = [];
+
+  /** `options` is asked again each time: it follows a reload. */
+  constructor(options: () => MonitorOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#watches.size;
+  }
+
+  deadline(): Deadline | undefined {
+    return this.#timers.earliest();
+  }
+
+  /** What is known about a path; undefined: nothing. */
+  quality(peer: Hit, path: Path): PathQuality | undefined {
+    return this.#watches.get(peer)?.paths.find((one) => samePath(one.path, path))?.quality;
+  }
+
+  /** The paths of a peer as they are now; none: the association ended. */
+  paths(peer: Hit, details: readonly PathDetails[], now: Instant): readonly MonitorOutput[] {
+    const current = details.find((one) => one.current);
+    const known = this.#watches.get(peer);
+    if (current === undefined) {
+      this.#watches.delete(peer);
+      this.#timers.set(peer, undefined);
+      return known?.imposed === undefined ? [] : [{ type: "path-mtu", peer, mtu: undefined }];
+    }
+    const watch = known ?? new Watch(now);
+    this.#watches.set(peer, watch);
+    const pmtu = this.#options().pmtu ?? DEFAULT_PMTU;
+    watch.paths = details
+      .filter((one) => one.verified || one.current)
+      .map(
+        ({ path, rttMillis }) =>
+          watch.paths.find((one) => samePath(one.path, path)) ?? new PathState(path, rttMillis, pmtu),
+      );
+    const before = watch.current;
+    watch.current = watch.paths.find((one) => samePath(one.path, current.path));
+    watch.verified = current.verified;
+    if (watch.current !== before) this.#moved(peer, watch, now);
+    if (!current.verified) watch.round = watch.trial = undefined;
+    this.#trySize(peer, watch, now);
+    return this.#done(peer, watch, now);
+  }
+
+  /** Packets went to the peer for `millis`, and nothing came back. */
+  silent(peer: Hit, millis: number, now: Instant): readonly MonitorOutput[] {
+    const watch = this.#watches.get(peer);
+    const state = watch?.current;
+    if (watch === undefined || state === undefined) return [];
+    watch.activeAt = now;
+    if (watch.round !== undefined || !watch.verified) return [];
+    const again = state.answers ? DOWN_AGAIN : DOWN_AGAIN_MUTE;
+    if (state.downAt !== undefined && now - state.downAt < again) return [];
+    const { deadPathAfter } = this.#options();
+    const length = Math.max(deadPathAfter - millis, state.patience(UNKNOWN_ROUND), LEAST_ROUND);
+    watch.round = {
+      state,
+      startedAt: after(now, -millis),
+      // The last probe gets as long as an answer takes.
+      step: Math.max(
+        (length - state.patience(UNKNOWN_ROUND)) / (ALIVE_PROBES - 1),
+        length / ALIVE_PROBES / 2,
+      ),
+      until: after(now, length),
+      nextAt: now,
+      sent: 0,
+    };
+    state.pmtu.check(now, true);
+    this.#trySize(peer, watch, now);
+    this.#round(peer, watch, now);
+    return this.#done(peer, watch, now);
+  }
+
+  /** Packets went to or came from the peer lately. */
+  active(peer: Hit, now: Instant): readonly MonitorOutput[] {
+    const watch = this.#watches.get(peer);
+    if (watch?.current === undefined) return [];
+    watch.activeAt = now;
+    watch.trials = 0;
+    watch.current.pmtu.check(now);
+    this.#trySize(peer, watch, now);
+    return this.#done(peer, watch, now);
+  }
+
+  probeReply(
+    peer: Hit,
+    token: number,
+    rttMicros: number,
+    bytes: number,
+    now: Instant,
+  ): readonly MonitorOutput[] {
+    const watch = this.#watches.get(peer);
+    const asked = watch?.asked.get(token);
+    if (watch === undefined || asked === undefined) return [];
+    watch.asked.delete(token);
+    const { state } = asked;
+    const millis = rttMicros / 1000;
+    const wasDown = state.downAt !== undefined;
+    state.answered(millis);
+    if (watch.round?.state === state) watch.round = undefined;
+    if (watch.trial?.state === state) watch.trial.pilot = true;
+    if (asked.kind === "size") {
+      if (watch.trial?.state === state && watch.trial.size === asked.size) watch.trial = undefined;
+      if (state.pmtu.answered(asked.size, bytes, now)) this.#impose(peer, watch);
+      this.#trySize(peer, watch, now);
+    }
+    if (asked.kind !== "size" || wasDown)
+      this.#out.push({ type: "path-rtt", peer, path: state.path, millis });
+    return this.#done(peer, watch, now);
+  }
+
+  /** To be called when the deadline has come. */
+  tick(now: Instant): readonly MonitorOutput[] {
+    const out: MonitorOutput[] = [];
+    for (let peer = this.#timers.due(now); peer !== undefined; peer = this.#timers.due(now)) {
+      const watch = this.#watches.get(peer);
+      if (watch === undefined) continue;
+      this.#expire(watch, now);
+      this.#round(peer, watch, now);
+      this.#endTrial(peer, watch, now);
+      this.#standby(peer, watch, now);
+      out.push(...this.#done(peer, watch, now));
+    }
+    return out;
+  }
+
+  /** Another path is in use: its own size holds, and what was asked about the old one is void. */
+  #moved(peer: Hit, watch: Watch, now: Instant): void {
+    watch.round = undefined;
+    watch.trial = undefined;
+    watch.trials = 0;
+    watch.activeAt = now;
+    watch.current?.pmtu.restart();
+    this.#impose(peer, watch);
+  }
+
+  #impose(peer: Hit, watch: Watch): void {
+    const mtu = watch.current?.pmtu.mtu;
+    if (mtu === watch.imposed || watch.current === undefined) return;
+    watch.imposed = mtu;
+    this.#out.push({ type: "path-mtu", peer, mtu });
+    const detail = { path: pathText(watch.current.path), mtu: mtu ?? "from the kernel" };
+    this.#out.push({ type: "event", name: "path-mtu", peer, detail });
+  }
+
+  #ask(peer: Hit, watch: Watch, asked: Asked): void {
+    this.#token = (this.#token + 1) % MAX_TOKEN;
+    watch.asked.set(this.#token, asked);
+    const bytes = asked.kind === "size" ? asked.size : SMALL;
+    this.#out.push({ type: "probe", peer, path: asked.state.path, token: this.#token, bytes });
+  }
+
+  /** The next probe of the round; the end of it is the end of the path. */
+  #round(peer: Hit, watch: Watch, now: Instant): void {
+    const { round } = watch;
+    if (round === undefined) return;
+    if (now >= round.until) {
+      watch.round = undefined;
+      watch.trial = undefined;
+      round.state.downAt = now;
+      const { path } = round.state;
+      this.#out.push({ type: "path-down", peer, path });
+      const detail = { path: pathText(path), millis: now - round.startedAt };
+      this.#out.push({ type: "event", name: "path-dead", peer, detail });
+      return;
+    }
+    if (now < round.nextAt || round.sent >= ALIVE_PROBES) return;
+    round.sent++;
+    round.nextAt = after(now, round.step);
+    this.#ask(peer, watch, { state: round.state, kind: "alive", size: SMALL, until: round.until });
+  }
+
+  #trySize(peer: Hit, watch: Watch, now: Instant): void {
+    const state = watch.current;
+    if (state === undefined || !watch.verified || watch.trial !== undefined) return;
+    if (!this.#options().discoverMtu) return;
+    const size = state.pmtu.next;
+    if (size === undefined || watch.trials >= ALIVE_PROBES) return;
+    const until = after(now, Math.max(LEAST_TRIAL, state.patience(UNKNOWN_ROUND)));
+    watch.trial = { state, size, until, pilot: false };
+    this.#ask(peer, watch, { state, kind: "size", size, until });
+    // A round asks already whether small ones arrive.
+    if (watch.round === undefined) this.#ask(peer, watch, { state, kind: "alive", size: SMALL, until });
+  }
+
+  #endTrial(peer: Hit, watch: Watch, now: Instant): void {
+    const { trial } = watch;
+    if (trial === undefined || now < trial.until) return;
+    watch.trial = undefined;
+    // Nothing arrived at all: that says nothing about sizes.
+    watch.trials = trial.pilot ? 0 : watch.trials + 1;
+    if (trial.pilot && trial.state.pmtu.lost(trial.size, now)) this.#impose(peer, watch);
+    this.#trySize(peer, watch, now);
+  }
+
+  /** Probes without an answer. */
+  #expire(watch: Watch, now: Instant): void {
+    for (const [token, { state, kind, until }] of watch.asked) {
+      // Answers may still come a little later: they count for the round trip.
+      if (now < until) continue;
+      watch.asked.delete(token);
+      if (kind !== "size") state.lost();
+    }
+  }
+
+  /** Pairs that are not in use, while there is traffic. */
+  #standby(peer: Hit, watch: Watch, now: Instant): void {
+    if (watch.standbyAt === undefined || now < watch.standbyAt) return;
+    watch.standbyAt = undefined;
+    for (const state of watch.paths) {
+      if (state === watch.current) continue;
+      if (state.missed >= ALIVE_PROBES && state.downAt === undefined) {
+        state.downAt = now;
+        this.#out.push({ type: "path-down", peer, path: state.path });
+      }
+      const until = after(now, state.patience(UNKNOWN_ROUND));
+      this.#ask(peer, watch, { state, kind: "standby", size: SMALL, until });
+    }
+    const { current } = watch;
+    if (current === undefined || !watch.verified || watch.round !== undefined) return;
+    const until = after(now, current.patience(UNKNOWN_ROUND));
+    this.#ask(peer, watch, { state: current, kind: "alive", size: SMALL, until });
+  }
+
+  #done(peer: Hit, watch: Watch, now: Instant): readonly MonitorOutput[] {
+    const wanted = watch.paths.length > 1 && now - watch.activeAt < QUIET_AFTER;
+    if (!wanted) watch.standbyAt = undefined;
+    else watch.standbyAt ??= after(now, this.#options().probeInterval);
+    let next: Instant | undefined;
+    const consider = (at: Instant | undefined): void => {
+      if (at !== undefined && (next === undefined || at < next)) next = at;
+    };
+    if (watch.round !== undefined) {
+      consider(watch.round.until);
+      if (watch.round.sent < ALIVE_PROBES) consider(watch.round.nextAt);
+    }
+    consider(watch.trial?.until);
+    consider(watch.standbyAt);
+    for (const { until } of watch.asked.values()) consider(until);
+    this.#timers.set(peer, next === undefined ? undefined : { at: next, why: "probe paths" });
+    const out = this.#out;
+    this.#out = [];
+    return out;
+  }
+}
