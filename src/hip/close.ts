@@ -100,7 +100,11 @@ export function receiveClose<S extends State>(state: S, received: Received, cx: 
   if (!macOfPacketValid(received.packet, agreement.rhash, agreement.macIn)) return step(state, drop("mac"));
   if (state.name === "CLOSED" && state.acknowledged !== undefined) {
     const { acknowledged } = state;
-    if (constantTimeEqual(acknowledged.echo, echo)) return step(state, send(state.path, acknowledged.ack));
+    if (constantTimeEqual(acknowledged.echo, echo)) {
+      // Whoever sent the first on from elsewhere must not keep the peer from its answer, and not draw more than it sends.
+      const small = acknowledged.ack.length <= received.packet.bytes.length;
+      return step(state, send(small ? received.path : state.path, acknowledged.ack));
+    }
   }
   return verify(state, received, agreement, cx);
 }

@@ -114,9 +114,12 @@ export function sealedUpdate(
   path: Path,
 ): Step {
   if (state.name !== "R2-SENT" && state.name !== "ESTABLISHED") return step(state, drop("overtaken"));
-  const { updates } = state.session;
+  const { updates, mobility } = state.session;
   const outstanding = updates.outstanding.map((one) => (one.id === sealed.id ? { ...one, bytes } : one));
-  const lastAnswer = sealed.answers === undefined ? updates.lastAnswer : { id: sealed.answers, bytes };
+  // An answer that asks whether the peer is there must never go anywhere else: it repeats itself.
+  const asks = mobility.checks.some(({ updateId }) => updateId === sealed.id);
+  const lastAnswer =
+    sealed.answers === undefined || asks ? updates.lastAnswer : { id: sealed.answers, bytes };
   return step(withUpdates(state, { ...updates, outstanding, lastAnswer }), send(path, bytes));
 }
 

@@ -15,7 +15,7 @@ export class CreditLedger {
   /** By daemon and its peer, each by name. */
   readonly #accounts = new Map<string, Account>();
   /** Nonces that a daemon asked to be sent back, and where it sent them. */
-  readonly #asked = new Map<string, { readonly daemon: string; readonly endpoint: string }>();
+  readonly #asked = new Map<string, { readonly daemon: string; readonly endpoint: string | undefined }>();
   /** Who has sent a nonce back. */
   readonly #echoed = new Map<string, string>();
   readonly #ownerOf: (hit: Hit) => string;
@@ -33,7 +33,11 @@ export class CreditLedger {
 
   /** A HIP packet with a nonce leaves `daemon`. */
   asks(daemon: string, nonce: string, endpoint: Endpoint): void {
-    this.#asked.set(nonce, { daemon, endpoint: endpointText(endpoint) });
+    const text = endpointText(endpoint);
+    const before = this.#asked.get(nonce);
+    // What went to two places shows nothing about either.
+    const same = before === undefined || before.endpoint === text;
+    this.#asked.set(nonce, { daemon, endpoint: same ? text : undefined });
   }
 
   echoes(peer: string, nonce: string): void {
@@ -44,7 +48,7 @@ export class CreditLedger {
   answered(daemon: string, nonce: string): void {
     const asked = this.#asked.get(nonce);
     const peer = this.#echoed.get(nonce);
-    if (asked?.daemon !== daemon || peer === undefined) return;
+    if (asked?.endpoint === undefined || asked.daemon !== daemon || peer === undefined) return;
     this.#account(daemon, peer).answered.add(asked.endpoint);
   }
 

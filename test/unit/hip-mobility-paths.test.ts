@@ -1,7 +1,10 @@
 /** Paths that fail, sources that differ, and peers that are hard to find again (RFC 8046 5). What simulated networks found. */
 import { describe, expect, test } from "vitest";
+import { toHex } from "../../src/core/bytes.ts";
 import type { Path, Spi } from "../../src/core/types.ts";
 import { i1 } from "../../src/hip/messages.ts";
+import { get, parse } from "../../src/wire/packet.ts";
+import { ECHO_REQUEST_SIGNED } from "../../src/wire/rfc7401.ts";
 import { type Node, Pair, type PairOptions, unusable } from "../support/pair.ts";
 import { reach } from "../support/states.ts";
 
@@ -93,6 +96,32 @@ describe("a peer behind a NAT that gives each destination another port", () => {
   });
 });
 
+describe("a question whether the peer is at an address", () => {
+  test("never goes to another one, even when the peer repeats what it answers", () => {
+    const pair = established({}, [A1, A2]);
+    const { a, b } = pair;
+    // Alice claims to be where she is not, and repeats herself from where she is.
+    pair.filter = ({ path }) => path.remote.address !== "203.0.113.9";
+    pair.translate = (source) => (source.address === A2 ? { ...source, address: "203.0.113.9" } : source);
+    const before = pair.flights.length;
+    pair.input(a, { type: "handover", peer: b.hit, local: A2, remote: undefined });
+    pair.pass(50);
+    pair.translate = (source) => source;
+    pair.pass(5_000);
+    const nonces = new Map<string, Set<string>>();
+    for (const { from, bytes, path } of pair.flights.slice(before)) {
+      const packet = parse(bytes);
+      const nonce = packet.ok ? get(packet.value, ECHO_REQUEST_SIGNED)?.data : undefined;
+      if (from !== b || nonce === undefined) continue;
+      const places = nonces.get(toHex(nonce)) ?? new Set();
+      nonces.set(toHex(nonce), places.add(path.remote.address));
+    }
+    expect(nonces.size).toBeGreaterThan(0);
+    expect([...nonces.values()].map(({ size }) => size)).toEqual([...nonces].map(() => 1));
+    expect(b.paths.filter(({ path }) => path.remote.address === "203.0.113.9")).toEqual([]);
+  });
+});
+
 describe("where a peer was last", () => {
   test("is what it announced, too, although nobody has asked there yet", () => {
     const pair = established();
@@ -124,4 +153,17 @@ test("a peer that calls again is answered, although ours is the lesser HIT, when
   pair.run(() => pair.count("I1", a) > 1);
   pair.deliver(a, call);
   expect(pair.count("R1", a)).toBe(1);
+});
+
+test("a CLOSE that somebody sent on from elsewhere does not keep the peer from its answer", () => {
+  const pair = established();
+  const { a, b } = pair;
+  const home = pathOf(a, b);
+  pair.filter = ({ name }) => name !== "CLOSE";
+  pair.close(b);
+  const close = pair.sent(b, "CLOSE") as Uint8Array;
+  pair.deliver(a, close, { ...home, remote: { address: "203.0.113.9", port: 666 } });
+  expect(a.state(b)).toBe("CLOSED");
+  pair.deliver(a, close, home);
+  expect(pair.flights.at(-1)).toMatchObject({ name: "CLOSE_ACK", path: { remote: { address: B1 } } });
 });
