@@ -153,7 +153,7 @@ describe("our own locators", () => {
   it("are added, preferred and removed, and peers are told each time", () => {
     const made = bench();
     const told = () =>
-      (made.fake.asked("locators").at(-1) as { own: { address: string }[] }).own.map(
+      (made.fake.asked("locators").at(-1) as unknown as { own: { address: string }[] }).own.map(
         ({ address }) => address,
       );
     made.answer({ type: "locator-add", locator: { address: "203.0.113.5", port: 0 } });
