@@ -52,6 +52,8 @@ const REQUEST_SLACK = 1000;
 /** Alarms that ring too early, to show that it does no harm. */
 const EARLY_ALARMS = 0.03;
 
+/** Handovers are counted by how long they took, in milliseconds. */
+const GAPS: readonly number[] = [0, 50, 200, 1000, 5000, 30_000];
 /** What the kernel needs at most to tell of a change, in milliseconds. */
 const KERNEL_DELAY = 20;
 
@@ -412,6 +414,10 @@ export class Daemon implements Station {
     const { name, peer, detail } = event;
     const move = name === "association-state" ? ` ${detail["from"]} ${detail["to"]}` : "";
     this.#world.trace.count(`event ${name}${move}`);
+    if (name === "handover") {
+      const within = GAPS.find((limit) => Number(detail["millis"]) <= limit) ?? "more";
+      this.#world.trace.count(`handover for ${detail["reason"]} within ${String(within).padStart(5)} ms`);
+    }
     this.#remark(`${name} ${peer ?? event.hit ?? ""} ${Object.values(detail).join(" ")}`);
   }
 

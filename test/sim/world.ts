@@ -56,6 +56,8 @@ export class World {
   jobDelay = 1;
   /** Faults and moves are over. */
   calm = false;
+  /** Sees every message that arrives. */
+  onDelivered: (from: Daemon, to: Daemon, message: Message) => void = () => undefined;
   readonly #arrived = new Map<string, number>();
   #messages = 0;
   #hipPackets = 0;
@@ -192,9 +194,11 @@ export class World {
     if (this.captured.length > CAPTURED) this.captured.shift();
   }
 
-  #delivered(to: Daemon, from: Hit, _message: Message): void {
+  #delivered(to: Daemon, from: Hit, message: Message): void {
     const sender = this.daemons.find((daemon) => daemon.owns(from));
-    if (sender !== undefined) this.#arrived.set(`${sender.name}>${to.name}`, this.queue.now);
+    if (sender === undefined) return;
+    this.#arrived.set(`${sender.name}>${to.name}`, this.queue.now);
+    this.onDelivered(sender, to, message);
   }
 
   #connect(random: SeededRandom, roads: SeededRandom): void {

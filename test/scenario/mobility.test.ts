@@ -1,0 +1,120 @@
+/** Machines move while they talk: what is lost, and for how long nothing comes (RFC 8046 3.2). */
+import { describe, expect, test } from "vitest";
+import type { Daemon } from "../sim/daemon.ts";
+import type { World } from "../sim/world.ts";
+import { Story } from "../support/story.ts";
+import { Stream, type StreamReport } from "../support/stream.ts";
+
+const A = ["10.0.1.1", "10.0.1.2"] as const;
+const A6 = "2001:db8:1::1";
+const B = ["10.0.2.1", "10.0.2.2"] as const;
+const B6 = "2001:db8:2::1";
+/** Milliseconds there and back. */
+const RTT = 40;
+/** What a change may cost besides: the kernel's word, keys and signatures. */
+const EXTRA = 20;
+
+/** Alice and Bob, talking; every way between them takes half of RTT. */
+function talking(a: readonly string[], b: readonly string[]): Story {
+  const story = new Story({ mobile: true, addresses: [a, b] });
+  for (const from of [...A, A6]) {
+    for (const to of [...B, B6]) {
+      story.world.network.link(from, to, { latency: RTT / 2 });
+      story.world.network.link(to, from, { latency: RTT / 2 });
+    }
+  }
+  story.begin().talk(story.alice, story.bob);
+  story.run(3000);
+  return story;
+}
+
+/** A stream in each direction while something happens. */
+function during(story: Story, what: (world: World) => void, millis = 3000): readonly StreamReport[] {
+  const { world, alice, bob } = story;
+  const streams = [new Stream(world, alice, bob), new Stream(world, bob, alice)];
+  world.run(300);
+  what(world);
+  world.run(millis);
+  const reports = streams.map((stream) => stream.end());
+  for (const { sent } of reports) expect(sent).toBeGreaterThan(1000);
+  story.sound();
+  return reports;
+}
+
+function gaps(reports: readonly StreamReport[]): number {
+  return Math.max(...reports.map(({ gap }) => gap));
+}
+
+function handovers(daemon: Daemon): readonly unknown[] {
+  return daemon.events.filter(({ name }) => name === "handover").map(({ detail }) => detail["reason"]);
+}
+
+describe("break before make", () => {
+  test.each([
+    ["an address takes the place of another", [A[0]], [B[0]], [A[1]]],
+    ["from IPv4 to IPv6", [A[0]], [B[0], B6], [A6]],
+    ["from IPv6 to IPv4", [A6], [B6, B[0]], [A[0]]],
+  ] as const)("%s: silence lasts a round trip", (_, a, b, after) => {
+    const story = talking(a, b);
+    const reports = during(story, () => story.alice.move(after));
+    expect(gaps(reports)).toBeLessThanOrEqual(RTT + EXTRA);
+  });
+
+  test("and back again, five times in a second", () => {
+    const story = talking([A[0]], [B[0]]);
+    const reports = during(story, ({ queue }) => {
+      for (let i = 0; i < 5; i++) queue.after(200 * i, () => story.alice.move([A[(i + 1) % 2] as string]));
+    });
+    expect(gaps(reports)).toBeLessThanOrEqual(RTT + EXTRA);
+  });
+
+  test("both at once, while one of two addresses stays", () => {
+    const story = talking([A[0]], [...B]);
+    const reports = during(story, () => {
+      story.alice.move([A[1]]);
+      story.bob.move([B[1]]);
+    });
+    expect(gaps(reports)).toBeLessThanOrEqual(2 * RTT + 2 * EXTRA);
+  });
+});
+
+describe("make before break", () => {
+  test("loses nothing", () => {
+    const story = talking([A[0]], [B[0]]);
+    const reports = during(story, ({ queue }) => {
+      story.alice.move([...A]);
+      queue.after(500, () => story.alice.request({ type: "locator-prefer", address: A[1] }, 100));
+      queue.after(1500, () => story.alice.move([A[1]]));
+    });
+    expect(reports.map(({ lost }) => lost)).toEqual([0, 0]);
+    expect(handovers(story.alice).length).toBeGreaterThan(0);
+  });
+
+  test("loses nothing by hand either", () => {
+    const story = talking([...A], [B[0]]);
+    const { bob } = story;
+    const reports = during(story, ({ queue }) => {
+      const request = {
+        type: "handover",
+        peer: bob.name,
+        from: A[1],
+        to: undefined,
+        timeoutMillis: 500,
+      } as const;
+      story.alice.request(request, 500);
+      queue.after(1500, () => story.alice.move([A[1]]));
+    });
+    expect(reports.map(({ lost }) => lost)).toEqual([0, 0]);
+  });
+});
+
+test("a path that silently eats everything is left within 1.2 seconds", () => {
+  const story = talking([...A], [B[0]]);
+  const reports = during(story, ({ network }) => {
+    const [path] = story.alice.overlay?.host.paths?.(story.bob.hit) ?? [];
+    const dead = path?.path.local.address ?? A[0];
+    network.link(dead, B[0], { eatsAbove: 0 });
+    network.link(B[0], dead, { eatsAbove: 0 });
+  });
+  expect(gaps(reports)).toBeLessThanOrEqual(1200);
+});
