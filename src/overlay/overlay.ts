@@ -1,6 +1,5 @@
 /** What surrounds the protocol: peers, names, LSIs, policy, requests and metrics around one `Host`. Pure: eats inputs, returns outputs. */
 
-import { BoundedMap } from "../core/bounded.ts";
 import { formatHit } from "../core/ip.ts";
 import type { Random } from "../core/random.ts";
 import {
@@ -13,7 +12,6 @@ import {
   type Lsi,
   NULL_HIT,
   ok,
-  type Path,
   type Result,
   unreachable,
 } from "../core/types.ts";
@@ -68,10 +66,6 @@ export interface OverlayOptions {
   readonly makeProtocol?: (config: OverlayConfig, peers: PeerTable, random: Random) => Protocol;
 }
 
-/** An unknown SPI makes us call a peer at most this often, in milliseconds. */
-const HINT_INTERVAL = 1000;
-const MAX_HINTED = 4096;
-
 /** States in which an association still has something to say. */
 const LIVELY: ReadonlySet<StateName> = new Set<StateName>([
   "I1-SENT",
@@ -105,7 +99,6 @@ export class Overlay {
   readonly quality: QualityOf = (peer, path) => this.#watch.quality(peer, path);
   readonly #requests: Requests;
   readonly #watch = new PathWatch(this);
-  readonly #hinted = new BoundedMap<Hit, Instant>("hinted_peers", MAX_HINTED, "evict-oldest");
   #config: OverlayConfig;
   #out: OverlayOutput[] = [];
   #now: Instant = 0 as Instant;
@@ -231,7 +224,7 @@ export class Overlay {
       overflows: {
         ...this.waiting.overflows(),
         ...this.#requests.overflows(),
-        ...this.whereabouts.own.overflows(),
+        ...this.whereabouts.overflows(),
       },
     });
   }
@@ -257,7 +250,7 @@ export class Overlay {
         this.#watch.traffic(input.traffic);
         break;
       case "unknown-spi":
-        this.#unknownSpi(input.path);
+        this.whereabouts.unknownSpi(input.path);
         break;
       case "moved":
         this.run({ type: "moved", spi: input.spi, path: input.path });
@@ -382,17 +375,6 @@ export class Overlay {
     }
     this.#drop(verdict.reason);
     this.emit({ type: "route", peer: hit, via: verdict.reason === "peer_unknown" ? "unknown" : "reject" });
-  }
-
-  /** A peer goes on to send under an SA that we lost, by a restart: only a hint, so it costs one I1 a second at most. */
-  #unknownSpi(path: Path): void {
-    for (const peer of this.peers.at(path.carrier, path.remote.address)) {
-      if (peer.hit === undefined || this.host.association(peer.hit) !== undefined) continue;
-      const last = this.#hinted.get(peer.hit);
-      if (last !== undefined && this.#now - last < HINT_INTERVAL) continue;
-      this.#hinted.set(peer.hit, this.#now);
-      this.run({ type: "connect", peer: peer.hit });
-    }
   }
 
   #drop(reason: string): void {

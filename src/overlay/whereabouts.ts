@@ -1,4 +1,5 @@
 /** Where we are and where the peers were: what the protocol is told about it, what is kept, and whom to call after a start or a sleep. */
+import { BoundedMap } from "../core/bounded.ts";
 import {
   type Deadline,
   type Endpoint,
@@ -6,12 +7,14 @@ import {
   endpointText,
   type Hit,
   type Instant,
+  type Path,
 } from "../core/types.ts";
-import type { HostInput, HostOutput } from "../hip/io.ts";
+import type { AssociationView, HostInput, HostOutput } from "../hip/io.ts";
 import { DEFAULT_LOCATORS, type OverlayConfig } from "./config.ts";
+import type { Membership } from "./membership.ts";
 import { type LocalAddress, OwnLocators } from "./own-locators.ts";
 import { type Pace, PacedCalls } from "./pacing.ts";
-import type { PeerTable } from "./peers.ts";
+import type { Peer, PeerTable } from "./peers.ts";
 import { endpointOf, type SavedState } from "./state.ts";
 
 /** After a start: exchanges with former peers that may run at once, so that own traffic is not behind thousands of them. */
@@ -23,6 +26,10 @@ export const ASLEEP_AFTER = 5_000;
 /** The list of associations is written at most so often, in milliseconds: a fixed part, and one for each entry. */
 export const SAVE_INTERVAL = 1_000;
 export const SAVE_INTERVAL_PER_PEER = 0.2;
+
+/** A packet that we cannot open makes us call a peer at most this often, in milliseconds. */
+export const HINT_INTERVAL = 1_000;
+export const MAX_HINTED = 4_096;
 
 /** Ends of associations that nobody wanted. */
 const LOST: ReadonlySet<string> = new Set(["unreachable", "no_answer_to_update", "forgotten"]);
@@ -42,6 +49,8 @@ export interface WhereaboutsPort {
   readonly peers: PeerTable;
   readonly config: OverlayConfig;
   readonly now: Instant;
+  readonly membership: Membership;
+  association(peer: Peer): AssociationView | undefined;
   run(input: HostInput): void;
   event(name: string, hit: Hit | undefined, detail: Readonly<Record<string, string | number>>): void;
   /** Where the protocol saw a peer last; undefined when it does not know. */
@@ -56,6 +65,7 @@ export class Whereabouts {
   /** Peers that there is, or after a start should be, an association with. */
   readonly #wanted: Set<Hit>;
   readonly #saved: ReadonlyMap<Hit, readonly Endpoint[]>;
+  readonly #hinted = new BoundedMap<Hit, Instant>("hinted_peers", MAX_HINTED, "evict-oldest");
   #dirty = false;
   #savedAt: Instant | undefined;
   #stopping = false;
@@ -187,6 +197,28 @@ export class Whereabouts {
     );
     this.#port.event("resumed", undefined, { millis, peers: usable.length });
     this.#wakes.add(usable, this.#port.now);
+  }
+
+  /**
+   * ESP under an SPI that is not ours came along `path`: a peer that is, or was, at its source goes on with an association
+   * that we lost, by a restart. Only a hint, which anybody can forge: it costs one I1 a second at most.
+   */
+  unknownSpi({ carrier, remote }: Path): void {
+    const { peers, membership, now } = this.#port;
+    for (const peer of peers.at(carrier, remote.address)) {
+      const state = this.#port.association(peer)?.state;
+      if (peer.hit === undefined || (state !== undefined && state !== "E-FAILED")) continue;
+      const last = this.#hinted.get(peer.hit);
+      if (last !== undefined && now - last < HINT_INTERVAL) continue;
+      this.#hinted.set(peer.hit, now);
+      // It is there after all.
+      if (state === "E-FAILED") membership.beginAnew(peer);
+      this.#call(peer.hit);
+    }
+  }
+
+  overflows(): Readonly<Record<string, number>> {
+    return { ...this.own.overflows(), [this.#hinted.name]: this.#hinted.overflows };
   }
 
   tick(now: Instant): void {

@@ -1,9 +1,10 @@
 /** What operators see of locators and paths, and what they order about them. */
 import { describe, expect, it } from "vitest";
-import type { Hit, Path } from "../../src/core/types.ts";
+import type { Path } from "../../src/core/types.ts";
 import type { PathDetails, PeerLocatorDetails } from "../../src/hip/io.ts";
 import type { ControlReply } from "../../src/overlay/control.ts";
 import { MAX_HANDOVERS_WAITING } from "../../src/overlay/locator-requests.ts";
+import type { QualityOf } from "../../src/overlay/locator-views.ts";
 import { association, Bench, BOB, localAddress, only, PATH, SELF, WALL } from "../support/overlay.ts";
 
 const SECOND: Path = {
@@ -69,8 +70,9 @@ function error(made: Bench, request: Parameters<Bench["answer"]>[0]): string {
 describe("the list", () => {
   it("shows both sides and the pairs between them, with the best that is known of each", () => {
     const made = bench();
-    made.overlay.quality = (peer: Hit, path) =>
+    const quality: QualityOf = (peer, path) =>
       peer === BOB && path === PATH ? { rttMillis: 1.5, loss: 0.25, mtu: 1480 } : undefined;
+    Object.assign(made.overlay, { quality });
     const traffic = [{ peer: BOB, txPackets: 3, txBytes: 300, rxPackets: 4, rxBytes: 400, pathMtu: 1400 }];
     const reply = made.answer({ type: "locator-list", peer: "bob" }, traffic);
     expect(reply).toMatchObject({

@@ -6,6 +6,7 @@ import { PacedCalls } from "../../src/overlay/pacing.ts";
 import type { SavedState } from "../../src/overlay/state.ts";
 import { RECONNECTS, SAVE_INTERVAL, WAKE_CALLS } from "../../src/overlay/whereabouts.ts";
 import {
+  association,
   Bench,
   BOB,
   CAROL,
@@ -241,6 +242,20 @@ describe("ESP that we cannot open", () => {
     bench.now += 1000;
     bench.give(from(MOVED));
     expect(bench.fake.asked("connect")).toHaveLength(3);
+  });
+});
+
+describe("ESP of a peer that we had given up", () => {
+  it("makes us call it at once, and one that is being called is left alone", () => {
+    const bench = new Bench().start();
+    const hint = { type: "unknown-spi", spi, path: PATH } as const;
+    bench.fake.views.set(BOB, association(BOB, { state: "I1-SENT" }));
+    bench.give(hint);
+    expect(bench.fake.asked("connect")).toEqual([]);
+    bench.fake.views.set(BOB, association(BOB, { state: "E-FAILED" }));
+    bench.give(hint);
+    expect(bench.fake.asked("forget")).toEqual([{ type: "forget", peer: BOB }]);
+    expect(bench.fake.asked("connect")).toEqual([{ type: "connect", peer: BOB }]);
   });
 });
 
