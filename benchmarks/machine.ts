@@ -62,3 +62,12 @@ export function residentMegabytes(pid: number): number {
 export function load(): number {
   return Number(readFileSync("/proc/loadavg", "utf8").split(" ")[0]);
 }
+
+/** Whether others keep this machine busy: then absolute figures mean nothing, and ratios little. */
+export function isBusy(loadBefore: number, cores = availableParallelism()): boolean {
+  return loadBefore > cores / 4;
+}
+
+export function busyText(loadBefore: number): string {
+  return `noisy: the machine was busy before the benchmarks began (load ${loadBefore.toFixed(2)})`;
+}

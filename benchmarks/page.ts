@@ -1,4 +1,5 @@
 /** One page of HTML with everything in it: machine, versions, noise, tables and plots. Nothing is fetched. */
+import { busyText, isBusy } from "./machine.ts";
 import { bars, distributions, escaped, overTime } from "./plot.ts";
 import { columns, type Report } from "./report.ts";
 import type { Row, Table } from "./suite.ts";
@@ -20,12 +21,14 @@ export function page(report: Report): string {
     `${report.when}, ${options.rounds} rounds of ${options.seconds} s for each contestant, in turns`,
     `load of the machine before ${report.load.before.toFixed(2)}, after ${report.load.after.toFixed(2)}`,
   ];
+  const busy = isBusy(report.load.before, machine.cores) ? [busyText(report.load.before)] : [];
   const noisy = report.tables.flatMap((table) => table.notes).filter((note) => note.startsWith("noisy"));
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>hipd benchmarks</title><style>${STYLE}</style></head><body>
 <h1>hipd benchmarks</h1>
 ${about.map((line) => `<p class="note">${escaped(line)}</p>`).join("\n")}
+${busy.map((line) => `<p class="noisy">${escaped(line)}</p>`).join("")}
 ${noisy.length > 0 ? `<p class="noisy">Some of what follows is noisy: ${noisy.length} remarks below. Only ratios within a round mean much then.</p>` : ""}
 <p class="note">Bars are medians over the rounds, thin lines go from the lowest to the highest round. Ratios are medians of the ratios within each round.</p>
 <details><summary>Contestants and versions</summary><table>${Object.entries(versions)

@@ -7,7 +7,7 @@ import { choose } from "./contestants/all.ts";
 import { type Check, floorText, runChecks } from "./floors.ts";
 import { handshakes } from "./handshakes.ts";
 import { latencyTable } from "./latency.ts";
-import { load, machine } from "./machine.ts";
+import { busyText, isBusy, load, machine } from "./machine.ts";
 import { mixedTable } from "./mixed.ts";
 import { packetsTable } from "./packets.ts";
 import { ETHERNET, type PathSpec } from "./site.ts";
@@ -151,6 +151,7 @@ try {
   const options = { rounds: ROUNDS, seconds: SECONDS, thorough: false };
   const bench: Bench = { lab, options, contestants: chosen, tell };
   const before = load();
+  if (isBusy(before)) noise.push(busyText(before));
   const outcome = await runChecks(checks(bench), () => seconds() < LAST_RETRY_SECONDS, tell);
   for (const floor of outcome.missed) {
     console.log(`below the floor: ${floorText(floor, outcome.values[floor.name] as number)}`);

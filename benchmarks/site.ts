@@ -52,7 +52,7 @@ const OFFLOADS = ["tso", "gso", "gro", "tx-udp-segmentation"];
  * default is. By routes, since not every namespace may change its default.
  */
 const cubic = (number: End["number"]): readonly string[] => [
-  `route replace 192.0.2.0/30 dev ${UNDERLAY} src 192.0.2.${number} congctl cubic`,
+  `route replace 192.0.2.0/24 dev ${UNDERLAY} src 192.0.2.${number} congctl cubic`,
   `route replace 2001:db8::/64 dev ${UNDERLAY} congctl cubic`,
   "route replace table local local 127.0.0.1 dev lo proto kernel scope host src 127.0.0.1 congctl cubic",
 ];
@@ -72,7 +72,7 @@ export async function makeSite(lab: Lab, name: string, path: PathSpec): Promise<
   const cable = ({ namespace, number }: End) => ({
     namespace,
     device: UNDERLAY,
-    addresses: [`192.0.2.${number}/30`, `2001:db8::${number}/64`],
+    addresses: [`192.0.2.${number}/24`, `2001:db8::${number}/64`],
   });
   await lab.link(cable(client), cable(server), path.mtu);
   for (const { namespace, number } of [client, server]) {

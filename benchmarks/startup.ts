@@ -92,7 +92,7 @@ export async function startupTables(bench: Bench): Promise<readonly Table[]> {
         (sample) => sample.readyMillis,
       ),
       notes: [
-        "hipd: of the slower of the two daemons, which start at once and say that they are ready",
+        "hipd: until a daemon says that it is ready; the two start one after the other, and their mean counts",
         "others: until the programs of both ends are there, with what the benchmark runs to set them up; strongSwan negotiates already then",
       ],
     },

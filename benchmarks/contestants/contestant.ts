@@ -31,7 +31,10 @@ export interface Running {
   readonly device: string;
   /** How a bulk stream to a port of the server runs. */
   stream(target: Target, port: number): Promise<Stream>;
-  /** Goes on from another address of the underlay, without a restart; absent when it cannot. For handovers. */
+  /**
+   * Is called when the addresses of an end's underlay device have been changed, and does what then is to be done by hand,
+   * without a restart; absent when the contestant cannot go on from another address. For handovers.
+   */
   move?(end: End, address: string): Promise<void>;
   stop(): Promise<void>;
 }

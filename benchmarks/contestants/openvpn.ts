@@ -1,4 +1,4 @@
-/** OpenVPN in user space: point to point, UDP, TLS mode, data channel AES-128-GCM. */
+/** OpenVPN in user space: a server and a client, UDP, data channel AES-128-GCM. */
 import { createHash, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { type Certificate, makeCertificate } from "../programs.ts";
@@ -16,6 +16,7 @@ import {
 } from "./contestant.ts";
 
 const DEVICE = "ovpn0";
+const MASK = "255.255.255.0";
 /** Opcode and peer (4), packet number (4), tag (16). */
 const OVERHEAD = 24;
 
@@ -36,11 +37,18 @@ async function start(site: Site): Promise<Running> {
   };
   const launch = async (end: End, other: End) => {
     const own = certificates[end.side];
+    const role =
+      end.side === "server"
+        ? [
+            ...["--mode", "server", "--tls-server", "--dh", "none", "--topology", "subnet"],
+            ...["--ifconfig", `${INSIDE}.${end.number}`, MASK],
+            ...["--ifconfig-pool", `${INSIDE}.4`, `${INSIDE}.5`, MASK],
+            ...["--push", "topology subnet", "--keepalive", "10", "60"],
+          ]
+        : ["--client", "--remote", other.address];
     const process = end.namespace.spawn([
       ...[findProgram("openvpn") ?? "openvpn", "--dev", DEVICE, "--dev-type", "tun", "--disable-dco"],
-      ...["--proto", site.path.family === "ipv4" ? "udp4" : "udp6", "--remote", other.address, "--float"],
-      ...["--ifconfig", `${INSIDE}.${end.number}`, `${INSIDE}.${other.number}`],
-      ...[end.side === "server" ? "--tls-server" : "--tls-client", "--dh", "none"],
+      ...["--proto", site.path.family === "ipv4" ? "udp4" : "udp6", "--float", ...role],
       ...["--cert", own.certificate, "--key", own.key],
       ...["--peer-fingerprint", fingerprint(certificates[other.side])],
       ...["--data-ciphers", "AES-128-GCM", "--auth-nocache", "--verb", "3"],
@@ -56,7 +64,7 @@ async function start(site: Site): Promise<Running> {
     pids: processes.map((process) => process.child.pid as number),
     device: DEVICE,
     stream: plainStream,
-    // --float: follows authenticated packets to their new address.
+    // The server follows authenticated packets to their new address.
     move: async () => {},
     async stop() {
       await Promise.all(processes.map((process) => process.stop()));

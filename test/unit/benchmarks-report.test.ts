@@ -3,6 +3,7 @@ import { choose } from "../../benchmarks/contestants/all.ts";
 import type { Contestant } from "../../benchmarks/contestants/contestant.ts";
 import { order, stealShare } from "../../benchmarks/field.ts";
 import { type Check, type Floor, missed, runChecks } from "../../benchmarks/floors.ts";
+import { longestGap } from "../../benchmarks/handover.ts";
 import { pingTimes } from "../../benchmarks/latency.ts";
 import { page } from "../../benchmarks/page.ts";
 import { bars, distributions, overTime } from "../../benchmarks/plot.ts";
@@ -134,6 +135,19 @@ describe("ping", () => {
   it("is read time by time", () => {
     const text = "64 bytes from 1: icmp_seq=1 ttl=64 time=0.043 ms\n64 bytes: icmp_seq=2 time=12 ms\n";
     expect(pingTimes(text)).toEqual([0.043, 12]);
+  });
+});
+
+describe("handovers", () => {
+  const run = (longestGapMicros: number, ...numbers: number[]) => {
+    const packets = numbers.map((number) => [number, number * 1000, 50] as const);
+    return { count: 100, received: packets.length, duplicates: 0, reordered: 0, longestGapMicros, packets };
+  };
+
+  it("count the time until the end when nothing came any more", () => {
+    expect(longestGap(run(2500, 0, 1, 2, 99))).toBe(2.5);
+    expect(longestGap(run(2500, 0, 2, 1, 19))).toBe(80);
+    expect(longestGap(run(0))).toBe(100);
   });
 });
 
