@@ -215,6 +215,13 @@ function defineMobility(define: Define, overlay: () => Metrics, registry: Regist
     [],
     () => [[{}, overlay().events["locator-unreachable"] ?? 0]],
   );
+  define(
+    "counter",
+    "hipd_credit_bytes_total",
+    "Bytes sent to addresses that had not answered yet, on credit (RFC 8046 5.6).",
+    [],
+    (from) => [[{}, from.driver.plane[CREDIT] ?? 0]],
+  );
 }
 
 function byName(values: Readonly<Record<string, number>>, label: string): readonly Sample[] {
@@ -222,6 +229,7 @@ function byName(values: Readonly<Record<string, number>>, label: string): readon
 }
 
 const DROP = /^drop_(.+)_total$/;
+const CREDIT = "credit_spent_bytes_total";
 const ESP = /^esp_[tr]x_(packets|bytes)_total$/;
 
 function drops(values: Readonly<Record<string, number>>, layer: string): readonly Sample[] {
@@ -233,7 +241,10 @@ function drops(values: Readonly<Record<string, number>>, layer: string): readonl
 
 function others(values: Readonly<Record<string, number>>, counters: boolean): readonly Sample[] {
   return Object.entries(values)
-    .filter(([name]) => !DROP.test(name) && !ESP.test(name) && name.endsWith("_total") === counters)
+    .filter(
+      ([name]) =>
+        !DROP.test(name) && !ESP.test(name) && name !== CREDIT && name.endsWith("_total") === counters,
+    )
     .map(([name, value]) => [{ name: name.replace(/_total$/, "") }, value]);
 }
 

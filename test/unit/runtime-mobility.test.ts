@@ -138,6 +138,7 @@ test("what the metadata service says becomes a locator, and goes when the servic
   expect(page).toContain('hipd_locators{side="peer",state="ACTIVE"} 0');
   expect(page).toContain("hipd_handover_seconds_count 0");
   expect(page).toContain("hipd_verification_failures_total 0");
+  expect(page).toContain("hipd_credit_bytes_total 0");
   writeFileSync(join(it.folder, "hipd.toml"), on.replace("openstack", "off"));
   await it.ask("Reload");
   expect(await own(it)).toEqual(["host 10.0.0.5:10500"]);

@@ -37,6 +37,8 @@ const MOVING_EVENTS: ReadonlySet<string> = new Set([
   "locator-verified",
   "locators-announced",
   "own-locators",
+  "path-dead",
+  "path-mtu",
   "peer-added",
   "peer-changed",
   "peer-locators",
