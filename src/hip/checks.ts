@@ -1,6 +1,6 @@
 /** Address checks: an UPDATE with a nonce along a path, and its answer (RFC 8046 5.2, 5.4; RFC 9028 4.9, 5.7). */
 import { constantTimeEqual } from "../core/bytes.ts";
-import { after, type Path, samePath } from "../core/types.ts";
+import { after, type Carrier, type Path, samePath } from "../core/types.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
 import { ECHO_REQUEST_SIGNED } from "../wire/rfc7401.ts";
 import { ESP_INFO } from "../wire/rfc7402.ts";
@@ -19,6 +19,7 @@ import {
   type Mobility,
   withLocator,
 } from "./mobility-state.ts";
+import { preferredLocal } from "./path-choice.ts";
 import { sentOnce } from "./retransmit.ts";
 import type { Open, Session } from "./states.ts";
 import { sendUpdate } from "./update-send.ts";
@@ -43,22 +44,24 @@ export function withMobility<S extends Open>(state: S, change: Partial<Mobility>
   return { ...state, session: { ...session, mobility: { ...session.mobility, ...change } } };
 }
 
-/** Our LOCATOR_SET as the peer should have it; `preferred` is the local address that we use. */
-export function ownSetText(session: Session, preferred: string, cx: Pick<Context, "own" | "config">): string {
+type Announcing = Pick<Context, "own" | "config" | "now">;
+
+/** Our LOCATOR_SET as the peer should have it. */
+function ownSetText(session: Session, cx: Announcing): string {
   const own = announceable(cx.own ?? [], session.path.carrier, cx.config.udpPort);
-  return setText(own, preferred);
+  return setText(own, preferredLocal(session, cx));
 }
 
 /**
  * Whether the peer has to be told of our locators. One that is reached where the base exchange was, and nowhere else, has
  * nothing to tell (RFC 8046 5.1).
  */
-export function mustAnnounce(session: Session, cx: Pick<Context, "own" | "config">): boolean {
+export function mustAnnounce(session: Session, cx: Announcing): boolean {
   if (cx.own === undefined || cx.own.length === 0) return false;
   const { address } = session.path.local;
   const only = cx.own.length === 1 && cx.own[0]?.address === address && cx.own[0].lifetime === undefined;
   const { announced } = session.mobility;
-  return announced === "" ? !only : announced !== ownSetText(session, address, cx);
+  return announced === "" ? !only : announced !== ownSetText(session, cx);
 }
 
 /**
@@ -82,14 +85,14 @@ export function startCheck(
   if (same !== undefined && use !== undefined && same.use === undefined) {
     // Traffic waits for it now: its clock begins anew.
     const urgent = checks.map((one) => (one === same ? { ...one, use, startedAt: cx.now } : one));
-    if (answers === undefined) return { next: withMobility(state, { checks: urgent }), out: [] };
+    if (answers === undefined)
+      return { next: atOnce(withMobility(state, { checks: urgent }), same, cx), out: [] };
   }
   if (same !== undefined) return undefined;
   if (checks.length >= MAX_CHECKS) return undefined;
   const nonce = cx.random.bytes(NONCE_BYTES);
   const ours = use !== undefined && OWN_MOVES.has(use);
-  const set =
-    ours || mustAnnounce(session, cx) ? announcement(session, ours ? path : session.path, cx) : undefined;
+  const set = ours || mustAnnounce(session, cx) ? announcement(session, path.carrier, cx) : undefined;
   const parameters = [
     ESP_INFO.of({
       keymatIndex: session.agreement.keymatIndex,
@@ -120,10 +123,19 @@ export function startCheck(
   return { next, out: [...sent.out, ...told] };
 }
 
+/** The UPDATE of a check is repeated now, and then as fast as one that traffic waits for. */
+function atOnce(state: Open, { updateId }: Check, cx: Context): Open {
+  const { updates } = state.session;
+  const pace = { ...cx.config.timers, retransmit: cx.config.mobility.checkRetransmit };
+  const retransmit = { ...sentOnce(pace, cx.now, cx.random), tries: 0, due: cx.now };
+  const outstanding = updates.outstanding.map((one) => (one.id === updateId ? { ...one, retransmit } : one));
+  return { ...state, session: { ...state.session, updates: { ...updates, outstanding } } };
+}
+
 /** LOCATOR_SET: inside ENCRYPTED over UDP (RFC 9028 5.7), in the clear without (RFC 8046 5.2). */
 function announcement(
   session: Session,
-  path: Path,
+  carrier: Carrier,
   cx: Context,
 ):
   | {
@@ -132,13 +144,13 @@ function announcement(
       readonly text: string;
     }
   | undefined {
-  const own = announceable(cx.own ?? [], path.carrier, cx.config.udpPort);
+  const own = announceable(cx.own ?? [], carrier, cx.config.udpPort);
   // An empty set would deprecate every address (RFC 8046 4).
   if (own.length === 0) return undefined;
-  const { address } = path.local;
-  const set = locatorSet(own, address, path.carrier, session.inbound.spi);
-  const text = setText(own, address);
-  return path.carrier === "udp" ? { open: [], secret: [set], text } : { open: [set], secret: [], text };
+  const preferred = preferredLocal(session, cx);
+  const set = locatorSet(own, preferred, carrier, session.inbound.spi);
+  const text = setText(own, preferred);
+  return carrier === "udp" ? { open: [], secret: [set], text } : { open: [set], secret: [], text };
 }
 
 /** The check that an echo answers: the peer is there (RFC 8046 5.4). */
@@ -160,7 +172,8 @@ export function takeEcho(
     status: locator?.status === "DEPRECATED" && check.use === undefined ? "DEPRECATED" : "ACTIVE",
     preferred: locator?.preferred ?? false,
     source: locator === undefined || locator.status === "DEPRECATED" ? "observed" : locator.source,
-    since: fresh ? cx.now : (locator?.since ?? cx.now),
+    // Of sources that nobody announced the one that moved last is where the peer is.
+    since: fresh || check.use === "source-moved" ? cx.now : (locator?.since ?? cx.now),
     until: locator?.until,
   });
   const known = heard(active, check.path, cx.now - check.startedAt, cx.now);

@@ -280,5 +280,9 @@ export function acceptedR2(
     mapped: result.mapped,
   });
   const next = reconcile(keepaliveLater({ name: "ESTABLISHED", session }, cx), cx);
-  return step(next.next, out, stateEvent(cx, state, "ESTABLISHED"), next.out);
+  const { mapped } = result;
+  const { local } = session.path;
+  const seen: readonly HostOutput[] =
+    mapped === undefined ? [] : [{ type: "seen-as", peer: cx.peer, local, mapped }];
+  return step(next.next, out, stateEvent(cx, state, "ESTABLISHED"), next.out, seen);
 }

@@ -1,6 +1,6 @@
 /** NAT keepalives: only where a NAT is on the path (RFC 9028 4.10, 5.3). */
 import { parseIp } from "../core/ip.ts";
-import { after, type Endpoint, type Instant } from "../core/types.ts";
+import { after, type Endpoint, type Instant, sameEndpoint } from "../core/types.ts";
 import { NOTIFY } from "../wire/notification.ts";
 import { type Stay, stay, withMobility } from "./checks.ts";
 import { type Context, drop } from "./context.ts";
@@ -17,7 +17,8 @@ const TR_LEAST = 15_000;
 export function natOnPath({ path, mobility }: Session): boolean {
   if (path.carrier !== "udp" || path.local.address === "") return false;
   const { mapped } = mobility;
-  if (mapped !== undefined) return mapped.address !== path.local.address || mapped.port !== path.local.port;
+  if (mapped !== undefined && sameEndpoint(mapped.local, path.local))
+    return !sameEndpoint(mapped.seen, path.local);
   return isPrivate(path.local) && !isPrivate(path.remote);
 }
 

@@ -75,7 +75,7 @@ export interface Mobility {
   readonly received: string;
   readonly moving: Moving | undefined;
   /** Our address as the peer sees it, where it told us. */
-  readonly mapped: Endpoint | undefined;
+  readonly mapped: { readonly local: Endpoint; readonly seen: Endpoint } | undefined;
   /** The next keepalive, where a NAT is on the path (RFC 9028 4.10). */
   readonly keepaliveAt: Instant | undefined;
   /** Chosen by hand: used while it works, whatever the policy prefers. */
@@ -84,6 +84,8 @@ export interface Mobility {
   readonly lostSince: Instant | undefined;
   /** The peer said that it is away until then, and will be back. */
   readonly awayUntil: Instant | undefined;
+  /** When the source of a HIP packet last made us ask there. */
+  readonly hintAt: Instant | undefined;
   /** When something about locators or paths is to be looked at again. */
   readonly wakeAt: Instant | undefined;
 }
@@ -131,6 +133,7 @@ export function mobilityAfterExchange(
     pinned: undefined,
     lostSince: undefined,
     awayUntil: undefined,
+    hintAt: undefined,
     wakeAt: undefined,
   };
 }

@@ -17,6 +17,9 @@ import {
 import { better, candidates, hasLocal, localEndpoints, pathDeadline, recheckAt } from "./path-choice.ts";
 import type { Open, Session } from "./states.ts";
 
+/** Sources of HIP packets are heeded this often. */
+const HINT_MILLIS = 1_000;
+
 /** Sends data along another path: `confirmed` when an answer came back along it lately. */
 export function usePath(
   state: Open,
@@ -247,6 +250,14 @@ export function sourceMoved(state: Open, path: Path, cx: Context): Stay {
   // While an address that the peer lists works, another one is only to be known.
   const listed = locatorAt(mobility, state.session.path.remote)?.source === "announced";
   return startCheck(next, path, (listed || toUs) && !trouble ? undefined : "source-moved", cx) ?? stay(next);
+}
+
+/** An authenticated HIP packet came from somewhere else: as with ESP, but it can be repeated by anybody at any time. */
+export function sourceSeen(state: Open, path: Path, cx: Context): Stay {
+  const { mobility } = state.session;
+  if (samePath(path, state.session.path) || pathIn(mobility, path) !== undefined) return stay(state);
+  if (cx.now < (mobility.hintAt ?? 0) + HINT_MILLIS) return stay(state, drop("source_hints"));
+  return sourceMoved(withMobility(state, { hintAt: cx.now }), path, cx);
 }
 
 /** By hand: the first pair with these addresses; without any, the choice is left to the policy again. */

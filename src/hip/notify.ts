@@ -5,6 +5,7 @@ import { NOTIFY, notifyName } from "../wire/notification.ts";
 import { getAll, has } from "../wire/packet.ts";
 import { HIP_MAC, NOTIFICATION } from "../wire/rfc7401.ts";
 import { type Context, drop, event, type Received, type Step, step } from "./context.ts";
+import { sourceSeen } from "./mobility.ts";
 import { agreementOf, type State } from "./states.ts";
 
 const MAX_DATA_SHOWN = 32;
@@ -25,7 +26,11 @@ export function receiveNotify<S extends State>(state: S, received: Received, cx:
   const notifications = getAll(packet, NOTIFICATION);
   if (notifications.length === 0) return step(state, drop("notify_empty"));
   // RFC 9028 5.3: it is for the NATs on its way.
-  if (notifications.every(({ messageType }) => messageType === NOTIFY.NAT_KEEPALIVE)) return step(state);
+  if (notifications.every(({ messageType }) => messageType === NOTIFY.NAT_KEEPALIVE)) {
+    if (!authentic || (state.name !== "R2-SENT" && state.name !== "ESTABLISHED")) return step(state);
+    const seen = sourceSeen(state, received.path, cx);
+    return step(seen.next, seen.out);
+  }
   const clone = notifications.find(({ messageType }) => messageType === NOTIFY.HIPD_DUPLICATE_IDENTITY);
   if (authentic && clone !== undefined) {
     const other = printable(clone.data.subarray(0, MAX_DATA_SHOWN));

@@ -44,8 +44,8 @@ export function hasLocal(session: Session, cx: Pick<Context, "own">): boolean {
 }
 
 /**
- * Pairs of one family, best first: where the peer wants to be reached, then where we like to send from, then the peer's
- * own order. `desperate`: also what the peer no longer announces and what the configuration says, last.
+ * Pairs of one family, best first: what an operator chose and what is about to go, then where the peer wants to be
+ * reached, then where we like to send from, then the peer's own order. `desperate`: also what the peer no longer announces and what the configuration says, last.
  */
 export function candidates(
   session: Session,
@@ -67,18 +67,50 @@ export function candidates(
         remotes.push({ endpoint, preferred: false });
     }
   }
-  const pairs: { readonly path: Path; readonly order: readonly [number, number, number] }[] = [];
+  const pairs: { readonly path: Path; readonly order: readonly number[] }[] = [];
   for (const [l, local] of localEndpoints(session, cx).entries()) {
     for (const [r, remote] of remotes.entries()) {
       if (local.address !== "" && isIpv6(local.address) !== isIpv6(remote.endpoint.address)) continue;
       const path: Path = { carrier, local, remote: remote.endpoint };
-      pairs.push({ path, order: [remote.preferred ? 0 : 1, l, r] });
+      pairs.push({ path, order: [wish(local, cx), remote.preferred ? 0 : 1, l, r] });
     }
   }
   return pairs
     .toSorted((a, b) => compare(a.order, b.order))
     .slice(0, MAX_CANDIDATES)
     .map(({ path }) => path);
+}
+
+/** Preferences from here on were chosen by an operator; those below the second number are of addresses about to go. */
+export const CHOSEN = 2 ** 15;
+export const LAST_RESORT = 2 ** 14;
+
+/** What counts more than the peer's P bit: 0 an operator's choice, 2 an address that is about to go. */
+function wish({ address }: Endpoint, cx: Pick<Context, "own">): number {
+  const preference = cx.own?.find((one) => one.local && one.address === address)?.preference;
+  if (preference === undefined) return 1;
+  return preference >= CHOSEN ? 0 : preference < LAST_RESORT ? 2 : 1;
+}
+
+/**
+ * The address of ours that the peer should send to: the best one through which anything comes, by our own ranking. Not
+ * simply the one in use, since that one was perhaps the peer's choice.
+ */
+export function preferredLocal(session: Session, cx: Pick<Context, "own" | "config" | "now">): string {
+  const { mobility, path } = session;
+  const config = cx.config.mobility;
+  const locals = localEndpoints(session, cx);
+  const { pinned } = mobility;
+  if (pinned !== undefined && locals.some((one) => one.address === pinned.local.address))
+    return pinned.local.address;
+  if (config.pathPolicy === "lowest-rtt") return path.local.address;
+  const works = ({ address }: Endpoint): boolean => {
+    const known = mobility.paths.filter((one) => one.path.local.address === address);
+    const good = (one: KnownPath): boolean =>
+      one.downSince === undefined && cx.now >= one.upSince + holdMillis(one, config);
+    return known.length === 0 || known.some(good);
+  };
+  return (locals.find(works) ?? path.local).address;
 }
 
 /** RFC 8046 5.3: what the peer lists comes first, in its order; of others the newest. */

@@ -1,5 +1,5 @@
 /** New keys for the ESP SAs of a living association (RFC 7402 3.3.2, 5.3, 6.8 to 6.10). */
-import { after, type Path, type Spi } from "../core/types.ts";
+import { after, type Instant, type Path, type Spi } from "../core/types.ts";
 import { get, type Packet } from "../wire/packet.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
 import { HIPD_LSI_SPI } from "../wire/private.ts";
@@ -20,20 +20,27 @@ export const FORMER_SA_MILLIS = 10_000;
 /** RFC 7402 6.8 step 5: an outstanding request is not kept for ever. */
 const REKEY_MILLIS = 60_000;
 
-/** Begins to rekey, unless an UPDATE of ours is under way (6.8: no new UPDATEs meanwhile). */
+/** What could not begin, and what failed, is tried again after so long: keys must not run out. */
+const REKEY_SOON_MILLIS = 2_000;
+const REKEY_AGAIN_MILLIS = 10_000;
+
+/** Begins to rekey, unless an UPDATE of ours is under way (6.8: no new UPDATEs meanwhile): then it begins later. */
 export function startRekey(state: Open, cx: Context): Step {
   const { session } = state;
   const asking = ({ id }: { readonly id: number }): boolean =>
     session.mobility.checks.some(({ updateId }) => updateId === id);
-  if (
-    session.rekey !== undefined ||
-    session.updates.outstanding.some((one) => !asking(one)) ||
-    cx.busy("make-dh")
-  )
-    return step(state);
+  if (session.rekey !== undefined) return step(state);
+  const later = rekeyIn(state, REKEY_SOON_MILLIS, cx);
+  if (session.updates.outstanding.some((one) => !asking(one)) || cx.busy("make-dh")) return step(later);
   if (!cx.config.rekeyWithDh) return offer(state, undefined, cx);
   const started = cx.start({ kind: "make-dh", group: session.agreement.dhGroup }, { kind: "make-dh" });
-  return step(state, started ? [] : drop("jobs_full"));
+  return step(later, started ? [] : drop("jobs_full"));
+}
+
+/** As if the keys were so old that they must be replaced after `millis`. */
+function rekeyIn(state: Open, millis: number, cx: Context): Open {
+  const keyedAt = (cx.now - rekeyAge(state, cx) + millis) as Instant;
+  return { ...state, session: { ...state.session, keyedAt } };
 }
 
 /** The new Diffie-Hellman key is there: send the request. */
@@ -208,8 +215,9 @@ export function abandonRekey(state: Open, cx: Context, reason: string): Step {
     ...(rekey?.keyed === undefined ? [] : dropSas(cx, rekey.inbound.spi, rekey.keyed.peerSpi)),
     event(cx, "rekey-failed", { reason }),
   ];
-  // The next attempt waits for the next trigger; age counts from now.
-  return step({ ...state, session: { ...state.session, rekey: undefined, keyedAt: cx.now } }, out);
+  // The data plane says only once that an SA is worn.
+  const again = rekeyIn(state, REKEY_AGAIN_MILLIS, cx);
+  return step({ ...again, session: { ...again.session, rekey: undefined } }, out);
 }
 
 /** Timers of keys: former SAs, a request without an end, the age limit. */
@@ -222,14 +230,8 @@ export function keyTimeout(state: Open, cx: Context): Step {
     return step({ ...state, session: { ...session, former } }, out);
   }
   if (session.rekey !== undefined && session.rekey.until <= cx.now) return abandonRekey(state, cx, "timeout");
-  if (session.rekey === undefined && cx.now >= session.keyedAt + rekeyAge(state, cx)) {
-    const begun = startRekey(state, cx);
-    const next =
-      begun.next.name === state.name
-        ? { ...begun.next, session: { ...begun.next.session, keyedAt: cx.now } }
-        : begun.next;
-    return step(next, begun.out);
-  }
+  if (session.rekey === undefined && cx.now >= session.keyedAt + rekeyAge(state, cx))
+    return startRekey(state, cx);
   return step(state);
 }
 

@@ -100,7 +100,7 @@ export function openSession(
     rekey: undefined,
     mobility: {
       ...mobilityAfterExchange(path, cx.now, made.announced),
-      mapped: made.mapped,
+      mapped: made.mapped === undefined ? undefined : { local: path.local, seen: made.mapped },
     },
     former: [],
   };

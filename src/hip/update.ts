@@ -25,7 +25,7 @@ import { stateEvent } from "./initiator.ts";
 import type { HostOutput } from "./io.ts";
 import { keepaliveLater } from "./keepalive.ts";
 import { mappedAddress, mappedIn, signedEcho, unsignedEchoes } from "./messages.ts";
-import { answered, pathDown, reconcile, unanswered } from "./mobility.ts";
+import { answered, pathDown, reconcile, sourceSeen, unanswered } from "./mobility.ts";
 import { locatorAt } from "./mobility-state.ts";
 import { candidates } from "./path-choice.ts";
 import { takeLocatorSet } from "./peer-locators.ts";
@@ -237,8 +237,10 @@ function takeContents(
     return begun.next === placed.next ? step(state, begun.out) : step(begun.next, placed.out, begun.out);
   }
   const told = replyTo(placed.next, received, id, cx);
-  const settled = reconcile(told.next, cx);
-  return step(settled.next, placed.out, told.out, settled.out);
+  const unknown = locatorAt(told.next.session.mobility, path.remote) === undefined;
+  const seen = unknown ? sourceSeen(told.next, path, cx) : stay(told.next);
+  const settled = reconcile(seen.next, cx);
+  return step(settled.next, placed.out, told.out, seen.out, settled.out);
 }
 
 /** The ACK; to an address of which it is not known whether the peer is there, with a question that tells (RFC 8046 5.4). */
@@ -270,7 +272,10 @@ function takeAnswer(state: Open, contents: HasParameters, received: Received, cx
   const { check } = taken;
   // What it says is about the path of the question.
   const ours = samePath(check.path, path) || check.use !== undefined ? mapped : undefined;
-  const known = ours === undefined ? taken.state : withMobility(taken.state, { mapped: ours });
+  const known =
+    ours === undefined
+      ? taken.state
+      : withMobility(taken.state, { mapped: { local: check.path.local, seen: ours } });
   const settled = answered(known, check, wasVerified, cx);
   const done = reconcile(keepaliveLater(settled.next, cx), cx);
   const { local } = check.path;

@@ -172,6 +172,7 @@ export class Pair {
   latency = 10;
   /** What a NAT makes of a source. */
   translate: (source: Endpoint) => Endpoint = (source) => source;
+  translateBack: (target: Endpoint) => Endpoint = (target) => target;
   /** False loses the packet; bytes replace it. */
   filter: (flight: Flight) => boolean | Uint8Array = () => true;
   readonly flights: Flight[] = [];
@@ -297,7 +298,7 @@ export class Pair {
     // Whoever left an address gets nothing there.
     if (!to.addresses.includes(path.remote.address) && this.nodes.includes(to) && to.moved) return;
     const source = this.translate({ address: sourceOf(from, path), port: portOf(path.carrier) });
-    const local = { address: path.remote.address, port: portOf(path.carrier) };
+    const local = { ...this.translateBack(path.remote), port: portOf(path.carrier) };
     this.deliver(to, bytes, { carrier: path.carrier, local, remote: source });
   }
 

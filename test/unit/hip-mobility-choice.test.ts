@@ -1,0 +1,153 @@
+/** Which of several working paths is taken, and sources that move again and again. */
+import { describe, expect, test } from "vitest";
+import type { Endpoint, Path, Spi } from "../../src/core/types.ts";
+import { type Node, ownLocator, Pair } from "../support/pair.ts";
+
+const A4 = "192.0.2.1";
+const A6 = "2001:db8:1::1";
+const B4 = "198.51.100.7";
+const B6 = "2001:db8:2::1";
+
+function established(a: readonly string[] = [A4], b: readonly string[] = [B4]): Pair {
+  const pair = new Pair();
+  pair.move(pair.a, ...a);
+  pair.move(pair.b, ...b);
+  pair.establish();
+  pair.input(pair.b, { type: "esp", spi: pair.b.sa("in")?.spi as Spi, event: "first-inbound" });
+  pair.pass(2_000);
+  return pair;
+}
+
+/** Tells a host of its addresses with these preferences. */
+function rank(pair: Pair, node: Node, preferences: Readonly<Record<string, number>>): void {
+  const own = Object.entries(preferences).map(([address, preference], at) => ({
+    ...ownLocator(address, at),
+    preference,
+  }));
+  pair.input(node, { type: "locators", own });
+}
+
+function current(node: Node, peer: Node): Endpoint | undefined {
+  return node.host.paths(peer.hit)[0]?.path.remote;
+}
+
+const NORMAL = 20_000;
+
+describe("between two families", () => {
+  test("an address that is about to go is left for one that stays, whatever the peer prefers", () => {
+    const pair = established([A4, A6], [B4, B6]);
+    const { a, b } = pair;
+    rank(pair, b, { [B4]: NORMAL + 1, [B6]: NORMAL });
+    rank(pair, a, { [A4]: NORMAL + 1, [A6]: NORMAL });
+    pair.pass(5_000);
+    expect(current(a, b)?.address).toBe(B4);
+    rank(pair, a, { [A6]: NORMAL, [A4]: 5_000 });
+    pair.pass(5_000);
+    expect(current(a, b)?.address).toBe(B6);
+    expect(current(b, a)?.address).toBe(A6);
+    expect([...a.paths, ...b.paths].every(({ verified }) => verified)).toBe(true);
+  });
+
+  test("two hosts that both rank IPv6 higher end there although the exchange went over IPv4", () => {
+    const pair = established([A4, A6], [B4, B6]);
+    const { a, b } = pair;
+    expect(current(a, b)?.address).toBe(B4);
+    rank(pair, a, { [A6]: NORMAL + 1, [A4]: NORMAL });
+    rank(pair, b, { [B6]: NORMAL + 1, [B4]: NORMAL });
+    pair.pass(5_000);
+    expect(current(a, b)?.address).toBe(B6);
+    expect(current(b, a)?.address).toBe(A6);
+    const quiet = pair.flights.length;
+    pair.pass(60_000);
+    expect(pair.flights.length).toBe(quiet);
+  });
+
+  test("what an operator chose goes before the peer's preference", () => {
+    const pair = established([A4, A6], [B4, B6]);
+    const { a, b } = pair;
+    rank(pair, b, { [B6]: NORMAL + 1, [B4]: NORMAL });
+    rank(pair, a, { [A4]: 40_000, [A6]: NORMAL });
+    pair.pass(5_000);
+    expect(current(a, b)?.address).toBe(B4);
+    expect(current(b, a)?.address).toBe(A4);
+  });
+});
+
+describe("a NAT that rebinds", () => {
+  /** a is behind a NAT with this public mapping. */
+  function mapped(pair: Pair, mapping: Endpoint): Path {
+    pair.translate = (source) => (source.address === A4 ? mapping : source);
+    pair.translateBack = (target) =>
+      target.address === mapping.address ? { address: A4, port: 10500 } : target;
+    pair.filter = ({ from, path }) =>
+      from === pair.a || (path.remote.address === mapping.address && path.remote.port === mapping.port);
+    pair.a.addresses = [A4, mapping.address];
+    return { carrier: "udp", local: { address: B4, port: 10500 }, remote: mapping };
+  }
+  const FIRST = { address: "203.0.113.1", port: 40_001 };
+  const SECOND = { address: "203.0.113.9", port: 40_002 };
+
+  function hint(pair: Pair, path: Path): void {
+    pair.input(pair.b, { type: "moved", spi: pair.b.sa("in")?.spi as Spi, path });
+  }
+
+  test("to another mapping and back to the first is followed at once each time", () => {
+    const pair = established();
+    const { a, b } = pair;
+    for (const mapping of [FIRST, SECOND, FIRST, SECOND]) {
+      hint(pair, mapped(pair, mapping));
+      pair.pass(100);
+      expect(current(b, a)).toEqual(mapping);
+    }
+    pair.pass(30_000);
+    expect(current(b, a)).toEqual(SECOND);
+  });
+
+  test("while only its keepalives go out is noticed by them", () => {
+    const pair = new Pair();
+    const { a, b } = pair;
+    mapped(pair, FIRST);
+    pair.establish();
+    pair.input(b, { type: "esp", spi: b.sa("in")?.spi as Spi, event: "first-inbound" });
+    pair.pass(1_000);
+    expect(current(b, a)).toEqual(FIRST);
+    mapped(pair, SECOND);
+    pair.pass(16_000);
+    expect(current(b, a)).toEqual(SECOND);
+  });
+
+  test("a source of a repeated keepalive is asked once a second at most, and not followed", () => {
+    const pair = new Pair();
+    const { a, b } = pair;
+    mapped(pair, FIRST);
+    pair.establish();
+    pair.input(b, { type: "esp", spi: b.sa("in")?.spi as Spi, event: "first-inbound" });
+    pair.pass(16_000);
+    const keepalive = pair.sent(a, "NOTIFY") as Uint8Array;
+    const before = pair.count("UPDATE", b);
+    for (let i = 0; i < 50; i++) {
+      const remote = { address: `203.0.113.${100 + i}`, port: 9 };
+      pair.deliver(b, keepalive, { carrier: "udp", local: { address: B4, port: 10500 }, remote });
+    }
+    expect(pair.count("UPDATE", b) - before).toBe(1);
+    expect(b.drops("source_hints")).toBe(49);
+    pair.pass(30_000);
+    expect(current(b, a)).toEqual(FIRST);
+  });
+});
+
+test("a check that becomes urgent is sent again at once", () => {
+  const pair = established([A4, "192.0.2.2"]);
+  const { a, b } = pair;
+  pair.filter = ({ path }) => path.local.address !== "192.0.2.2" && path.remote.address !== "192.0.2.2";
+  // A spare path that is asked with growing intervals, in vain so far.
+  pair.move(a, A4, "192.0.2.2", "192.0.2.3");
+  pair.filter = ({ path }) => path.local.address !== "192.0.2.3" && path.remote.address !== "192.0.2.3";
+  pair.pass(6_000);
+  const before = pair.flights.length;
+  const path = a.host.paths(b.hit)[0]?.path as Path;
+  pair.input(a, { type: "path-down", peer: b.hit, path });
+  pair.pass(1);
+  const asked = pair.flights.slice(before).map((one) => one.path.local.address);
+  expect(asked).toContain("192.0.2.3");
+});
