@@ -70,7 +70,7 @@ suite("floating addresses", () => {
         .toMatchObject({ [`${FLOATING}:10500`]: "ACTIVE" });
       const moved = await b.daemon.ctl("handover", "a", "--to", FLOATING);
       expect(moved.stdout + moved.stderr).toMatch(new RegExp(`^a moved to udp .* > ${FLOATING}:10500 in `));
-      expect((await ping(b.namespace, a.daemon.hit)).received).toBeGreaterThan(0);
+      expect((await ping(b.daemon.namespace, a.daemon.hit)).received).toBeGreaterThan(0);
 
       attach(OTHER);
       await expect
