@@ -22,7 +22,7 @@ export class Timers<K> {
       this.#push(entry);
     }
     // Outdated entries may outnumber live ones by a factor only.
-    if (this.#heap.length > 64 && this.#heap.length > 2 * this.#current.size) this.#rebuild();
+    if (this.#heap.length > 64 && this.#heap.length > 4 * this.#current.size) this.#rebuild();
   }
 
   earliest(): Deadline | undefined {
