@@ -9,7 +9,7 @@ const INTERVAL_MILLIS = 10_000;
 /** Nothing is done for less growth, in bytes. */
 const WORTHWHILE = 8 << 20;
 /** Nor while the main thread is busy for more than this share of the time. */
-const BUSY = 0.1;
+const BUSY = 0.2;
 
 /** What is asked and done; tests put something else in its place. */
 export interface TidySystem {
