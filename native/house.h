@@ -14,7 +14,7 @@ namespace hipd {
 
 /// How long the host's addresses must have been quiet before a change is told, and how long that may be put off: for
 /// the first change after a second of quiet, and for those that follow.
-inline constexpr std::uint64_t kAddressQuietMs = 20;
+inline constexpr std::uint64_t kAddressQuietMs = 5;
 inline constexpr std::uint64_t kAddressFirstMs = 50;
 inline constexpr std::uint64_t kAddressLatestMs = 250;
 inline constexpr std::uint64_t kAddressCalmMs = 1000;

@@ -40,6 +40,8 @@ inline constexpr std::uint64_t kIcmpBurst = 200;
 inline constexpr std::uint64_t kMissPerSecond = 1;
 /// `moved` events of one SA.
 inline constexpr std::uint64_t kMovedPerSecond = 1;
+/// A NAT that rebinds twice within a second is followed both times.
+inline constexpr std::uint64_t kMovedBurst = 3;
 /// `unknown-spi` events of the whole host: they are unauthenticated.
 inline constexpr std::uint64_t kUnknownSpiPerSecond = 20;
 inline constexpr std::uint64_t kUnknownSpiBurst = 20;

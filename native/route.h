@@ -68,7 +68,7 @@ struct InboundRoute {
   Peer* const peer;
   std::atomic<const Path*> expected{nullptr};
   std::atomic<const InnerPair*> pair{nullptr};
-  RateLimit moved{kMovedPerSecond, 1};
+  RateLimit moved{kMovedPerSecond, kMovedBurst};
   /// Bytes of the SA that its peer's credit has already grown by.
   std::atomic<std::uint64_t> credited{0};
   /// Milliseconds without a packet after which `idle` is raised; 0: never.
