@@ -9,7 +9,6 @@ import type { LocalAddress } from "./own-locators.ts";
 /** Interfaces of containers, virtual machines and other tunnels: their addresses mean nothing to a peer elsewhere. */
 export const CONTAINER_INTERFACES: readonly string[] = [
   "docker*",
-  "veth*",
   "br-*",
   "cni*",
   "flannel*",
