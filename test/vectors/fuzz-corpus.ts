@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { concat, fromHex } from "../../src/core/bytes.ts";
 import { beetVectors } from "./beet-cases.ts";
+import { gsoVectors } from "./gso-directed.ts";
 import { espVectors } from "./native.ts";
 
 type Block = Readonly<Record<string, string>>;
@@ -64,4 +65,32 @@ write(
 write(
   "icmp",
   some(out, 20).map((block) => concat(Uint8Array.of(1), fromHex(block["packet"] ?? ""))),
+);
+
+const streams = blocks(gsoVectors()).map((block) =>
+  (block["packets"] as string).split(" ").map((one) => fromHex(one)),
+);
+/** A virtio-net header and a packet, as the target takes them. */
+write(
+  "offload",
+  some(
+    streams.flat().filter((one) => one.length < 200),
+    120,
+  ),
+);
+/** Choices, length, transport header and data, for each packet between HITs without extension headers. */
+write(
+  "coalesce",
+  some(streams, 40).map((packets, i) =>
+    concat(
+      ...packets
+        .map((one) => one.subarray(10))
+        .filter((one) => one.length > 48 && one.length < 40 + 255 && (one[0] as number) >> 4 === 6)
+        .slice(0, 20)
+        .map((one) => {
+          const tcp = one[6] === 6 ? 1 : 0;
+          return concat(Uint8Array.of(tcp | 4 | ((i % 3) << 1), one.length - 40), one.subarray(40));
+        }),
+    ),
+  ),
 );
