@@ -64,6 +64,8 @@ export class Whereabouts {
   readonly #wakes: PacedCalls;
   /** Peers that there is, or after a start should be, an association with. */
   readonly #wanted: Set<Hit>;
+  /** Those of them that did not answer, perhaps because the network was not there yet. */
+  readonly #missed = new Set<Hit>();
   readonly #saved: ReadonlyMap<Hit, readonly Endpoint[]>;
   readonly #hinted = new BoundedMap<Hit, Instant>("hinted_peers", MAX_HINTED, "evict-oldest");
   #dirty = false;
@@ -145,8 +147,13 @@ export class Whereabouts {
     if (own === undefined) return;
     const text = own.map(endpointText).join(" ");
     if (text !== this.#told) this.#port.event("own-locators", undefined, { locators: text });
+    const moved = text !== this.#told && text !== "";
     this.#told = text;
     this.#port.run({ type: "locators", own });
+    if (!moved || this.#missed.size === 0) return;
+    const missed = [...this.#missed];
+    this.#missed.clear();
+    this.#reconnects.add(missed, this.#port.now);
   }
 
   /** The paths to a peer, or what it says about itself, changed. */
@@ -160,14 +167,16 @@ export class Whereabouts {
 
   established(hit: Hit): void {
     this.#reconnects.done(hit, this.#port.now);
+    this.#missed.delete(hit);
     this.learn(hit);
     if (this.#wanted.has(hit)) return;
     this.#wanted.add(hit);
     this.#dirty = true;
   }
 
-  /** The call to a former peer came to nothing: it is still one. */
+  /** The call to a former peer came to nothing: it is still one, and called again when we are somewhere else. */
   failed(hit: Hit): void {
+    if (this.#wanted.has(hit)) this.#missed.add(hit);
     this.#reconnects.done(hit, this.#port.now);
   }
 
@@ -175,6 +184,7 @@ export class Whereabouts {
   closed(hit: Hit, reason: string): void {
     if (this.own.forgetPeer(hit)) this.tell();
     if (this.#stopping || LOST.has(reason)) return;
+    this.#missed.delete(hit);
     if (this.#wanted.delete(hit)) this.#dirty = true;
   }
 
@@ -204,15 +214,13 @@ export class Whereabouts {
    * that we lost, by a restart. Only a hint, which anybody can forge: it costs one I1 a second at most.
    */
   unknownSpi({ carrier, remote }: Path): void {
-    const { peers, membership, now } = this.#port;
+    const { peers, now } = this.#port;
     for (const peer of peers.at(carrier, remote.address)) {
       const state = this.#port.association(peer)?.state;
       if (peer.hit === undefined || (state !== undefined && state !== "E-FAILED")) continue;
       const last = this.#hinted.get(peer.hit);
       if (last !== undefined && now - last < HINT_INTERVAL) continue;
       this.#hinted.set(peer.hit, now);
-      // It is there after all.
-      if (state === "E-FAILED") membership.beginAnew(peer);
       this.#call(peer.hit);
     }
   }
@@ -253,7 +261,11 @@ export class Whereabouts {
     return (this.#savedAt === undefined ? this.#port.now : this.#savedAt + wait) as Instant;
   }
 
-  #call(peer: Hit): void {
-    this.#port.run({ type: "connect", peer });
+  /** An earlier failure is forgotten: there is a reason to think that it is over. */
+  #call(hit: Hit): void {
+    const peer = this.#port.peers.byHit(hit);
+    if (peer === undefined) return;
+    if (this.#port.association(peer)?.state === "E-FAILED") this.#port.membership.beginAnew(peer);
+    this.#port.run({ type: "connect", peer: hit });
   }
 }

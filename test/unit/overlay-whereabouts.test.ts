@@ -176,6 +176,25 @@ describe("associations outlive the daemon", () => {
     expect(latestSave(bench)?.associations.map(([hit]) => hit)).toEqual([BOB]);
   });
 
+  it("calls again who did not answer when the network has come up", () => {
+    const bench = new Bench(overlayConfig(), savedWith([[BOB, []]])).start();
+    const calls = () => bench.fake.asked("connect").length;
+    bench.fake.views.set(BOB, association(BOB, { state: "E-FAILED" }));
+    bench.says({ type: "event", name: "association-failed", local: SELF, peer: BOB, detail: {} });
+    bench.give({ type: "addresses", local: [] });
+    expect(calls()).toBe(1);
+    bench.give({ type: "addresses", local: [localAddress("192.0.2.1")] });
+    expect(calls()).toBe(2);
+    expect(bench.fake.asked("forget")).toHaveLength(1);
+    bench.give({ type: "addresses", local: [localAddress("192.0.2.2")] });
+    expect(calls()).toBe(2);
+    // One that answered meanwhile is not called.
+    bench.says({ type: "event", name: "association-failed", local: SELF, peer: BOB, detail: {} });
+    bench.establish(BOB);
+    bench.give({ type: "addresses", local: [localAddress("192.0.2.3")] });
+    expect(calls()).toBe(2);
+  });
+
   it("calls a bounded number at once, and the next when one answered or took too long", () => {
     const all = hits(RECONNECTS.atOnce + 3);
     const peers = all.map((hit, i) =>
