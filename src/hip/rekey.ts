@@ -6,6 +6,7 @@ import { HIPD_LSI_SPI } from "../wire/private.ts";
 import { ACK, DIFFIE_HELLMAN, SEQ } from "../wire/rfc7401.ts";
 import { ESP_INFO } from "../wire/rfc7402.ts";
 import { atRest, plainAgreement } from "./agreement.ts";
+import { close } from "./close.ts";
 import { type Context, drop, dropSas, event, type Pending, type Step, step } from "./context.ts";
 import type { HostOutput } from "./io.ts";
 import type { DhMade, DhPair, JobRefused, Rekeyed } from "./job.ts";
@@ -229,7 +230,13 @@ export function keyTimeout(state: Open, cx: Context): Step {
     const out = gone.flatMap(({ inbound, outbound }) => dropSas(cx, inbound, outbound));
     return step({ ...state, session: { ...session, former } }, out);
   }
-  if (session.rekey !== undefined && session.rekey.until <= cx.now) return abandonRekey(state, cx, "timeout");
+  const { rekey } = session;
+  if (rekey !== undefined && rekey.until <= cx.now) {
+    // The peer may use keys by now that we would forget: better a new association than one that is deaf.
+    return rekey.theirs !== undefined
+      ? close(state, cx, "rekey_timeout")
+      : abandonRekey(state, cx, "timeout");
+  }
   if (session.rekey === undefined && cx.now >= session.keyedAt + rekeyAge(state, cx))
     return startRekey(state, cx);
   return step(state);

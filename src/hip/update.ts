@@ -29,11 +29,11 @@ import { answered, pathDown, reconcile, sourceSeen, unanswered } from "./mobilit
 import { locatorAt } from "./mobility-state.ts";
 import { candidates } from "./path-choice.ts";
 import { takeLocatorSet } from "./peer-locators.ts";
-import { abandonRekey, offerIn, switchOver, takeOffer } from "./rekey.ts";
-import { sentAgain } from "./retransmit.ts";
+import { offerIn, switchOver, takeOffer } from "./rekey.ts";
+import { sentAgain, sentOnce } from "./retransmit.ts";
 import type { Open, Session, State, StateOf } from "./states.ts";
 import { answerUpdate, sealUpdate, sendUpdate, withUpdates } from "./update-send.ts";
-import { reception, recorded, withoutAcknowledged } from "./update-state.ts";
+import { type Outstanding, reception, recorded, type Updates, withoutAcknowledged } from "./update-state.ts";
 
 /** An older UPDATE that is repeated costs two signatures: one at a time, and not more often than this. */
 const REPEATED_MILLIS = 1_000;
@@ -106,14 +106,22 @@ function giveUp(state: Open, cx: Context): Step {
     if (!others || mobility.lostSince !== undefined) {
       return joined(out, close(now, cx, "no_answer_to_update"));
     }
-    const { rekey } = now.session;
-    const without = withoutAcknowledged(now.session.updates, [one.id]).updates;
-    const left = rekey?.updateId === one.id ? abandonRekey(now, cx, "no_answer") : step(now);
-    const down = pathDown(withUpdates(left.next as Open, without), now.session.path, cx);
+    // An offer of keys that the peer may have taken must not be forgotten: it goes along the next path.
+    const offered = now.session.rekey?.updateId === one.id;
+    const left = offered ? anew(now, one, cx) : withoutAcknowledged(now.session.updates, [one.id]).updates;
+    const down = pathDown(withUpdates(now, left), now.session.path, cx);
     now = down.next;
-    out.push(...left.out, ...down.out);
+    out.push(...down.out);
   }
   return step(now, out);
+}
+
+/** As if the UPDATE had never been sent. */
+function anew(state: Open, { id }: Outstanding, cx: Context): Updates {
+  const { updates } = state.session;
+  const retransmit = { ...sentOnce(cx.config.timers, cx.now, cx.random), tries: 0, due: cx.now };
+  const outstanding = updates.outstanding.map((one) => (one.id === id ? { ...one, retransmit } : one));
+  return { ...updates, outstanding };
 }
 
 function joined(before: readonly HostOutput[], after: Step): Step {

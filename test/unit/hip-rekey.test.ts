@@ -209,3 +209,36 @@ describe("an UPDATE that asks for new keys", () => {
     expect(answer.ok && get(answer.value, ESP_INFO)?.oldSpi).toBe(sending(pair.a, pair.b)?.spi);
   });
 });
+
+describe("keys that must not run out", () => {
+  test("a worn SA is replaced although a question was under way when that was said", () => {
+    const pair = established();
+    const { a, b } = pair;
+    const worn = sending(a, b)?.spi;
+    // No new UPDATE may be sent meanwhile (RFC 7402 6.8).
+    pair.filter = () => false;
+    pair.input(a, { type: "probe", peer: b.hit });
+    soften(pair, a);
+    pair.pass(1_500);
+    pair.filter = () => true;
+    pair.run(() => sending(a, b)?.spi !== worn, 20_000);
+    expectMatching(pair);
+  });
+
+  test("an offer is not forgotten when its path dies: the peer may have taken it", () => {
+    const pair = new Pair();
+    const { a, b } = pair;
+    pair.move(a, "192.0.2.1", "192.0.2.2");
+    pair.move(b, "198.51.100.7");
+    pair.establish();
+    pair.input(b, { type: "esp", spi: b.sa("in")?.spi as Spi, event: "first-inbound" });
+    pair.pass(2_000);
+    // Bob hears Alice, but she hears nothing any more on the path in use.
+    const path = a.host.paths(b.hit)[0]?.path.local.address;
+    pair.filter = (flight) => flight.from === a || flight.path.remote.address !== path;
+    soften(pair, a);
+    pair.run(() => [a, b].every((node) => node.events("association-rekeyed").length > 0), 50_000);
+    expect(a.events("rekey-failed")).toEqual([]);
+    expectMatching(pair);
+  });
+});
