@@ -222,7 +222,13 @@ std::string setLink(const std::string& name, const LinkChange& change) {
   Request request(RTM_SETLINK, NLM_F_ACK, info);
   if (change.mtu != 0) request.number(IFLA_MTU, change.mtu);
   if (change.queue != 0) request.number(IFLA_TXQLEN, change.queue);
-  return outcome("cannot configure " + name, converse(request, {}));
+  const std::string failed = outcome("cannot configure " + name, converse(request, {}));
+  if (!failed.empty() || change.superBytes == 0) return failed;
+  // Kernels before 6.3 do not let it be set: then super-packets are as large as they may be.
+  Request supers(RTM_SETLINK, NLM_F_ACK, info);
+  supers.number(IFLA_GSO_MAX_SIZE, change.superBytes);
+  (void)converse(supers, {});
+  return "";
 }
 
 namespace {

@@ -76,6 +76,7 @@ struct LinkChange {
   bool up = true;
   std::uint32_t mtu = 0;          // 0: as it is
   std::uint32_t queue = 0;        // packets that wait at most; 0: as it is
+  std::uint32_t superBytes = 0;   // of super-packets; 0: as it is
   bool withoutLinkLocal = false;  // IPv6 addr_gen_mode none
 };
 std::string setLink(const std::string& name, const LinkChange& change);

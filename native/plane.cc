@@ -93,6 +93,7 @@ std::string Plane::openSockets(std::vector<std::string>& notes) {
   change.up = false;
   change.mtu = options_.mtu;
   change.queue = kTunQueue;
+  change.superBytes = kSuperBytes;
   change.withoutLinkLocal = true;
   const std::string refused = netlink::setLink(options_.interface, change);
   if (!refused.empty()) return refused;

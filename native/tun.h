@@ -31,6 +31,10 @@ TunQueues openTun(const std::string& name, std::size_t queues, const Offloads& w
 /// not fill it, see backlog.h.
 inline constexpr std::uint32_t kTunQueue = 4096;
 
+/// Bytes of a super-packet from the device: with ESP's and UDP's headers around each segment of a 1500-byte path they
+/// still fit one message (44 of 1472 bytes in 65,487).
+inline constexpr std::uint32_t kSuperBytes = 62000;
+
 /// Removes a persistent device. "" or what went wrong. A device that is not there is no error.
 std::string deleteTun(const std::string& name);
 

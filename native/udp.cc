@@ -132,13 +132,20 @@ ReceiveBatch::ReceiveBatch() : arena_(kReceiveBatch * kStride) {
 }
 
 std::size_t ReceiveBatch::receive(int fd) {
-  for (std::size_t i = 0; i < kReceiveBatch; i++) {
+  for (std::size_t i = 0; i < limit_; i++) {
     messages_[i].msg_hdr.msg_namelen = sizeof names_[i].v6;
     messages_[i].msg_hdr.msg_controllen = kControl;
   }
-  const int got = recvmmsg(fd, messages_.data(), kReceiveBatch, MSG_DONTWAIT, nullptr);
+  const int got = recvmmsg(fd, messages_.data(), static_cast<unsigned>(limit_), MSG_DONTWAIT, nullptr);
   const std::size_t count = got > 0 ? static_cast<std::size_t>(got) : 0;
-  for (std::size_t i = 0; i < count; i++) readControl(i);
+  drained_ = count < limit_;
+  bytes_ = 0;
+  for (std::size_t i = 0; i < count; i++) {
+    bytes_ += messages_[i].msg_len;
+    readControl(i);
+  }
+  // What comes next is probably like what came.
+  if (bytes_ > 0) limit_ = std::clamp(kReceiveBytes * count / bytes_, kLeastReceiveBatch, kReceiveBatch);
   return count;
 }
 

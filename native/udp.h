@@ -14,8 +14,11 @@ namespace hipd {
 
 /// Messages handed to one sendmmsg at most.
 inline constexpr std::size_t kBatch = 64;
-/// Messages taken by one recvmmsg at most: each may hold 64 KiB, and more than a few would outgrow the cache.
-inline constexpr std::size_t kReceiveBatch = 8;
+/// Messages taken by one recvmmsg: many small ones, few large ones, since each may hold 64 KiB, and more than a few
+/// of those would outgrow the cache.
+inline constexpr std::size_t kReceiveBatch = 128;
+inline constexpr std::size_t kLeastReceiveBatch = 8;
+inline constexpr std::size_t kReceiveBytes = 512 * 1024;
 /// Datagrams in one message at most (linux/udp.h: UDP_MAX_SEGMENTS) and their bytes: what fits one IP packet of either
 /// family.
 inline constexpr std::size_t kSegmentsOfMessage = 64;
@@ -94,6 +97,9 @@ class ReceiveBatch {
   ReceiveBatch();
   /// Reads what waits, kReceiveBatch messages at most. 0 when there is nothing.
   std::size_t receive(int fd);
+  /// Whether the latest `receive` left nothing behind, and the bytes that it read.
+  bool drained() const { return drained_; }
+  std::size_t bytes() const { return bytes_; }
   /// All of message `i`. Cut to the buffer where `truncated`.
   Frame frame(std::size_t i) const;
   /// Bytes of each datagram in message `i` but the last; 0 when it is only one.
@@ -113,6 +119,10 @@ class ReceiveBatch {
   };
   void readControl(std::size_t i);
 
+  /// For the next call.
+  std::size_t limit_ = kLeastReceiveBatch;
+  bool drained_ = true;
+  std::size_t bytes_ = 0;
   Arena arena_;
   std::array<mmsghdr, kReceiveBatch> messages_{};
   std::array<iovec, kReceiveBatch> vectors_{};

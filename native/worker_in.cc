@@ -25,16 +25,12 @@ void Worker::fromSocket(Inlet inlet) {
     const std::size_t count = received_.receive(fdOf(inlet));
     stats_.count(Tally::ReceiveCalls);
     late_ = backlog.tooLong();
-    std::size_t bytes = 0;
-    for (std::size_t i = 0; i < count; i++) {
-      bytes += received_.frame(i).length;
-      message(i, inlet);
-    }
-    backlog.took(bytes);
-    if (count < kReceiveBatch) backlog.wasEmpty();
+    for (std::size_t i = 0; i < count; i++) message(i, inlet);
+    backlog.took(received_.bytes());
+    if (received_.drained()) backlog.wasEmpty();
     // What it holds lies in buffers that the next call takes over.
     coalescer_.flush();
-    if (count < kReceiveBatch) return;
+    if (received_.drained()) return;
   }
 }
 

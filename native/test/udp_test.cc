@@ -61,6 +61,36 @@ void batchesArriveWhole() {
   CHECK_EQ(receives->receive(to.fd.get()), 0u);
 }
 
+/// Many small messages come in one call, few large ones, by what came before.
+void batchesFollowTheSize() {
+  const Socket from = openUdp(4, 0, false);
+  const Socket to = openUdp(4, 0, false);
+  const SocketAddress address(Endpoint{{4, {127, 0, 0, 1}}, portOf(to.fd.get())});
+  const std::vector<std::uint8_t> bytes(50'000);
+  const auto sendMany = [&](std::size_t count, std::size_t length) {
+    for (std::size_t i = 0; i < count; i++)
+      CHECK(sendto(from.fd.get(), bytes.data(), length, 0, &address.any, address.length) >= 0);
+  };
+  const auto receives = std::make_unique<ReceiveBatch>();
+  const auto expect = [&](std::size_t count, std::size_t length, bool drained) {
+    CHECK_EQ(receives->receive(to.fd.get()), count);
+    CHECK_EQ(receives->bytes(), count * length);
+    CHECK_EQ(receives->drained(), drained);
+  };
+  sendMany(kLeastReceiveBatch + kReceiveBatch + 10, 100);
+  expect(kLeastReceiveBatch, 100, false);
+  expect(kReceiveBatch, 100, false);
+  expect(10, 100, true);
+  expect(0, 0, true);
+  sendMany(2, bytes.size());
+  expect(2, bytes.size(), true);
+  sendMany(3 * kLeastReceiveBatch, 0);
+  const std::size_t some = kReceiveBytes / bytes.size();
+  expect(some, 0, false);
+  expect(some, 0, false);
+  expect(3 * kLeastReceiveBatch - 2 * some, 0, true);
+}
+
 /// What the kernel refuses is told one by one, and the others leave.
 void refusalsAreTold() {
   const Socket from = openUdp(4, 0, false);
@@ -243,6 +273,7 @@ void addressesReadBack() {
 
 int main() {
   batchesArriveWhole();
+  batchesFollowTheSize();
   refusalsAreTold();
   likeDatagramsShareMessages(4);
   likeDatagramsShareMessages(6);
