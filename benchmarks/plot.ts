@@ -8,36 +8,28 @@ const BAR = 20;
 const GAP = 10;
 
 /** The same colour for the same contestant in every plot; what is ours is blue. */
-const OURS = ["#1f6fb4", "#4aa3df", "#0b3c66", "#7cc4f0"];
-const OTHERS = [
-  "#6b7780",
-  "#d1495b",
-  "#edae49",
-  "#66a182",
-  "#8d5a97",
-  "#a0785a",
-  "#c77d9b",
-  "#9a9a2e",
-  "#3d8f8f",
-];
-
-export function colours(names: readonly string[]): ReadonlyMap<string, string> {
-  const counts = { ours: 0, others: 0 };
-  return new Map(
-    names.map((name) => {
-      const [list, kind] = name.startsWith("hipd")
-        ? ([OURS, "ours"] as const)
-        : ([OTHERS, "others"] as const);
-      return [name, list[counts[kind]++ % list.length] as string];
-    }),
-  );
-}
+const COLOURS: Readonly<Record<string, string>> = {
+  "hipd HIT": "#1f6fb4",
+  "hipd LSI": "#4aa3df",
+  "hipd-poll HIT": "#0b3c66",
+  "hipd-poll LSI": "#7cc4f0",
+  bare: "#6b7780",
+  "tls-c": "#d1495b",
+  "tls-node": "#edae49",
+  stunnel: "#66a182",
+  "wireguard-go": "#8d5a97",
+  openvpn: "#a0785a",
+  nebula: "#c77d9b",
+  tinc: "#9a9a2e",
+  fastd: "#3d8f8f",
+  strongswan: "#444444",
+};
+const OTHER = "#1f6fb4";
 
 /** Horizontal bars: the median, with a line from the lowest to the highest round. */
 export function bars(table: Table): string {
   const most = Math.max(...table.rows.map((row) => row.summary.high), Number.MIN_VALUE);
   const scale = (WIDTH - LEFT - 80) / most;
-  const palette = colours(table.rows.map((row) => row.contestant));
   const left = Math.max(LEFT, ...table.rows.map((row) => row.contestant.length * 7 + 12));
   const all = table.rows.map((row, i) =>
     bar(
@@ -45,7 +37,7 @@ export function bars(table: Table): string {
       i * (BAR + GAP),
       (scale * (WIDTH - left - 80)) / (WIDTH - LEFT - 80),
       left,
-      palette.get(row.contestant) ?? "#000",
+      COLOURS[row.contestant] ?? OTHER,
     ),
   );
   return svg(
@@ -101,6 +93,7 @@ function cumulative(values: readonly number[]): Point[] {
 
 const HEIGHT = 220;
 const BOTTOM = 34;
+const TOP = 22;
 const AXIS = 50;
 
 function chart(
@@ -115,11 +108,10 @@ function chart(
   const [from, to] = [warp(Math.min(...xs)), warp(Math.max(...xs))];
   const right = WIDTH - 150;
   const atX = (x: number): number => AXIS + ((warp(x) - from) / (to - from || 1)) * (right - AXIS);
-  const atY = (y: number): number => HEIGHT - BOTTOM - (y / most) * (HEIGHT - BOTTOM - 10);
-  const palette = colours(lines.map((line) => line.name));
+  const atY = (y: number): number => HEIGHT - BOTTOM - (y / most) * (HEIGHT - BOTTOM - TOP);
   const parts = ticksOf(from, to, axes.logarithmic === true).map(
     (x) =>
-      `<path d="M${atX(x).toFixed(1)} 10V${HEIGHT - BOTTOM}" stroke="#e2e6e9"/><text x="${atX(x).toFixed(1)}" y="${HEIGHT - BOTTOM + 16}" text-anchor="middle">${label(x)}</text>`,
+      `<path d="M${atX(x).toFixed(1)} ${TOP}V${HEIGHT - BOTTOM}" stroke="#e2e6e9"/><text x="${atX(x).toFixed(1)}" y="${HEIGHT - BOTTOM + 16}" text-anchor="middle">${label(x)}</text>`,
   );
   for (const share of [0, 0.5, 1]) {
     const y = atY(most * share).toFixed(1);
@@ -127,9 +119,9 @@ function chart(
     parts.push(`<text x="${AXIS - 6}" y="${Number(y) + 4}" text-anchor="end">${label(most * share)}</text>`);
   }
   parts.push(`<text x="${right}" y="${HEIGHT - 3}" text-anchor="end">${escaped(axes.x)}</text>`);
-  parts.push(`<text x="${AXIS - 6}" y="9" text-anchor="end" font-size="10">${escaped(axes.y)}</text>`);
+  parts.push(`<text x="${AXIS - 6}" y="10" text-anchor="end">${escaped(axes.y)}</text>`);
   lines.forEach((line, i) => {
-    const colour = palette.get(line.name) ?? "#000";
+    const colour = COLOURS[line.name] ?? OTHER;
     const points = line.points.map(([x, y]) => `${atX(x).toFixed(1)},${atY(y).toFixed(1)}`).join(" ");
     parts.push(
       `<polyline points="${points}" fill="none" stroke="${colour}" stroke-width="1.6"><title>${escaped(line.name)}</title></polyline>`,

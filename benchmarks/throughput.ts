@@ -49,7 +49,8 @@ export async function throughputTable(bench: Bench, path: PathSpec, streams: num
   const median = (samples: readonly BulkSample[], of: (sample: BulkSample) => number): number =>
     summarize(samples.map(of)).median;
   const found = rows(rounds, rate, (lane, samples) => ({
-    series: (middle(samples, rate)?.tenths ?? []).map((value, i) => [i / 10, value] as const),
+    // The last tenth is not a whole one.
+    series: (middle(samples, rate)?.tenths ?? []).slice(0, -1).map((value, i) => [i / 10, value] as const),
     extra: {
       "CPU s/GB, machine": median(samples, (sample) => sample.machineCpu),
       ...(lane.entrant.running.pids.length === 0
