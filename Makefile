@@ -34,7 +34,7 @@ e2e: ## the namespace suite: real daemons, real kernels (needs root) [ONLY=name]
 	@$(MAKE) compile
 	@node tools/test.ts netns $(ONLY)
 
-bench: ## everything that is measured, beside TLS and the bare path, in 5 minutes (needs root) [SUITE=all] [PEERS=...] [ROUNDS=3] [SECONDS=1.2]
+bench: ## everything that is measured, beside TLS and the bare path, in 5 minutes (needs root) [SUITE=all] [PEERS=...] [ROUNDS=3] [SECONDS=1]
 	@tools/bootstrap net bench
 	@$(MAKE) compile
 	@node benchmarks/main.ts

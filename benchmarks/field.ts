@@ -58,7 +58,7 @@ export async function lanes(
     try {
       const one = await entrant(bench, contestant, path);
       for (const target of one.running.targets) {
-        if (bench.targets?.has(target.name) === false) continue;
+        if (bench.wants?.(target.name) === false) continue;
         all.push({ name: target.name, what: target.what, entrant: one, target });
       }
     } catch (error) {
@@ -75,6 +75,11 @@ function giveUp(bench: Bench, contestant: Contestant, error: unknown): void {
   failed.set(bench.lab, hopeless.add(contestant));
   const reason = error instanceof Error ? error.message : String(error);
   bench.tell(`skipped ${contestant.name}: ${reason.split("\n").slice(0, 12).join("\n    ")}`);
+}
+
+/** Where LSI and HIT differ little, a run of all suites measures the HIT alone. */
+export function briefly(bench: Bench): Bench {
+  return bench.options.thorough ? bench : { ...bench, wants: (target) => !target.endsWith(" LSI") };
 }
 
 export interface Rounds<S> {

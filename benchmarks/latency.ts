@@ -3,7 +3,7 @@ import type { Namespace } from "../tools/lab/lab.ts";
 import { startBulk } from "./bulk.ts";
 import type { Contestant } from "./contestants/contestant.ts";
 import { hipdPolling } from "./contestants/hipd.ts";
-import { type Lane, lanes, takeTurns } from "./field.ts";
+import { briefly, type Lane, lanes, takeTurns } from "./field.ts";
 import { rows } from "./rows.ts";
 import { ETHERNET } from "./site.ts";
 import { noise, percentile, summarize } from "./stats.ts";
@@ -90,7 +90,7 @@ async function run(bench: Bench): Promise<readonly Table[]> {
   const tables: Table[] = [];
   for (const loaded of [false, true]) {
     bench.tell(loaded ? "beside a TCP stream" : "idle");
-    tables.push(await latencyTable(bench, contestants, loaded));
+    tables.push(await latencyTable(briefly(bench), contestants, loaded));
   }
   return tables;
 }

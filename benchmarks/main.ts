@@ -54,7 +54,7 @@ if (reason !== undefined) {
 }
 const options: Options = {
   rounds: setting("ROUNDS", everything ? 3 : 5),
-  seconds: setting("SECONDS", everything ? 1.2 : 2),
+  seconds: setting("SECONDS", everything ? 1 : 2),
   thorough: !everything,
 };
 const peers = process.env["PEERS"] ?? "";

@@ -4,7 +4,7 @@
  */
 import type { Background } from "../tools/lab/shell.ts";
 import { startBulk } from "./bulk.ts";
-import { type Entrant, type Lane, lanes, takeTurns } from "./field.ts";
+import { briefly, type Entrant, type Lane, lanes, takeTurns } from "./field.ts";
 import { program } from "./programs.ts";
 import { rows } from "./rows.ts";
 import { ETHERNET } from "./site.ts";
@@ -111,5 +111,5 @@ export async function mixedTable(bench: Bench): Promise<Table> {
 export const mixed: Suite = {
   name: "mixed",
   what: "delay of small UDP beside a stream, in ms",
-  run: async (bench) => [await mixedTable(bench)],
+  run: async (bench) => [await mixedTable(briefly(bench))],
 };

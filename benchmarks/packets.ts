@@ -1,6 +1,6 @@
 /** Small UDP datagrams: the highest rate at which less than 1 % is lost. */
 import type { Background } from "../tools/lab/shell.ts";
-import { type Entrant, type Lane, lanes, takeTurns } from "./field.ts";
+import { briefly, type Entrant, type Lane, lanes, takeTurns } from "./field.ts";
 import { program } from "./programs.ts";
 import { rows } from "./rows.ts";
 import { ETHERNET, sentBytes } from "./site.ts";
@@ -113,7 +113,7 @@ async function run(bench: Bench): Promise<readonly Table[]> {
   for (const { flows, batch, brief } of VARIANTS) {
     if (!brief && !bench.options.thorough) continue;
     bench.tell(`${flows} ${flows === 1 ? "flow" : "flows"}, ${batch} at once`);
-    tables.push(await packetsTable(bench, flows, batch));
+    tables.push(await packetsTable(briefly(bench), flows, batch));
   }
   return tables;
 }

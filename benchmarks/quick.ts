@@ -39,7 +39,10 @@ function ratio(table: Table, contestant: string, base: string): number {
 }
 
 function checks(bench: Bench): readonly Check[] {
-  const only = (...targets: readonly string[]): Bench => ({ ...bench, targets: new Set(targets) });
+  const only = (...targets: readonly string[]): Bench => ({
+    ...bench,
+    wants: (target) => targets.includes(target),
+  });
   const pair = only("bare", OURS);
   const packets = bench.contestants.filter((one) => one.carries === "packets");
   const noisy = (table: Table): Table => {

@@ -17,8 +17,8 @@ export interface Bench {
   readonly options: Options;
   /** Chosen and installed; each suite takes those that it can measure. */
   readonly contestants: readonly Contestant[];
-  /** Only these targets are measured; all when absent. */
-  readonly targets?: ReadonlySet<string>;
+  /** Which targets are measured, by name; all when absent. */
+  readonly wants?: (target: string) => boolean;
   /** Is told when something was measured. */
   tell(line: string): void;
 }
