@@ -5,7 +5,7 @@ import { program } from "./programs.ts";
 import { rows } from "./rows.ts";
 import { ETHERNET, sentBytes } from "./site.ts";
 import { noise, summarize } from "./stats.ts";
-import type { Bench, Suite, Table } from "./suite.ts";
+import type { Bench, Row, Suite, Table } from "./suite.ts";
 
 interface Variant {
   readonly flows: number;
@@ -104,8 +104,14 @@ export async function packetsTable(bench: Bench, flows: number, batch: number): 
     title: `UDP of ${SIZE} bytes, ${flows === 1 ? "one flow" : `${flows} flows`}, ${how}: highest rate with less than 1 % lost`,
     unit: "1000/s",
     rows: found,
-    notes: noise(found, rounds.steals),
+    notes: [...unheld(found), ...noise(found, rounds.steals)],
   };
+}
+
+/** A machine that is too busy holds no rate at all. */
+function unheld(found: readonly Row[]): string[] {
+  const names = found.filter((row) => (row.extra["lost, %"] ?? 0) >= 1).map((row) => row.contestant);
+  return names.length === 0 ? [] : [`noisy: ${names.join(", ")} held no rate that was tried without loss`];
 }
 
 async function run(bench: Bench): Promise<readonly Table[]> {

@@ -155,7 +155,8 @@ static void search(void) {
       high = middle;
     }
   }
-  while (!holds(low, 0.5, &got) && low > 100) low *= 0.95;
+  // Gives up after some time: the loss tells that the rate was not held.
+  while (!holds(low, 0.5, &got) && now() < patience + kPatience) low *= 0.9;
   printf("{\"rate\":%.0f,\"loss\":%.5f}\n", got.rate, got.loss);
 }
 
