@@ -1,5 +1,4 @@
 /** One host's HIP: its identities, its R1 pool and all its associations (RFC 7401 6). */
-import { RateLimit } from "../core/bounded.ts";
 import type { Random } from "../core/random.ts";
 import { Timers } from "../core/timers.ts";
 import {
@@ -24,34 +23,24 @@ import type {
   HostInput,
   HostOutput,
   JobId,
+  LocalIdentity,
   PathDetails,
   PeerBook,
   PeerLocatorDetails,
 } from "./io.ts";
-import type { Agreement, Job, JobResult } from "./job.ts";
+import type { Agreement, JobResult } from "./job.ts";
 import type { OwnLocator } from "./locator.ts";
-import { closeDraft, notifyDraft } from "./messages.ts";
-import { Opportunistic } from "./opportunistic.ts";
+import { closeDraft } from "./messages.ts";
+import { Notices } from "./notices.ts";
+import { identityFor, Opportunistic } from "./opportunistic.ts";
 import type { PathHappening } from "./path-happenings.ts";
 import { lastLocatorsOf, pathsOf, peerLocatorsOf } from "./path-views.ts";
 import { R1Pool } from "./r1-pool.ts";
 import { dropSasOf } from "./session.ts";
 import { SpiIndex } from "./spi-index.ts";
-import { agreementOf, sessionOf, UNASSOCIATED } from "./states.ts";
+import { sessionOf, UNASSOCIATED } from "./states.ts";
 import type { Happening } from "./tables.ts";
 
-/** An identity as the protocol needs it: the private key stays with the job runner. */
-export interface LocalIdentity {
-  readonly hit: Hit;
-  readonly suite: number;
-}
-
-/** NOTIFYs a second, to all peers together (RFC 7401 5.2.19). */
-const NOTIFY_RATE = 10;
-const NOTIFY_BURST = 20;
-/** Exchanges a second that packets of unknown associations may begin. */
-const HINT_RATE = 10;
-const HINT_BURST = 20;
 /** The key under which the R1 pool sets its alarm; associations use their two HITs. */
 const POOL = "r1-pool";
 
@@ -65,8 +54,7 @@ export class Host {
   readonly #spis: SpiIndex;
   readonly #timers = new Timers<string>();
   readonly #jobs = new HostJobs();
-  readonly #notifies = new RateLimit(NOTIFY_RATE, NOTIFY_BURST);
-  readonly #hints = new RateLimit(HINT_RATE, HINT_BURST);
+  readonly #notices = new Notices();
   readonly #opportunistic: Opportunistic;
   #own: readonly OwnLocator[] | undefined;
 
@@ -218,14 +206,9 @@ export class Host {
     return "policy";
   }
 
-  /** RFC 7401 4.1.8, 6.7 step 5: a HIT of the Initiator's suite, else RSA, else any. */
   #opportunisticI1(received: Received, now: Instant): readonly HostOutput[] {
     if (!this.#config.opportunistic) return [drop("policy")];
-    const suite = Number.parseInt(received.packet.sender.charAt(7), 16);
-    const identity =
-      this.#identities.find((one) => one.suite === suite) ??
-      this.#identities.find((one) => one.suite === 1) ??
-      this.#identities[0];
+    const identity = identityFor(received.packet.sender, this.#identities);
     if (identity === undefined) return [drop("no_identity")];
     return this.#answerI1(identity.hit, received, now);
   }
@@ -399,17 +382,10 @@ export class Host {
         this.#pool.used(match);
         this.#pool.busy(now);
       },
-      mayFollowHint: () => this.#hints.take(now),
+      mayFollowHint: () => this.#notices.mayFollowHint(now),
       notify: (messageType, data, path, limit, keys) => {
-        if (!this.#notifies.take(now)) return [drop("notify_rate_limit")];
-        const agreement = keys ?? agreementOf(association.state);
-        const job: Job = {
-          kind: "seal",
-          localHit: local,
-          draft: notifyDraft(local, peer, messageType, data),
-          rhash: agreement?.rhash ?? "sha256",
-          macKey: agreement?.macOut,
-        };
+        const job = this.#notices.notify(association, messageType, data, keys, now);
+        if (job === undefined) return [drop("notify_rate_limit")];
         const pending: Pending = { kind: "seal", sealed: { what: "notify", limit }, path };
         association.started(this.#jobs.start(job, { what: "association", association }), pending);
         return [];

@@ -4,6 +4,12 @@ import type { Job, JobResult } from "./job.ts";
 import type { LocatorStatus, OwnLocator } from "./locator.ts";
 import type { InnerFamily, SaSpec } from "./sa.ts";
 
+/** An identity as the protocol needs it: the private key stays with the job runner. */
+export interface LocalIdentity {
+  readonly hit: Hit;
+  readonly suite: number;
+}
+
 export type JobId = Brand<number, "JobId">;
 
 /** The states of RFC 7401 4.4.2. */

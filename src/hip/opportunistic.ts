@@ -6,7 +6,7 @@ import type { Association } from "./association.ts";
 import { pathTo } from "./carrier.ts";
 import type { HostConfig } from "./config.ts";
 import { type Context, event, type Received } from "./context.ts";
-import type { HostInput, HostOutput } from "./io.ts";
+import type { HostInput, HostOutput, LocalIdentity } from "./io.ts";
 import { i1 } from "./messages.ts";
 import { type Retransmit, sentAgain, sentOnce } from "./retransmit.ts";
 import type { Attempt } from "./states.ts";
@@ -97,4 +97,14 @@ export class Opportunistic {
 
 function searchKey(local: Hit, path: Path): string {
   return `${local} ${path.carrier} ${path.remote.address} ${path.remote.port}`;
+}
+
+/** RFC 7401 4.1.8, 6.7 step 5: a HIT of the Initiator's suite, else RSA, else any. */
+export function identityFor(initiator: Hit, identities: readonly LocalIdentity[]): LocalIdentity | undefined {
+  const suite = Number.parseInt(initiator.charAt(7), 16);
+  return (
+    identities.find((one) => one.suite === suite) ??
+    identities.find((one) => one.suite === 1) ??
+    identities[0]
+  );
 }
