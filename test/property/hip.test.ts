@@ -5,7 +5,8 @@ import type { Spi } from "../../src/core/types.ts";
 import type { HostInput, StateName } from "../../src/hip/io.ts";
 import { RECEIVE } from "../../src/hip/tables.ts";
 import { build, type PacketName, parse } from "../../src/wire/packet.ts";
-import { type Node, Pair, problemsOf, unusable } from "../support/pair.ts";
+import { type Node, Pair } from "../support/pair.ts";
+import { problemsOf, unusable } from "../support/pair-problems.ts";
 import { PACKETS, type Reached, reach, STATES, validPacket } from "../support/states.ts";
 import { packetDraft } from "./arbitrary.ts";
 

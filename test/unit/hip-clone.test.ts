@@ -2,7 +2,8 @@
 import { describe, expect, test } from "vitest";
 import type { Spi } from "../../src/core/types.ts";
 import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
-import { identity, type Node, Pair, pathBetween, problemsOf, unusable } from "../support/pair.ts";
+import { identity, type Node, Pair, pathBetween } from "../support/pair.ts";
+import { problemsOf, unusable } from "../support/pair-problems.ts";
 
 const HOLD = DEFAULT_CONFIG.mobility.challenge;
 

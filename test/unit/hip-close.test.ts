@@ -3,7 +3,8 @@ import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
 import { get } from "../../src/wire/packet.ts";
 import { ECHO_REQUEST_SIGNED, ECHO_RESPONSE_SIGNED, HIP_MAC } from "../../src/wire/rfc7401.ts";
 import { badlySigned, damaged, read, sealed, sentBy } from "../support/packets.ts";
-import { greaterFirst, identity, Pair, problemsOf, unusable } from "../support/pair.ts";
+import { greaterFirst, identity, Pair } from "../support/pair.ts";
+import { problemsOf, unusable } from "../support/pair-problems.ts";
 import { reach, validPacket } from "../support/states.ts";
 
 const { unusedAssociationLifetime: UAL, maximumSegmentLifetime: MSL } = DEFAULT_CONFIG.timers;

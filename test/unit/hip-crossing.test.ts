@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { i1 } from "../../src/hip/messages.ts";
 import { i2Of, r1Of } from "../support/packets.ts";
-import { greaterFirst, Pair, problemsOf, unusable } from "../support/pair.ts";
+import { greaterFirst, Pair } from "../support/pair.ts";
+import { problemsOf, unusable } from "../support/pair-problems.ts";
 import { reach, validPacket } from "../support/states.ts";
 
 const [greater, lesser] = greaterFirst();

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { MAX_PACKET_BYTES } from "../../src/wire/packet.ts";
-import { identity, Pair, problemsOf, unusable } from "../support/pair.ts";
+import { identity, Pair } from "../support/pair.ts";
+import { problemsOf, unusable } from "../support/pair-problems.ts";
 
 const KINDS = ["ecdsa-p256", "ecdsa-p384", "rsa-2048", "ed25519"] as const;
 

@@ -5,7 +5,8 @@ import type { HostInput, StateName } from "../../src/hip/io.ts";
 import { CONNECT } from "../../src/hip/tables.ts";
 import type { PacketName } from "../../src/wire/packet.ts";
 import { sentBy } from "../support/packets.ts";
-import { type Pair, problemsOf } from "../support/pair.ts";
+import type { Pair } from "../support/pair.ts";
+import { problemsOf } from "../support/pair-problems.ts";
 import { reach, STATES } from "../support/states.ts";
 
 const HAPPENINGS = [

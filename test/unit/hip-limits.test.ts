@@ -3,7 +3,8 @@ import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
 import { i1 } from "../../src/hip/messages.ts";
 import { HEADER_BYTES } from "../../src/wire/packet.ts";
 import { i2Of, r1Of, sealed } from "../support/packets.ts";
-import { identity, type Node, Pair, pathBetween, problemsOf, unusable } from "../support/pair.ts";
+import { identity, type Node, Pair, pathBetween } from "../support/pair.ts";
+import { problemsOf, unusable } from "../support/pair-problems.ts";
 import { PACKETS, reach, STATES, validPacket } from "../support/states.ts";
 
 const config = { dhGroups: [7] };

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { type Flight, Pair, problemsOf, unusable } from "../support/pair.ts";
+import { type Flight, Pair } from "../support/pair.ts";
+import { problemsOf, unusable } from "../support/pair-problems.ts";
 
 const config = { dhGroups: [7] };
 

@@ -5,7 +5,8 @@ import type { Path, Spi } from "../../src/core/types.ts";
 import { i1 } from "../../src/hip/messages.ts";
 import { get, parse } from "../../src/wire/packet.ts";
 import { ECHO_REQUEST_SIGNED } from "../../src/wire/rfc7401.ts";
-import { type Node, Pair, type PairOptions, unusable } from "../support/pair.ts";
+import { type Node, Pair, type PairOptions } from "../support/pair.ts";
+import { unusable } from "../support/pair-problems.ts";
 import { reach } from "../support/states.ts";
 
 const A1 = "192.0.2.1";

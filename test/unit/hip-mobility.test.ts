@@ -6,15 +6,8 @@ import { get, has, parse } from "../../src/wire/packet.ts";
 import { ACK, ECHO_REQUEST_SIGNED, ECHO_RESPONSE_SIGNED, ENCRYPTED, SEQ } from "../../src/wire/rfc7401.ts";
 import { ESP_INFO } from "../../src/wire/rfc7402.ts";
 import { LOCATOR_SET, locatorParts } from "../../src/wire/rfc8046.ts";
-import {
-  type Flight,
-  type Node,
-  ownLocator,
-  Pair,
-  type PairOptions,
-  problemsOf,
-  unusable,
-} from "../support/pair.ts";
+import { type Flight, type Node, ownLocator, Pair, type PairOptions } from "../support/pair.ts";
+import { problemsOf, unusable } from "../support/pair-problems.ts";
 
 const A1 = "192.0.2.1";
 const A2 = "192.0.2.2";

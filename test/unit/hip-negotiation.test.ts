@@ -16,7 +16,8 @@ import {
 } from "../../src/wire/rfc7401.ts";
 import { ESP_TRANSFORM } from "../../src/wire/rfc7402.ts";
 import { changed, i2Of, r1Of, read } from "../support/packets.ts";
-import { identity, Pair, problemsOf, unusable } from "../support/pair.ts";
+import { identity, Pair } from "../support/pair.ts";
+import { problemsOf, unusable } from "../support/pair-problems.ts";
 
 /** An exchange between two that are configured differently. */
 function between(configA: Partial<HostConfig>, configB: Partial<HostConfig>): Pair {

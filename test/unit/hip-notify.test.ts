@@ -24,7 +24,8 @@ import {
   sealed,
   without,
 } from "../support/packets.ts";
-import { identity, Pair, pathBetween, problemsOf } from "../support/pair.ts";
+import { identity, Pair, pathBetween } from "../support/pair.ts";
+import { problemsOf } from "../support/pair-problems.ts";
 import { reach, STATES, validPacket } from "../support/states.ts";
 
 const config = { dhGroups: [7] };

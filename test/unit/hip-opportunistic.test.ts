@@ -3,7 +3,8 @@ import { NULL_HIT } from "../../src/core/types.ts";
 import type { HostConfig } from "../../src/hip/config.ts";
 import { i1 } from "../../src/hip/messages.ts";
 import { damaged, i2Of, r1Of, read } from "../support/packets.ts";
-import { identity, type Node, Pair, pathBetween, problemsOf, unusable } from "../support/pair.ts";
+import { identity, type Node, Pair, pathBetween } from "../support/pair.ts";
+import { problemsOf, unusable } from "../support/pair-problems.ts";
 
 const config = { dhGroups: [7] };
 const ecdsa = identity("ecdsa-p256", 1);

@@ -30,7 +30,8 @@ import {
   sealed,
   without,
 } from "../support/packets.ts";
-import { identity, Pair, problemsOf, unusable } from "../support/pair.ts";
+import { identity, Pair } from "../support/pair.ts";
+import { problemsOf, unusable } from "../support/pair-problems.ts";
 
 const config = { dhGroups: [7] };
 /** Types that nothing declares. */

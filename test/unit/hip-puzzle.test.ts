@@ -5,7 +5,8 @@ import { i1 } from "../../src/hip/messages.ts";
 import { get, raw } from "../../src/wire/packet.ts";
 import { PUZZLE, R1_COUNTER, SOLUTION } from "../../src/wire/rfc7401.ts";
 import { changed, changeR1s, damaged, i2Of, r1Of, read, replacing } from "../support/packets.ts";
-import { identity, type Node, Pair, pathBetween, problemsOf, unusable } from "../support/pair.ts";
+import { identity, type Node, Pair, pathBetween } from "../support/pair.ts";
+import { problemsOf, unusable } from "../support/pair-problems.ts";
 
 vi.mock("../../src/crypto/puzzle.ts", { spy: true });
 const { puzzleValid } = await import("../../src/crypto/puzzle.ts");

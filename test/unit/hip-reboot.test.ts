@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { type Node, Pair, problemsOf, unusable } from "../support/pair.ts";
+import { type Node, Pair } from "../support/pair.ts";
+import { problemsOf, unusable } from "../support/pair-problems.ts";
 
 const config = { dhGroups: [7] };
 type Who = "a" | "b";

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
 import { r1Of } from "../support/packets.ts";
-import { type Node, Pair, pathBetween, problemsOf, unusable } from "../support/pair.ts";
+import { type Node, Pair, pathBetween } from "../support/pair.ts";
+import { problemsOf, unusable } from "../support/pair-problems.ts";
 
 const { timers, retries } = DEFAULT_CONFIG;
 const config = { dhGroups: [7] };

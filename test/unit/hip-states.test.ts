@@ -3,7 +3,7 @@ import type { StateName } from "../../src/hip/io.ts";
 import { RECEIVE } from "../../src/hip/tables.ts";
 import type { PacketName } from "../../src/wire/packet.ts";
 import { sentBy } from "../support/packets.ts";
-import { problemsOf } from "../support/pair.ts";
+import { problemsOf } from "../support/pair-problems.ts";
 import { PACKETS, reach, STATES, validPacket } from "../support/states.ts";
 
 interface Cell {

@@ -16,7 +16,8 @@ import {
 import { get, has } from "../../src/wire/packet.ts";
 import { ACK, ECHO_REQUEST_SIGNED, ECHO_RESPONSE_SIGNED, HIP_MAC, SEQ } from "../../src/wire/rfc7401.ts";
 import { damaged, read, sealed, sentBy } from "../support/packets.ts";
-import { type Node, Pair, pathBetween, problemsOf, unusable } from "../support/pair.ts";
+import { type Node, Pair, pathBetween } from "../support/pair.ts";
+import { problemsOf, unusable } from "../support/pair-problems.ts";
 import { reach } from "../support/states.ts";
 
 const config = { dhGroups: [7] };
