@@ -47,6 +47,16 @@ export class Agent {
     return this.#ask("sendTcp", { host, port, bytes, timeoutMillis }, timeoutMillis + 5_000);
   }
 
+  /** Ends every `sendTcp` of this agent, also later ones, with what it has sent. */
+  finishTcp(): Promise<void> {
+    return this.#ask("finishTcp", {});
+  }
+
+  /** Waits until all `serveTcp` together have got so many bytes since the agent started; gives how many they have. */
+  arrived(bytes: number, timeoutMillis = 20_000): Promise<number> {
+    return this.#ask("arrived", { bytes, timeoutMillis }, timeoutMillis + 1_000);
+  }
+
   /** Echoes UDP. Gives the port. */
   serveUdp(port = 0, host = "::"): Promise<number> {
     return this.#ask("serveUdp", { port, host });

@@ -23,6 +23,26 @@ function code(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? String(error);
 }
 
+/** Who waits until so many bytes have arrived at all `serveTcp` of this agent, and how many have. */
+const arrivals = { bytes: 0, waiting: new Set<() => void>() };
+
+function arrived({ bytes, timeoutMillis }: Request): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const alarm = setTimeout(() => {
+      arrivals.waiting.delete(look);
+      reject(new Error(`${arrivals.bytes} bytes have arrived after ${timeoutMillis} ms`));
+    }, timeoutMillis);
+    const look = (): void => {
+      if (arrivals.bytes < bytes) return;
+      arrivals.waiting.delete(look);
+      clearTimeout(alarm);
+      resolve(arrivals.bytes);
+    };
+    arrivals.waiting.add(look);
+    look();
+  });
+}
+
 function serveTcp({ port, host }: Request): Promise<number> {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     const hash = createHash("sha256");
@@ -30,6 +50,8 @@ function serveTcp({ port, host }: Request): Promise<number> {
     socket.on("data", (chunk) => {
       hash.update(chunk);
       bytes += chunk.length;
+      arrivals.bytes += chunk.length;
+      for (const wake of arrivals.waiting) wake();
     });
     socket.on("end", () => socket.end(`${hash.digest("hex")} ${bytes}\n`));
     socket.on("error", () => socket.destroy());
@@ -45,14 +67,18 @@ function source(): Cipheriv {
   return createCipheriv("aes-128-ctr", Buffer.alloc(16, 7), Buffer.alloc(16, 9));
 }
 
-function write(socket: Socket, total: number, hash: Hash): void {
+/** Whether streams are to end with what they have sent. */
+let finishing = false;
+
+function write(socket: Socket, total: number, hash: Hash, sent: (bytes: number) => void): void {
   const stream = source();
   const zeros = Buffer.alloc(CHUNK);
   let left = total;
   const more = (): void => {
-    while (left > 0 && !socket.destroyed) {
+    while (left > 0 && !socket.destroyed && !finishing) {
       const chunk = stream.update(left < CHUNK ? zeros.subarray(0, left) : zeros);
       left -= chunk.length;
+      sent(total - left);
       hash.update(chunk);
       if (!socket.write(chunk)) return void socket.once("drain", more);
     }
@@ -64,6 +90,7 @@ function write(socket: Socket, total: number, hash: Hash): void {
 function sendTcp({ host, port, bytes, timeoutMillis }: Request): Promise<unknown> {
   const start = performance.now();
   const sent = createHash("sha256");
+  let sentBytes = 0;
   let reply = "";
   return new Promise((resolve) => {
     const socket = connect({ host, port, allowHalfOpen: true });
@@ -72,7 +99,7 @@ function sendTcp({ host, port, bytes, timeoutMillis }: Request): Promise<unknown
       socket.destroy();
       const [receivedHash = "", count = "0"] = reply.trim().split(" ");
       resolve({
-        bytes,
+        bytes: sentBytes,
         sentHash: error === undefined ? sent.digest("hex") : "",
         receivedHash,
         receivedBytes: Number(count),
@@ -82,7 +109,11 @@ function sendTcp({ host, port, bytes, timeoutMillis }: Request): Promise<unknown
     };
     const alarm = setTimeout(() => finish("timeout"), timeoutMillis);
     socket.setEncoding("utf8");
-    socket.once("connect", () => write(socket, bytes, sent));
+    socket.once("connect", () =>
+      write(socket, bytes, sent, (count) => {
+        sentBytes = count;
+      }),
+    );
     socket.on("data", (text: string) => {
       reply += text;
     });
@@ -216,6 +247,10 @@ async function answered({ name, timeoutMillis }: Request): Promise<number> {
 const OPERATIONS: Readonly<Record<string, (request: Request) => Promise<unknown>>> = {
   serveTcp,
   sendTcp,
+  arrived,
+  finishTcp: async () => {
+    finishing = true;
+  },
   serveUdp,
   sendUdp,
   stream,

@@ -42,6 +42,26 @@ export interface PeerStatus {
   readonly establishedAt: string | null;
 }
 
+/** What `hipctl locator list --json` says, as far as tests read it. */
+export interface Locators {
+  readonly own: readonly {
+    readonly address: string;
+    readonly source: string;
+    readonly state: string;
+    readonly preferred: boolean;
+  }[];
+  readonly peers: readonly {
+    readonly name: string;
+    readonly locators: readonly {
+      readonly address: string;
+      readonly state: string;
+      readonly source: string;
+      readonly inUse: boolean;
+      readonly rttMillis: number | null;
+    }[];
+  }[];
+}
+
 export class Daemon {
   readonly namespace: Namespace;
   readonly folder: string;

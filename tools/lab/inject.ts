@@ -1,21 +1,6 @@
 /** Puts packets on the wire as an attacker on the path would: any source address, any bytes. */
-import { existsSync, mkdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { compiled } from "./compiled.ts";
 import type { Namespace } from "./lab.ts";
-import { run } from "./shell.ts";
-
-const FOLDER = join(import.meta.dirname, "../../build/lab");
-
-/** The program made of a source file of this folder. */
-async function compiled(name: string): Promise<string> {
-  const source = join(import.meta.dirname, `${name}.cc`);
-  const program = join(FOLDER, name);
-  if (!existsSync(program) || statSync(program).mtimeMs < statSync(source).mtimeMs) {
-    mkdirSync(FOLDER, { recursive: true });
-    await run(["g++", "-std=c++20", "-O1", "-Wall", "-Wextra", "-Werror", "-o", program, source]);
-  }
-  return program;
-}
 
 export interface Burst {
   /** Bytes of a datagram: its number, and what follows from it. */

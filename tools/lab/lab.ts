@@ -143,12 +143,17 @@ export class Namespace {
 
   /** What /etc/hosts says inside. */
   hosts(entries: readonly (readonly [address: string, name: string])[]): void {
-    const folder = join("/etc/netns", this.name);
-    mkdirSync(folder, { recursive: true });
     const lines = [["127.0.0.1", "localhost"], ["::1", "localhost"], ...entries].map((entry) =>
       entry.join("\t"),
     );
-    writeFileSync(join(folder, "hosts"), `${lines.join("\n")}\n`);
+    this.etc("hosts", `${lines.join("\n")}\n`);
+  }
+
+  /** What a file of /etc says to programs that are started inside from now on. */
+  etc(file: string, text: string): void {
+    const folder = join("/etc/netns", this.name);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, file), text);
   }
 }
 
