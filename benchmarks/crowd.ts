@@ -177,10 +177,10 @@ export class Crowd {
     return `${tables.join("\n\n")}\n`;
   }
 
-  /** Full exchanges of all members without an association, `parallel` at a time, until all have one. */
-  async connect(parallel: number, limitMillis: number): Promise<Progress> {
+  /** Full exchanges of `count` members without an association, `parallel` at a time, until all have one. */
+  async connect(count: number, parallel: number, limitMillis: number): Promise<Progress> {
     const begun = performance.now();
-    const waiting = this.members.filter((member) => !member.established);
+    const waiting = this.members.filter((member) => !member.established).slice(0, count);
     const open = new Set<Member>();
     let established = 0;
     const more = (): void => {

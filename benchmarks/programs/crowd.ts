@@ -1,6 +1,6 @@
 /**
  * A crowd as a program of its own: `crowd.ts OPTIONS-AS-JSON PEERS-FILE`. Commands come by standard input, one a line:
- * "connect PARALLEL SECONDS", "flood RATE SECONDS WHO" (WHO: "one" address or "many"); each is answered by one line of JSON.
+ * "connect COUNT PARALLEL SECONDS", "flood RATE SECONDS WHO" (WHO: "one" address or "many"); each is answered by one line of JSON.
  */
 import { writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -14,7 +14,7 @@ console.log(JSON.stringify({ ready: crowd.members.length }));
 for await (const line of createInterface({ input: process.stdin })) {
   const [command, first, second, third] = line.split(" ");
   if (command === "connect") {
-    console.log(JSON.stringify(await crowd.connect(Number(first), Number(second) * 1000)));
+    console.log(JSON.stringify(await crowd.connect(Number(first), Number(second), Number(third) * 1000)));
   } else if (command === "flood") {
     console.log(JSON.stringify(await flood(crowd, Number(first), Number(second), third === "one")));
   } else if (command === "end") break;
