@@ -1,161 +1,21 @@
 // Super-packets through two whole planes with real TUN devices and sockets, in one network namespace: on paths that
 // become smaller, past kernels that refuse, held for a peer, split. A packet socket with virtio-net headers plays the
 // kernel at both devices. Skipped where namespaces are not allowed.
-#include <fcntl.h>
-#include <linux/if_packet.h>
-#include <net/ethernet.h>
-#include <net/if.h>
-#include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <memory>
 #include <thread>
 
-#include "../netlink.h"
-#include "../plane.h"
 #include "../segment.h"
-#include "packets.h"
+#include "planes.h"
 
 using namespace hipd;
 using namespace hipd::test;
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-constexpr Lsi kLsiA{{198, 18, 0, 1}};
-constexpr Lsi kLsiB{{198, 18, 0, 2}};
-constexpr Hit kHitA{{0x20, 0x01, 0x00, 0x22, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xa}};
-constexpr Hit kHitB{{0x20, 0x01, 0x00, 0x22, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xb}};
-constexpr std::uint16_t kPortA = 10500;
-constexpr std::uint16_t kPortB = 10501;
-constexpr Spi kSpi = 0x10000;
 constexpr std::uint8_t kAck = 0x10;
-
-void setLoopback(std::uint32_t mtu) {
-  netlink::LinkChange change;
-  change.mtu = mtu;
-  CHECK(netlink::setLink("lo", change).empty());
-}
-
-/// One plane and its device.
-struct End {
-  std::unique_ptr<Plane> plane;
-  std::string notes;
-  Fd six;
-  Fd four;
-
-  End(const char* name, std::uint16_t port, const Lsi& lsi, const Offloads& offloads) {
-    PlaneOptions options;
-    options.interface = name;
-    options.mtu = 1478;
-    options.port = port;
-    options.ownLsi = lsi;
-    options.lsiPrefix = {{4, {198, 18}}, 15};
-    options.offloads = offloads;
-    options.notify = [](void*) {};
-    std::string error;
-    std::vector<std::string> lines;
-    plane = Plane::open(options, error, lines);
-    if (plane == nullptr) fail(error.c_str(), __LINE__, "no plane");
-    CHECK(netlink::setLink(name, {}).empty());
-    six = tap(name, ETH_P_IPV6);
-    four = tap(name, ETH_P_IP);
-  }
-
-  static Fd tap(const char* name, std::uint16_t protocol) {
-    Fd fd(socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, htons(protocol)));
-    const int on = 1;
-    CHECK(setsockopt(fd.get(), SOL_PACKET, PACKET_VNET_HDR, &on, sizeof on) == 0);
-    sockaddr_ll address{};
-    address.sll_family = AF_PACKET;
-    address.sll_protocol = htons(protocol);
-    address.sll_ifindex = static_cast<int>(if_nametoindex(name));
-    CHECK(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
-    return fd;
-  }
-
-  void give(const Octets& packet) const {
-    const bool v6 = (packet[sizeof(VirtioHeader)] >> 4) == 6;
-    CHECK_EQ(::send((v6 ? six : four).get(), packet.data(), packet.size(), 0), static_cast<ssize_t>(packet.size()));
-  }
-
-  /// The next packet that the plane wrote to its device, with its header. Empty when none comes.
-  Octets take(std::chrono::milliseconds patience = std::chrono::milliseconds(3000)) const {
-    Octets buffer(70'000);
-    const auto until = Clock::now() + patience;
-    for (;;) {
-      std::array<pollfd, 2> both{{{six.get(), POLLIN, 0}, {four.get(), POLLIN, 0}}};
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
-      if (left <= 0 || poll(both.data(), both.size(), static_cast<int>(left)) <= 0) return {};
-      const int fd = both[0].revents != 0 ? six.get() : four.get();
-      sockaddr_ll from{};
-      socklen_t length = sizeof from;
-      const ssize_t got = recvfrom(fd, buffer.data(), buffer.size(), 0, reinterpret_cast<sockaddr*>(&from), &length);
-      if (got < static_cast<ssize_t>(sizeof(VirtioHeader) + 20) || from.sll_pkttype == PACKET_OUTGOING) continue;
-      return {buffer.begin(), buffer.begin() + got};
-    }
-  }
-
-  std::uint64_t count(const std::string& name) const {
-    for (const Counter& counter : plane->counters()) {
-      if (counter.name == name) return counter.value;
-    }
-    fail(name.c_str(), __LINE__, "no such counter");
-  }
-
-  /// Everything that the plane told the administrator.
-  const std::string& told() {
-    std::vector<std::uint8_t> records(kMaxEventRecord);
-    while (const std::size_t length = plane->drain(records, 100)) {
-      for (std::size_t at = 0; at < length;) {
-        std::uint32_t size = 0;
-        std::memcpy(&size, records.data() + at, sizeof size);
-        std::uint32_t text = 0;
-        std::memcpy(&text, records.data() + at + 20, sizeof text);
-        if (records[at + 4] == static_cast<std::uint8_t>(EventType::Note)) {
-          notes.append(reinterpret_cast<const char*>(records.data() + at + kEventRecord), text);
-        }
-        at += size;
-      }
-    }
-    return notes;
-  }
-};
-
-SaParameters parametersOf(const Hit& local, const Hit& peer) {
-  static constexpr std::array<std::uint8_t, 20> key{1, 2, 3};
-  SaParameters parameters;
-  parameters.spi = kSpi;
-  parameters.lsiSpi = kSpi + 1;
-  parameters.encryptionKey = key;
-  parameters.localHit = local;
-  parameters.peerHit = peer;
-  return parameters;
-}
-
-/// Two planes, an SA from A to B, and the loopback device with an MTU.
-struct Pair {
-  End a;
-  End b;
-
-  explicit Pair(std::uint32_t mtu, const Offloads& offloadsA = {}, const Offloads& offloadsB = {})
-      : a((setLoopback(mtu), "hipA"), kPortA, kLsiA, offloadsA), b("hipB", kPortB, kLsiB, offloadsB) {
-    Path to;
-    to.local = {{4, {127, 0, 0, 1}}, kPortA};
-    to.remote = {{4, {127, 0, 0, 1}}, kPortB};
-    Path from = to;
-    std::swap(from.local, from.remote);
-    CHECK(b.plane->addInbound(parametersOf(kHitB, kHitA), from, 0) == Routes::Added::Done);
-    CHECK(a.plane->addOutbound(parametersOf(kHitA, kHitB), to) == Routes::Added::Done);
-    a.plane->alias(kLsiB, &kHitB);
-    b.plane->alias(kLsiA, &kHitA);
-  }
-  void open() { a.plane->route(kHitB, Mode::Send, kSpi); }
-};
 
 /// What the local stack hands over for `data` bytes, in segments of `size`.
 Octets superPacket(InnerFamily family, std::uint8_t protocol, std::size_t data, std::size_t size,
@@ -267,7 +127,7 @@ constexpr InnerFamily kFamilies[] = {InnerFamily::Hit, InnerFamily::Lsi};
 constexpr std::uint8_t kProtocols[] = {proto::kTcp, proto::kUdp};
 
 void arriveAsTheyLeft(const Offloads& offloadsA, const Offloads& offloadsB, const char* name) {
-  Pair pair(1500, offloadsA, offloadsB);
+  TwoPlanes pair(1500, offloadsA, offloadsB);
   pair.open();
   for (const InnerFamily family : kFamilies) {
     for (const std::uint8_t protocol : kProtocols) {
@@ -293,7 +153,7 @@ void arriveAsTheyLeft(const Offloads& offloadsA, const Offloads& offloadsB, cons
 
 /// Super-packets for a peer whose exchange is under way are cut for the queue, and leave in order.
 void heldAndReleased() {
-  Pair pair(1500);
+  TwoPlanes pair(1500);
   pair.a.plane->route(kHitB, Mode::Demand, 0);
   std::vector<Octets> wanted;
   for (const InnerFamily family : kFamilies) {
@@ -314,7 +174,7 @@ void heldAndReleased() {
 /// Segments that no longer fit: those that may be split are, the others' sender is told what fits, once.
 void splitOrTold() {
   // 1280 leave an inner IPv6 packet 1258 bytes, which is less than every IPv6 path has (RFC 8200 5).
-  Pair pair(1280);
+  TwoPlanes pair(1280);
   pair.open();
   const Octets six = superPacket(InnerFamily::Hit, proto::kTcp, 6000, 1220);
   pair.a.give(six);
@@ -344,7 +204,7 @@ void splitOrTold() {
 /// is cut to the new size arrives.
 void pathShrinks() {
   for (const InnerFamily family : kFamilies) {
-    Pair pair(1500);
+    TwoPlanes pair(1500);
     pair.open();
     const Octets before = superPacket(family, proto::kTcp, 14'000, 1400);
     pair.a.give(before);
@@ -381,7 +241,7 @@ int socketOn(std::uint16_t port) {
 }
 
 void refusedByTheKernel() {
-  Pair pair(1500);
+  TwoPlanes pair(1500);
   pair.open();
   const int on = 1;
   CHECK(setsockopt(socketOn(kPortA), SOL_SOCKET, SO_NO_CHECK, &on, sizeof on) == 0);
