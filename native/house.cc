@@ -127,7 +127,7 @@ std::uint64_t Housekeeper::listen(std::uint64_t now) {
   std::uint64_t next = UINT64_MAX;
   shared_.epochs.online(reader_);
   do {
-    while (shared_.awaited.queue().pop([&](const Hit& peer) { watched_.push_back({peer, 0}); })) {
+    while (shared_.awaited.take([&](const Hit& peer) { watched_.push_back({peer, 0}); })) {
     }
     next = UINT64_MAX;
     std::erase_if(watched_, [&](Watched& one) {

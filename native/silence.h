@@ -46,7 +46,7 @@ class Awaited {
       silence.since.store(0);
       return;
     }
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    told_.fetch_add(1);
     if (!awake_.exchange(true)) ring();
   }
 
@@ -55,12 +55,20 @@ class Awaited {
     const std::uint64_t one = 1;
     (void)!write(bell_.get(), &one, sizeof one);
   }
-  Ring<Hit>& queue() { return queue_; }
-  /// The house-keeping thread sleeps from here on, unless somebody is in the queue.
+
+  // The house-keeping thread's own.
+  /// Calls `use(const Hit&)` with the next peer to watch; false when there is none.
+  template <class Use>
+  bool take(Use&& use) {
+    if (!queue_.pop(use)) return false;
+    taken_++;
+    return true;
+  }
+  /// Nobody is to be watched: true when the thread may sleep until the bell rings.
   bool maySleep() {
+    // Either we see who was told of meanwhile, or they see that we sleep.
     awake_.store(false);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (queue_.size() == 0) return true;
+    if (told_.load() == taken_) return true;
     awake_.store(true);
     return false;
   }
@@ -69,6 +77,8 @@ class Awaited {
   const Fd bell_;
   Ring<Hit> queue_{kAwaitedQueue};
   std::atomic<bool> awake_{false};
+  std::atomic<std::uint64_t> told_{0};
+  std::uint64_t taken_ = 0;
 };
 
 }  // namespace hipd

@@ -154,7 +154,10 @@ class Worker {
   Verdict sealInto(SendBatch& batch, std::size_t at, OutboundRoute& via, const Destination& destination, Spi spi,
                    const beet::Outbound& out, std::uint8_t nextHeader, Pieces payload);
   /// Whether the path is verified, or the peer has the credit for so many bytes.
-  bool affords(Peer& peer, const OutboundRoute& via, std::size_t bytes) const;
+  bool affords(Peer& peer, const OutboundRoute& via, std::size_t bytes) const {
+    return via.destination.load()->verified || hasCredit(peer, bytes);
+  }
+  bool hasCredit(Peer& peer, std::size_t bytes) const;
   void sent(Peer& peer) {
     peer.lastUsed.store(nowMs_, std::memory_order_relaxed);
     if (peer.silence.since.load(std::memory_order_relaxed) == 0) shared_.awaited.sent(peer.silence, peer.hit, nowMs_);

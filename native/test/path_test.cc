@@ -212,7 +212,7 @@ void silenceRingsTheBellOnce() {
   CHECK_EQ(rings(), 0u);
   CHECK(!awaited.maySleep());
   std::vector<Hit> told;
-  while (awaited.queue().pop([&](const Hit& who) { told.push_back(who); })) {
+  while (awaited.take([&](const Hit& who) { told.push_back(who); })) {
   }
   CHECK((told == std::vector{hit(1), hit(2)}));
   CHECK(awaited.maySleep());
