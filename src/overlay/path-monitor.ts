@@ -94,7 +94,8 @@ class Watch {
   current: PathState | undefined;
   /** The peer has answered along `current`: only there it may be probed (RFC 8046 5.6). */
   verified = false;
-  readonly asked = new Map<number, Asked>();
+  /** Most associations ask nothing most of the time: then there is no map. */
+  #asked: Map<number, Asked> | undefined;
   round: Round | undefined;
   trial: Trial | undefined;
   /** A trial that told nothing is not repeated before more traffic. */
@@ -105,6 +106,23 @@ class Watch {
 
   constructor(now: Instant) {
     this.activeAt = now;
+  }
+
+  get asked(): Iterable<[number, Asked]> {
+    return this.#asked ?? [];
+  }
+
+  ask(token: number, asked: Asked): void {
+    this.#asked ??= new Map();
+    this.#asked.set(token, asked);
+  }
+
+  /** What was asked with this token; once. */
+  settle(token: number): Asked | undefined {
+    const asked = this.#asked?.get(token);
+    this.#asked?.delete(token);
+    if (this.#asked?.size === 0) this.#asked = undefined;
+    return asked;
   }
 }
 
@@ -208,9 +226,8 @@ export class PathMonitor {
     now: Instant,
   ): readonly MonitorOutput[] {
     const watch = this.#watches.get(peer);
-    const asked = watch?.asked.get(token);
+    const asked = watch?.settle(token);
     if (watch === undefined || asked === undefined) return [];
-    watch.asked.delete(token);
     const { state } = asked;
     const millis = rttMicros / 1000;
     const wasDown = state.downAt !== undefined;
@@ -263,7 +280,7 @@ export class PathMonitor {
 
   #ask(peer: Hit, watch: Watch, asked: Asked): void {
     this.#token = (this.#token + 1) % MAX_TOKEN;
-    watch.asked.set(this.#token, asked);
+    watch.ask(this.#token, asked);
     const bytes = asked.kind === "size" ? asked.size : SMALL;
     this.#out.push({ type: "probe", peer, path: asked.state.path, token: this.#token, bytes });
   }
@@ -313,10 +330,9 @@ export class PathMonitor {
 
   /** Probes without an answer. */
   #expire(watch: Watch, now: Instant): void {
-    for (const [token, { state, kind, until }] of watch.asked) {
-      // Answers may still come a little later: they count for the round trip.
+    for (const [token, { state, kind, until }] of [...watch.asked]) {
       if (now < until) continue;
-      watch.asked.delete(token);
+      watch.settle(token);
       if (kind !== "size") state.lost();
     }
   }
@@ -354,7 +370,7 @@ export class PathMonitor {
     }
     consider(watch.trial?.until);
     consider(watch.standbyAt);
-    for (const { until } of watch.asked.values()) consider(until);
+    for (const [, { until }] of watch.asked) consider(until);
     this.#timers.set(peer, next === undefined ? undefined : { at: next, why: "probe paths" });
     const out = this.#out;
     this.#out = [];
