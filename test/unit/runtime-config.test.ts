@@ -376,6 +376,7 @@ esp_suites = ["AES-256-CBC/HMAC-SHA-256"]
 hip_ciphers = [4]
 domain = "admin@example.org"
 opportunistic = true
+r1_per_address = 5000
 [protocol.timers]
 retransmit = "0.25s"
 rekey_after = "2h"
@@ -409,6 +410,7 @@ locators = ["192.0.2.12"]
     espSuites: [9],
     hipCiphers: [4],
     opportunistic: true,
+    r1PerAddress: 5000,
     udpPort: 10501,
   });
   expect(value.host.domainIdentifier.type).toBe(2);
