@@ -110,6 +110,27 @@ for (const family of ["ipv4", "ipv6"] as const) {
       }
     });
 
+    it("TCP asks for ECN through the overlay without being told to, and nowhere else", async () => {
+      const { a, b, router } = pair();
+      const { lsi, hit } = await addressesOf(a, b);
+      const [near, far] = await Promise.all([a.daemon.namespace.agent(), b.daemon.namespace.agent()]);
+      for (const name of [hit, lsi, b[family]]) {
+        const port = await far.serveTcp();
+        const bare = name === b[family];
+        const [place, device] = bare ? [router, "to-b"] : [b.daemon.namespace, "hip0"];
+        const capture = await Capture.start(place, device, "tcp", 120);
+        const moved = await near.sendTcp(name, port, 100_000);
+        expect(moved.error).toBeUndefined();
+        const packets = (await capture.stop()).filter(({ protocol }) => protocol === TCP);
+        const flags = (packet: IpPacket) => packet.payload[13] as number;
+        const asked = packets.filter((packet) => (flags(packet) & 0x12) === 0x02).map(flags);
+        const answered = packets.filter((packet) => (flags(packet) & 0x12) === 0x12).map(flags);
+        // SYN with ECE and CWR, and SYN-ACK with ECE (RFC 3168 6.1.1).
+        expect(new Set(asked.map((one) => one & 0xc0))).toEqual(new Set([bare ? 0 : 0xc0]));
+        expect(new Set(answered.map((one) => one & 0xc0))).toEqual(new Set([bare ? 0 : 0x40]));
+      }
+    });
+
     it("TCP hears of congestion marks and answers them: ECE back, CWR once, and no data is lost", async () => {
       const { a, b, router } = pair();
       const { lsi, hit } = await addressesOf(a, b);
