@@ -102,6 +102,8 @@ export interface Context {
   ): readonly HostOutput[];
   /** Whether a packet that only hints at something may make us call its peer now: hints are few. */
   mayFollowHint(): boolean;
+  /** Whether an UPDATE may go out now that nothing waits for; else some seconds later. */
+  maySpare(): boolean;
 }
 
 /** What a handler decides: the next state and what happens outside. */

@@ -365,7 +365,7 @@ export class Host {
       abandon: (kind) => association.abandon(kind),
       start: (job, pending) => {
         if (!this.#jobs.mayStart(job, this.#pool.making, this.#config.maxJobs)) {
-          this.#pool.busy(now);
+          if (job.kind === "accept-i2") this.#pool.busy(now);
           return false;
         }
         association.started(this.#jobs.start(job, { what: "association", association }), pending);
@@ -382,6 +382,7 @@ export class Host {
         this.#pool.used(match);
         this.#pool.busy(now);
       },
+      maySpare: () => this.#notices.maySpare(now),
       mayFollowHint: () => this.#notices.mayFollowHint(now),
       notify: (messageType, data, path, limit, keys) => {
         const job = this.#notices.notify(association, messageType, data, keys, now);

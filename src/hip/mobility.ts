@@ -1,5 +1,6 @@
 /** Keeps an association reachable while addresses come and go (RFC 8046 5). */
-import { type Path, pathText, sameEndpoint, samePath } from "../core/types.ts";
+import { fraction } from "../core/random.ts";
+import { after, type Instant, type Path, pathText, sameEndpoint, samePath } from "../core/types.ts";
 import { dropChecks, failCheck, mustAnnounce, type Stay, startCheck, stay, withMobility } from "./checks.ts";
 import { type Context, drop, event } from "./context.ts";
 import type { HostOutput } from "./io.ts";
@@ -19,6 +20,12 @@ import type { Open, Session } from "./states.ts";
 
 /** Sources of HIP packets are heeded this often. */
 const HINT_MILLIS = 1_000;
+
+/** What can wait waits this long at least, twice as long at most. */
+const SPARE_MILLIS = 2_000;
+/** A round trip is noted again after this, or when it is another one by more than this share. */
+const STALE_MILLIS = 30_000;
+const RTT_CHANGE = 0.25;
 
 /** Sends data along another path: `confirmed` when an answer came back along it lately. */
 export function usePath(
@@ -86,17 +93,29 @@ export function reconcile(state: Open, cx: Context): Stay {
     out.push(...next.out);
   };
   if (!hasLocal(now.session, cx)) go(leaveAddress(now, cx));
+  let later: Instant | undefined;
   if (now.name === "ESTABLISHED") {
-    if (mustAnnounce(now.session, cx) && hasLocal(now.session, cx))
-      go(startCheck(now, now.session.path, undefined, cx) ?? stay(now));
-    go(checkUnknown(now, cx));
+    if (mustAnnounce(now.session, cx) && hasLocal(now.session, cx)) {
+      if (cx.maySpare()) go(startCheck(now, now.session.path, undefined, cx) ?? stay(now));
+      else later = spareAt(cx);
+    }
+    const checked = checkUnknown(now, cx);
+    go(checked);
+    later ??= checked.postponed ? spareAt(cx) : undefined;
     const best = now.session.mobility.moving === undefined ? better(now.session, cx) : undefined;
     if (best !== undefined) {
       go(usePath(now, best.path, best.reason, true, cx));
       if (mustAnnounce(now.session, cx)) go(startCheck(now, best.path, best.reason, cx) ?? stay(now));
     }
   }
-  return stay(withMobility(now, { wakeAt: wakeAt(now.session, cx) }), out);
+  const wake = wakeAt(now.session, cx);
+  const due = later !== undefined && (wake === undefined || later < wake) ? later : wake;
+  return stay(due === now.session.mobility.wakeAt ? now : withMobility(now, { wakeAt: due }), out);
+}
+
+/** When what could wait is tried again: not all at once. */
+function spareAt(cx: Context): Instant {
+  return after(cx.now, SPARE_MILLIS * (1 + fraction(cx.random)));
 }
 
 function wakeAt(session: Session, cx: Context): Mobility["wakeAt"] {
@@ -152,7 +171,7 @@ function askAll(state: Open, paths: readonly Path[], reason: HandoverReason, cx:
 }
 
 /** Pairs that were never heard of, or that were silent long enough ago, are asked: to know them before they are needed. */
-function checkUnknown(state: Open, cx: Context): Stay {
+function checkUnknown(state: Open, cx: Context): Stay & { readonly postponed: boolean } {
   let now = state;
   const out: HostOutput[] = [];
   for (const path of candidates(state.session, cx)) {
@@ -162,12 +181,14 @@ function checkUnknown(state: Open, cx: Context): Stay {
     const works =
       known !== undefined && known.downSince === undefined && isActive(now.session.mobility, path.remote);
     if (samePath(path, now.session.path) || quiet || works) continue;
+    if (now.session.mobility.checks.some((one) => samePath(one.path, path))) continue;
+    if (!cx.maySpare()) return { ...stay(now, out), postponed: true };
     const begun = startCheck(now, path, undefined, cx);
     if (begun === undefined) continue;
     now = begun.next;
     out.push(...begun.out);
   }
-  return stay(now, out);
+  return { ...stay(now, out), postponed: false };
 }
 
 /** Nothing comes through a path any more: another one that works at once, and all others are asked. */
@@ -206,6 +227,15 @@ export function pathRtt(state: Open, path: Path, millis: number, cx: Context): S
   const { session } = state;
   const { mobility } = session;
   if (!isActive(mobility, path.remote)) return stay(state);
+  const before = pathIn(mobility, path);
+  // News every few seconds that are none cost more than they tell.
+  const same =
+    before !== undefined &&
+    before.downSince === undefined &&
+    mobility.lostSince === undefined &&
+    cx.now - before.heardAt < STALE_MILLIS &&
+    Math.abs(before.rttMillis - millis) <= before.rttMillis * RTT_CHANGE + 1;
+  if (same) return stay(state);
   const known: Open = {
     ...state,
     session: { ...session, mobility: heard(mobility, path, millis, cx.now) },

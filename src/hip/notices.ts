@@ -1,4 +1,4 @@
-/** What one host says and heeds without being able to check it: NOTIFYs that it sends, hints that it follows. Both are few. */
+/** What one host does for all its peers together only so often: NOTIFYs, hints that it follows, checks that can wait. */
 import { RateLimit } from "../core/bounded.ts";
 import type { Instant } from "../core/types.ts";
 import type { Association } from "./association.ts";
@@ -13,12 +13,21 @@ const NOTIFY_BURST = 20;
 const HINT_RATE = 10;
 const HINT_BURST = 20;
 
+/** Checks a second that nothing waits for, to all peers together: a host with many associations has time for them. */
+const SPARE_RATE = 50;
+const SPARE_BURST = 100;
+
 export class Notices {
+  readonly #spare = new RateLimit(SPARE_RATE, SPARE_BURST);
   readonly #notifies = new RateLimit(NOTIFY_RATE, NOTIFY_BURST);
   readonly #hints = new RateLimit(HINT_RATE, HINT_BURST);
 
   mayFollowHint(now: Instant): boolean {
     return this.#hints.take(now);
+  }
+
+  maySpare(now: Instant): boolean {
+    return this.#spare.take(now);
   }
 
   /** The job that signs a NOTIFY, under the association's keys or these; undefined: there were enough of them. */

@@ -1,6 +1,7 @@
 /** Which of several working paths is taken, and sources that move again and again. */
 import { describe, expect, test } from "vitest";
 import type { Endpoint, Path, Spi } from "../../src/core/types.ts";
+import { Identity } from "../../src/crypto/identity.ts";
 import { type Node, ownLocator, Pair } from "../support/pair.ts";
 
 const A4 = "192.0.2.1";
@@ -150,4 +151,23 @@ test("a check that becomes urgent is sent again at once", () => {
   pair.pass(1);
   const asked = pair.flights.slice(before).map((one) => one.path.local.address);
   expect(asked).toContain("192.0.2.3");
+});
+
+test("news that nothing waits for go out to many peers over seconds, and all of them get it", () => {
+  const pair = new Pair();
+  const { a } = pair;
+  const peers = Array.from({ length: 200 }, (_, at) => {
+    const node = pair.add(`p${at}`, `198.51.100.${at + 20}`, [Identity.generate("ecdsa-p256")]);
+    a.knows(node);
+    node.knows(a);
+    pair.input(a, { type: "connect", peer: node.hit });
+    return node;
+  });
+  pair.run(() => peers.every((node) => a.state(node) === "ESTABLISHED"));
+  const before = pair.count("UPDATE", a);
+  pair.move(a, A4, "192.0.2.2");
+  expect(pair.count("UPDATE", a) - before).toBeLessThanOrEqual(100);
+  const knows = (node: Node): boolean => node.host.peerLocators(a.hit).length === 2;
+  pair.run(() => peers.every(knows), 30_000);
+  expect(a.drops("jobs_full")).toBe(0);
 });
