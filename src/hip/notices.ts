@@ -15,7 +15,7 @@ const HINT_BURST = 20;
 
 /** Checks a second that nothing waits for, to all peers together: a host with many associations has time for them. */
 const SPARE_RATE = 50;
-const SPARE_BURST = 100;
+const SPARE_BURST = 32;
 
 export class Notices {
   readonly #spare = new RateLimit(SPARE_RATE, SPARE_BURST);
