@@ -202,8 +202,8 @@ export class OwnLocators {
       }),
     );
     const fresh = (this.deadline()?.at ?? Number.POSITIVE_INFINITY) > now;
-    // Before the kernel has told its addresses an empty list would be a lie.
-    if (this.#told === undefined && list.length === 0 && !this.#heard) return undefined;
+    // Before the kernel has told its addresses, a list without them would be a lie: nothing could be sent from anywhere.
+    if (!this.#heard) return undefined;
     if (this.#told !== undefined && fresh && sameList(this.#told, list)) return undefined;
     this.#told = list;
     this.#toldAt = now;
