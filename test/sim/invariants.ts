@@ -15,6 +15,8 @@ import { describe, glance } from "./trace.ts";
  * are the one thing besides R1 that goes to where nobody has asked.
  */
 const CHECKS_PER_CAUSE = 8;
+/** Timeouts in a row that may leave something for the next. */
+const LATE_TURNS = 3;
 /** R1s that the pool may remember. */
 const MAX_R1S = 2048;
 
@@ -47,6 +49,8 @@ export class Invariants {
   /** Who has derived a key. */
   readonly #derived = new Map<string, Set<Hit>>();
   readonly #sent = new Map<number, Sent>();
+  /** Timeouts in a row after which something was still due. */
+  readonly #late = new Map<string, number>();
   readonly #delivered = new Set<number>();
   readonly #lsis = new Map<string, string>();
   readonly credit = new CreditLedger((hit) => this.#nameOf(hit));
@@ -206,15 +210,20 @@ export class Invariants {
         this.breach(`${daemon.name}: drop without a proper reason "${output.reason}"`);
       }
     }
-    const deadline = input.type === "timeout" ? daemon.overlay?.deadline() : undefined;
-    if (deadline !== undefined && deadline.at <= now) {
-      this.breach(`${daemon.name}: the deadline "${deadline.why}" stays in the past`);
-    }
+    if (input.type === "timeout") this.#examineDeadline(daemon, now);
     // An UPDATE may say what is known, and a NOTIFY that keeps a NAT awake says nothing.
     const silent = input.type === "datagram" && /^(UPDATE|NOTIFY)/.test(describe(input.bytes));
     if (input.type === "datagram" && outputs.length === 0 && !silent) {
       this.breach(`${daemon.name}: ${describe(input.bytes)} vanished without a counted drop`);
     }
+  }
+
+  /** What is due at once may be left for one more turn, not for ever. */
+  #examineDeadline(daemon: Daemon, now: Instant): void {
+    const deadline = daemon.overlay?.deadline();
+    const late = deadline !== undefined && deadline.at <= now ? (this.#late.get(daemon.name) ?? 0) + 1 : 0;
+    this.#late.set(daemon.name, late);
+    if (late > LATE_TURNS) this.breach(`${daemon.name}: the deadline "${deadline?.why}" stays in the past`);
   }
 
   #exchanged(daemon: Daemon, { peerHit, path }: SaSpec): void {

@@ -4,6 +4,10 @@
 const AGING_INTERVAL = 5000;
 const AGING_FACTOR = 7 / 8;
 
+/** How long packets from where we sent before are no news, and how many such places are remembered. */
+const FORMER_MILLIS = 10_000;
+const FORMER = 8;
+
 export class PeerLedger {
   txPackets = 0;
   txBytes = 0;
@@ -19,26 +23,43 @@ export class PeerLedger {
   #awaitedSince: number | undefined;
   #saidAt: number | undefined;
   #sentAt = 0;
+  /** Endpoints that we sent to before, and until when packets from there are no news. */
+  readonly #former = new Map<string, number>();
 
   constructor(now: number) {
     this.activeAt = now;
     this.#agedAt = now;
   }
 
-  sent(bytes: number, now: number): void {
+  sent(bytes: number): void {
     this.txPackets++;
     this.txBytes += bytes;
-    this.activeAt = now;
   }
 
-  /** `size`: of the whole packet. */
-  received(bytes: number, size: number, now: number): void {
+  received(bytes: number): void {
     this.rxPackets++;
     this.rxBytes += bytes;
-    this.activeAt = now;
-    this.#awaitedSince = undefined;
+  }
+
+  /** A whole packet of this size came. */
+  earned(size: number, now: number): void {
     this.#age(now);
     this.#credit += size;
+  }
+
+  /** An answer came, or what may be one. */
+  heard(): void {
+    this.#awaitedSince = undefined;
+  }
+
+  /** We send elsewhere from now on than to this endpoint. */
+  left(endpoint: string, now: number): void {
+    this.#former.set(endpoint, now + FORMER_MILLIS);
+    if (this.#former.size > FORMER) this.#former.delete(this.#former.keys().next().value as string);
+  }
+
+  hasLeft(endpoint: string, now: number): boolean {
+    return (this.#former.get(endpoint) ?? 0) > now;
   }
 
   /** Takes credit for a packet to an address that nobody has verified; false: there is too little. */

@@ -1,6 +1,16 @@
 /** A data plane in memory: routes, SAs, held packets, sequence numbers and replay windows, without a byte of cryptography. */
+
+import { RateLimit } from "../../src/core/bounded.ts";
 import { toHex } from "../../src/core/bytes.ts";
-import { type Hit, type Lsi, type Path, type Spi, samePath } from "../../src/core/types.ts";
+import {
+  endpointText,
+  type Hit,
+  type Instant,
+  type Lsi,
+  type Path,
+  type Spi,
+  sameEndpoint,
+} from "../../src/core/types.ts";
 import type { AssociationStats, DataPlane, DataPlaneEvent, Route } from "../../src/driver/ports.ts";
 import type { EspKeys } from "../../src/hip/job.ts";
 import type { InnerFamily, SaSpec } from "../../src/hip/sa.ts";
@@ -68,7 +78,8 @@ interface Inbound {
   readonly window: Set<number>;
   highest: number;
   first: boolean;
-  movedAt: number;
+  /** How often it may be said that packets come from elsewhere. */
+  readonly moved: RateLimit;
 }
 
 /** Packets held for one peer. */
@@ -77,7 +88,8 @@ const REPLAY_WINDOW = 4096;
 /** ESP header, IV, padding and ICV over the payload of a BEET packet. */
 const ESP_OVERHEAD = 36;
 const MISS_INTERVAL = 1000;
-const MOVED_INTERVAL = 1000;
+const MOVED_PER_SECOND = 1;
+const MOVED_BURST = 3;
 /** Hints about unknown SPIs, per second. */
 const UNKNOWN_PER_SECOND = 10;
 /** Milliseconds without an answer after which a peer is silent. */
@@ -173,7 +185,7 @@ export class MemoryPlane implements DataPlane {
       window: new Set(),
       highest: 0,
       first: true,
-      movedAt: Number.NEGATIVE_INFINITY,
+      moved: new RateLimit(MOVED_PER_SECOND, MOVED_BURST),
     };
     this.#in.set(sa.spi, inbound);
     if (sa.lsiSpi !== undefined) this.#lsiSpis.set(sa.lsiSpi, sa.spi);
@@ -184,6 +196,9 @@ export class MemoryPlane implements DataPlane {
   setPath(peer: Hit, outbound: Spi, path: Path, verified: boolean): void {
     const one = this.#out.get(outKey(outbound, peer));
     if (one === undefined) return;
+    const { now } = this.#options.queue;
+    if (!sameEndpoint(one.path.remote, path.remote))
+      this.#ledger(peer).left(endpointText(one.path.remote), now);
     one.path = path;
     one.verified = verified;
     for (const inbound of this.#in.values()) if (inbound.sa.peerHit === peer) inbound.path = path;
@@ -371,10 +386,12 @@ export class MemoryPlane implements DataPlane {
     }
     const { now } = this.#options.queue;
     const ledger = this.#ledger(sa.peerHit);
-    ledger.sent(message.size, now);
-    // Probes say for themselves when nothing comes back.
-    if (message.kind !== "probe" && message.kind !== "probe-reply" && ledger.awaits(now))
-      this.#listen(sa.peerHit);
+    if (message.kind !== "probe" && message.kind !== "probe-reply") {
+      ledger.sent(message.size);
+      ledger.activeAt = now;
+      // Probes say for themselves when nothing comes back.
+      if (ledger.awaits(now)) this.#listen(sa.peerHit);
+    }
     const spi = message.family === "lsi" && sa.lsiSpi !== undefined ? sa.lsiSpi : sa.spi;
     const esp = { spi, sequence, key, message, size: message.size + ESP_OVERHEAD };
     this.#transmit(path, { kind: "esp", esp });
@@ -429,16 +446,25 @@ export class MemoryPlane implements DataPlane {
   #opened(inbound: Inbound, path: Path, esp: SealedMessage): void {
     const { sa } = inbound;
     const { now } = this.#options.queue;
-    this.#options.hooks.opened(sa, esp.size);
-    this.#ledger(sa.peerHit).received(esp.message.size, esp.size, now);
+    const { message, size } = esp;
+    this.#options.hooks.opened(sa, size);
+    const ledger = this.#ledger(sa.peerHit);
+    // A probe keeps no association alive, and comes along any path.
+    const probe = message.kind === "probe" || message.kind === "probe-reply";
+    const expected = path.carrier === inbound.path.carrier && sameEndpoint(path.remote, inbound.path.remote);
+    ledger.earned(size, now);
+    if (expected || !probe) ledger.heard();
     if (inbound.first) {
       inbound.first = false;
       this.#raise({ type: "esp", spi: sa.spi, event: "first-inbound" });
     }
-    if (!samePath(path, inbound.path) && now - inbound.movedAt >= MOVED_INTERVAL) {
-      inbound.movedAt = now;
-      this.#raise({ type: "moved", spi: sa.spi, path });
-    }
+    if (probe) return;
+    ledger.received(message.size);
+    ledger.activeAt = now;
+    // The peer may not know yet that we went elsewhere, or finish what it had begun to send.
+    if (expected || ledger.hasLeft(endpointText(path.remote), now) || !inbound.moved.take(now as Instant))
+      return;
+    this.#raise({ type: "moved", spi: sa.spi, path });
   }
 
   #familyOf(sa: SaSpec, underLsi: boolean): InnerFamily {

@@ -11,6 +11,8 @@ import { type Pair, World, type WorldOptions } from "./world.ts";
 export const LIVENESS_BOUND = 180_000;
 /** The same where machines move. */
 export const MOBILE_BOUND = 90_000;
+/** Worlds that are watched for a while after all is well. */
+const QUIET_SHARE = 0.6;
 /** Applications try again this often while they wait. */
 const TALK_INTERVAL = 1000;
 /** Time in which a daemon that stops must have stopped. */
@@ -48,7 +50,7 @@ export function runSeed(seed: number | string, options: WorldOptions = {}): Outc
     examine(world);
   }
   const recovery = calm(world, world.mobile ? MOBILE_BOUND : LIVENESS_BOUND, random);
-  if (world.mobile) beQuiet(world);
+  if (world.mobile && random.chance(QUIET_SHARE)) beQuiet(world);
   if (world.invariants.breaches.length === 0) stopAll(world);
   return {
     seed,

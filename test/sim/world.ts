@@ -42,6 +42,16 @@ export interface WorldOptions {
   readonly addresses?: readonly (readonly string[])[];
 }
 
+export interface Activity {
+  readonly handovers: number;
+  /** HIP packets. */
+  readonly packets: number;
+  /** Inputs of daemons. */
+  readonly turns: number;
+  /** Data that a link did not carry because they were too large. */
+  readonly oversized: number;
+}
+
 export class World {
   readonly seed: number | string;
   readonly random: SeededRandom;
@@ -61,6 +71,7 @@ export class World {
   readonly #arrived = new Map<string, number>();
   #messages = 0;
   #hipPackets = 0;
+  #oversized = 0;
 
   constructor(seed: number | string, options: WorldOptions = {}) {
     this.seed = seed;
@@ -71,6 +82,8 @@ export class World {
       fate: (packet, fate, from, to) => {
         this.trace.packet(this.queue.now, packet, fate, from, to);
         const { source, payload } = packet;
+        if (fate === "too_big" && payload.kind === "esp" && payload.esp.message.kind === "data")
+          this.#oversized++;
         if (fate === "delivered" && isStranger(source.address))
           this.invariants.strangerHeard(source.address, payload);
         if (fate !== "sent") return;
@@ -180,12 +193,13 @@ export class World {
   }
 
   /** What has happened so far. */
-  activity(): { readonly handovers: number; readonly packets: number; readonly turns: number } {
+  activity(): Activity {
     const { counts } = this.trace;
     return {
       handovers: counts.get("event handover") ?? 0,
       packets: this.#hipPackets,
       turns: this.invariants.inputs,
+      oversized: this.#oversized,
     };
   }
 
