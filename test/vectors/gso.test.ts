@@ -38,7 +38,7 @@ describe("the stream vectors of native/test", () => {
     expect(text.match(/(?<=[: ])01(01|04|05|81|84)/g)?.length).toBeGreaterThan(50);
     expect(text.match(/drop_offload_header/g)?.length).toBeGreaterThan(5);
     expect(text.match(/drop(?!_)/g)?.length).toBeGreaterThan(2);
-    expect(text.match(/^lost: [1-9]/gm)?.length).toBeGreaterThan(3);
+    expect(text.match(/^lost: [1-9]/gm)?.length).toBeGreaterThan(1);
   });
 });
 
