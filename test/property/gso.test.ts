@@ -27,7 +27,7 @@ describe("streams of packets", () => {
     folder = mkdtempSync(join(tmpdir(), "hipd-gso-"));
     const make = ["-s", "-j2", "-f", "native/native.mk", `NATIVE_BUILD=${BUILD}`, PROGRAM];
     execFileSync("make", make, { cwd: ROOT, stdio: ["ignore", "ignore", "pipe"] });
-  }, 300_000);
+  }, 600_000);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   it.each(SCALES)("come out of the native code as the reference says: %s", (name, count, scale) => {
