@@ -42,6 +42,8 @@ export interface Choice {
   readonly replace?: Readonly<Record<number, readonly Buffer[]>>;
   /** The same for R2. */
   readonly replaceInR2?: Readonly<Record<number, readonly Buffer[]>>;
+  /** More parameters of R2; `hide` puts one into ENCRYPTED. */
+  readonly extraInR2?: (hide: (parameter: Buffer) => Buffer) => readonly Buffer[];
 }
 
 function replaced(parameters: readonly Buffer[], by: Choice["replace"] = {}): readonly Buffer[] {
@@ -281,7 +283,8 @@ export class PlainResponder {
       peerPublic: dhParameter.subarray(3),
     };
     const espInfo = tlv(P.espInfo, u16(0), u16(keys.espAt), u32(0), u32(SPI));
-    const parameters = replaced([espInfo], choice.replaceInR2);
+    const hide = (parameter: Buffer): Buffer => plain.encrypted(cipher, keys.out.encryption, parameter);
+    const parameters = [...replaced([espInfo], choice.replaceInR2), ...(choice.extraInR2?.(hide) ?? [])];
     const plainR2 = plain.packet(TYPE.R2, identity.hit, i2.sender, parameters);
     return identity.sign(plain.addMac(plainR2, rhash, keys.out.mac, this.hostId));
   }
