@@ -174,7 +174,8 @@ export function takeEcho(
     source: locator === undefined || locator.status === "DEPRECATED" ? "observed" : locator.source,
     // Of sources that nobody announced the one that moved last is where the peer is.
     since: fresh || check.use === "source-moved" ? cx.now : (locator?.since ?? cx.now),
-    until: locator?.until,
+    // An end that has passed says nothing about an address that has just answered.
+    until: locator?.until !== undefined && locator.until <= cx.now ? undefined : locator?.until,
   });
   const known = heard(active, check.path, cx.now - check.startedAt, cx.now);
   const next: Open = {

@@ -91,7 +91,7 @@ export function announcedLocators(
   udpPort: number,
 ): { readonly list: readonly AnnouncedLocator[]; readonly unsupported: Uint8Array | undefined } {
   let unsupported: Uint8Array | undefined;
-  const found: (AnnouncedLocator & { readonly priority: number })[] = [];
+  const found: (AnnouncedLocator & { readonly rank: number; readonly priority: number })[] = [];
   for (const locator of locators) {
     const parts = locatorParts(locator);
     const protocol = parts?.transport?.protocol ?? UDP;
@@ -105,12 +105,16 @@ export function announcedLocators(
     found.push({
       endpoint: { address: formatIp(parts.address), port },
       preferred: locator.preferred,
+      // RFC 8046 4.1: what is preferred for data alone counts more than what is preferred for both.
+      rank: !locator.preferred ? 2 : locator.trafficType === TRAFFIC_TYPE.DATA ? 0 : 1,
       lifetime: locator.lifetime === UNBOUNDED ? undefined : locator.lifetime,
       priority: parts.transport?.priority ?? 0,
     });
   }
   const list = found
-    .toSorted((a, b) => Number(b.preferred) - Number(a.preferred) || b.priority - a.priority)
+    .toSorted((a, b) => a.rank - b.rank || b.priority - a.priority)
+    // Once, whatever SPIs it is listed with: there is one SA each way.
+    .filter((one, at, all) => all.findIndex((other) => sameText(one.endpoint, other.endpoint)) === at)
     .slice(0, MAX_PEER_LOCATORS);
   return { list, unsupported };
 }

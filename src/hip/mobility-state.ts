@@ -71,8 +71,8 @@ export interface Mobility {
   readonly checks: readonly Check[];
   /** The last LOCATOR_SET that we sent, as text; what the peer believes when none was sent. */
   readonly announced: string;
-  /** The last LOCATOR_SET that was taken (RFC 8046 5.3: the same one again is not processed). */
-  readonly received: string;
+  /** The last LOCATOR_SET that was taken (RFC 8046 5.3: the same one again is not processed); undefined: none yet. */
+  readonly received: string | undefined;
   readonly moving: Moving | undefined;
   /** Our address as the peer sees it, where it told us. */
   readonly mapped: { readonly local: Endpoint; readonly seen: Endpoint } | undefined;
@@ -126,7 +126,7 @@ export function mobilityAfterExchange(
     paths: NONE,
     checks: NONE,
     announced: "",
-    received: "",
+    received: undefined,
     moving: undefined,
     mapped: undefined,
     keepaliveAt: undefined,

@@ -46,11 +46,20 @@ export function usePath(
 }
 
 /** Tells the data plane where to send, and whether freely (RFC 8046 5.6). */
-function saPaths(session: Session, cx: Pick<Context, "peer">): readonly HostOutput[] {
+export function saPaths(session: Session, cx: Pick<Context, "peer">): readonly HostOutput[] {
   const { path, outbound, rekey } = session;
   const verified = isActive(session.mobility, path.remote);
   const spis = [outbound, ...(rekey?.keyed?.peerSpi === undefined ? [] : [rekey.keyed.peerSpi])];
   return spis.map((spi) => ({ type: "sa-path", peer: cx.peer, spi, path, verified }));
+}
+
+/**
+ * Whether data goes on credit: the address in use has not answered (RFC 8046 5.6). One that is merely not announced any
+ * more has, unless we only just turned to it.
+ */
+export function onCredit({ mobility, path }: Session): boolean {
+  const status = locatorAt(mobility, path.remote)?.status;
+  return status !== "ACTIVE" && (status !== "DEPRECATED" || mobility.moving !== undefined);
 }
 
 function handover(moving: NonNullable<Mobility["moving"]>, to: Path, cx: Context): HostOutput {
@@ -99,6 +108,7 @@ export function reconcile(state: Open, cx: Context): Stay {
       if (cx.maySpare()) go(startCheck(now, now.session.path, undefined, cx) ?? stay(now));
       else later = spareAt(cx);
     }
+    go(checkCurrent(now, cx));
     const checked = checkUnknown(now, cx);
     go(checked);
     later ??= checked.postponed ? spareAt(cx) : undefined;
@@ -149,8 +159,9 @@ function leaveAddress(state: Open, cx: Context): Stay {
     const known = pathIn(live.session.mobility, path);
     return known !== undefined && known.downSince === undefined;
   };
-  const first =
-    all.find(works) ?? all.find(({ remote }) => isActive(live.session.mobility, remote)) ?? all[0];
+  // RFC 8046 5.5: an ACTIVE one where there is any.
+  const active = all.filter(({ remote }) => isActive(live.session.mobility, remote));
+  const first = active.find(works) ?? active[0] ?? all.find(works) ?? all[0];
   if (first === undefined) return stay(live);
   const moved = usePath(live, first, "address-gone", false, cx);
   const asked = askAll(moved.next, [first, ...all], "address-gone", cx);
@@ -168,6 +179,16 @@ function askAll(state: Open, paths: readonly Path[], reason: HandoverReason, cx:
     out.push(...begun.out);
   }
   return stay(now, out);
+}
+
+/** The address in use must answer, too, when it is not known to be the peer's (RFC 8046 5.4). */
+function checkCurrent(state: Open, cx: Context): Stay {
+  const { mobility, path } = state.session;
+  const known = pathIn(mobility, path);
+  const quiet = known?.downSince !== undefined && cx.now < recheckAt(known, cx.config.mobility);
+  if (locatorAt(mobility, path.remote)?.status !== "UNVERIFIED" || quiet) return stay(state);
+  if (mobility.checks.some((one) => samePath(one.path, path))) return stay(state);
+  return startCheck(state, path, mobility.moving?.reason, cx) ?? stay(state);
 }
 
 /** Pairs that were never heard of, or that were silent long enough ago, are asked: to know them before they are needed. */

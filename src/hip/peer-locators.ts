@@ -6,7 +6,7 @@ import { LOCATOR_SET } from "../wire/rfc8046.ts";
 import { type Stay, stay, withMobility } from "./checks.ts";
 import { type Context, event, type Received } from "./context.ts";
 import { type AnnouncedLocator, announcedLocators } from "./locator-set.ts";
-import { usePath } from "./mobility.ts";
+import { saPaths, usePath } from "./mobility.ts";
 import { isActive, locatorAt, MAX_PEER_LOCATORS, type PeerLocator } from "./mobility-state.ts";
 import type { Open } from "./states.ts";
 
@@ -22,13 +22,24 @@ export function takeLocatorSet(state: Open, contents: HasParameters, received: R
       : cx.notify(NOTIFY.LOCATOR_TYPE_UNSUPPORTED, unsupported, path, packet.bytes.length);
   const text = list.map(textOf).join(" ");
   const { mobility } = state.session;
-  // 5.3: one that was processed lately came again, perhaps from another address.
-  if (text === mobility.received) return stay(state, told);
-  const known = withMobility(state, { received: text, locators: merged(state, list, received, cx) });
+  // 5.3: one that was processed lately came again, perhaps from another address: only its lifetimes begin anew.
+  if (text === mobility.received)
+    return stay(withMobility(state, { locators: renewed(mobility.locators, list, cx) }), told);
   const out = [event(cx, "peer-locators", { locators: text })];
+  // 4: no locator at all deprecates every address. There is none to turn to.
+  if (set.locators.length === 0) {
+    const locators = mobility.locators.map((one) => deprecated(one, cx));
+    return stay(withMobility(state, { received: text, locators }), out);
+  }
+  const known = withMobility(state, { received: text, locators: merged(state, list, received, cx) });
   const { session } = known;
   const current = locatorAt(session.mobility, session.path.remote);
-  if (current?.status !== "DEPRECATED") return stay(known, told, out);
+  if (current !== undefined && current.status !== "DEPRECATED") {
+    // 5.3: one that was DEPRECATED and is listed again has to answer anew, also where it never went out of use.
+    const anew =
+      current.status === "UNVERIFIED" && locatorAt(mobility, current.endpoint)?.status !== "UNVERIFIED";
+    return stay(known, told, out, anew ? saPaths(session, cx) : []);
+  }
   // The peer left the address that we send to: where this came from is where it is now.
   const v6 = path.remote.address.includes(":");
   const verified = list.find(
@@ -41,6 +52,33 @@ export function takeLocatorSet(state: Open, contents: HasParameters, received: R
 
 function textOf({ endpoint, preferred, lifetime }: AnnouncedLocator): string {
   return `${preferred ? "*" : ""}${endpointText(endpoint)}/${lifetime ?? ""}`;
+}
+
+function ending(lifetime: number | undefined, cx: Context): PeerLocator["until"] {
+  return lifetime === undefined ? undefined : after(cx.now, lifetime * 1_000);
+}
+
+function deprecated(one: PeerLocator, cx: Context): PeerLocator {
+  return one.status === "DEPRECATED"
+    ? one
+    : { ...one, status: "DEPRECATED", preferred: false, since: cx.now };
+}
+
+/** The locators of a set that is known already, with new lifetimes (5.3); one that had ended is to be checked (5.1). */
+function renewed(
+  locators: readonly PeerLocator[],
+  list: readonly AnnouncedLocator[],
+  cx: Context,
+): readonly PeerLocator[] {
+  if (!list.some(({ lifetime }) => lifetime !== undefined)) return locators;
+  return locators.map((one) => {
+    const listed = list.find(({ endpoint }) => sameEndpoint(endpoint, one.endpoint));
+    if (listed?.lifetime === undefined) return one;
+    const until = ending(listed.lifetime, cx);
+    return one.status === "DEPRECATED"
+      ? { ...one, status: "UNVERIFIED", preferred: listed.preferred, since: cx.now, until }
+      : { ...one, until };
+  });
 }
 
 /** Listed ones with their states, new ones UNVERIFIED; all others DEPRECATED, but for the source of this very packet. */
@@ -60,15 +98,12 @@ function merged(
       preferred,
       source: "announced",
       since: before?.status === status ? before.since : cx.now,
-      until: lifetime === undefined ? undefined : after(cx.now, lifetime * 1_000),
+      until: ending(lifetime, cx),
     };
   });
   const others = mobility.locators
     .filter(({ endpoint }) => !list.some((one) => sameEndpoint(one.endpoint, endpoint)))
-    .map((one): PeerLocator => {
-      if (sameEndpoint(one.endpoint, path.remote) || one.status === "DEPRECATED") return one;
-      return { ...one, status: "DEPRECATED", preferred: false, since: cx.now };
-    });
+    .map((one) => (sameEndpoint(one.endpoint, path.remote) ? one : deprecated(one, cx)));
   const source = [...listed, ...others].some(({ endpoint }) => sameEndpoint(endpoint, path.remote))
     ? []
     : [

@@ -12,6 +12,7 @@ import type { HostOutput } from "./io.ts";
 import type { DhMade, DhPair, JobRefused, Rekeyed } from "./job.ts";
 import { isSpi } from "./job-common.ts";
 import { signedEcho, unsignedEchoes } from "./messages.ts";
+import { onCredit } from "./mobility.ts";
 import { agreedSpis, inboundSa, outboundSa } from "./session.ts";
 import type { EspOffer, Open, Rekey } from "./states.ts";
 import { answerUpdate, sendUpdate } from "./update-send.ts";
@@ -164,6 +165,7 @@ export function rekeyed(
   const installed = [
     inboundSa(cx, agreement, rekey.inbound, session.path),
     outboundSa(cx, agreement, theirs.newSpi, agreement.peerLsiSpi, session.path),
+    ...(onCredit(session) ? [onCreditSa(theirs.newSpi, session.path, cx)] : []),
   ];
   const next: Open = { ...state, session: { ...session, rekey: keyed } };
   const { signed, unsigned } = theirs.echoes;
@@ -178,6 +180,11 @@ export function rekeyed(
   const acknowledging = answerUpdate(next, theirs.updateId, signed, pending.path, cx, unsigned);
   const switched = switchOver(next, cx);
   return step(switched.next, installed, acknowledging, switched.out);
+}
+
+/** New keys verify no address (RFC 8046 3.2.2, 5.6). */
+function onCreditSa(spi: Spi, path: Path, cx: Context): HostOutput {
+  return { type: "sa-path", peer: cx.peer, spi, path, verified: false };
 }
 
 /** Our UPDATE was acknowledged, or the peer already sends under the new keys: so may we (3.3.2). */

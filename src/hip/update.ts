@@ -1,5 +1,6 @@
 /** UPDATE's frame: SEQ, ACK, retransmission (RFC 7401 6.11, 6.12), and what its parameters ask for. */
 
+import { equal } from "../core/bytes.ts";
 import { type Path, samePath } from "../core/types.ts";
 import { macOfPacketValid } from "../crypto/signature.ts";
 import { get, type HasParameters, type Packet } from "../wire/packet.ts";
@@ -12,6 +13,7 @@ import {
   ENCRYPTED,
   HIP_MAC,
   HIP_SIGNATURE,
+  HOST_ID,
   SEQ,
 } from "../wire/rfc7401.ts";
 import { ESP_INFO } from "../wire/rfc7402.ts";
@@ -161,6 +163,7 @@ export function verifiedUpdate(
 ): Step {
   if (state.name !== "R2-SENT" && state.name !== "ESTABLISHED") return step(state, drop("overtaken"));
   const { packet } = received;
+  if (!isFromPeer(packet, state.session)) return step(state, drop("host_id_mismatch"));
   const { updates: afterAcks, acknowledged } = withoutAcknowledged(
     state.session.updates,
     get(packet, ACK)?.ids ?? [],
@@ -181,6 +184,14 @@ export function verifiedUpdate(
   );
 }
 
+/** RFC 8046 4.3: a HOST_ID is there for firewalls on the way, and must be that of the association. */
+function isFromPeer(packet: Packet, { agreement }: Session): boolean {
+  const host = get(packet, HOST_ID);
+  if (host === undefined) return true;
+  const { algorithm, hostIdentity } = agreement.peer;
+  return host.algorithm === algorithm && equal(host.hostIdentity, hostIdentity);
+}
+
 /** Critical parameters that UPDATE may carry and that are understood here. */
 const HANDLED: ReadonlySet<number> = new Set(
   [
@@ -190,6 +201,7 @@ const HANDLED: ReadonlySet<number> = new Set(
     ACK,
     DIFFIE_HELLMAN,
     ENCRYPTED,
+    HOST_ID,
     ECHO_REQUEST_SIGNED,
     ECHO_RESPONSE_SIGNED,
     HIP_MAC,
@@ -240,15 +252,19 @@ function takeContents(
   const away = takeAway(withUpdates(state, recorded(updates, id)), contents, cx);
   const located = takeLocatorSet(away.next, contents, received, cx);
   const placed = stay(located.next, away.out, located.out);
-  if (offer !== "none") {
-    const begun = takeOffer(placed.next, offer, path, cx);
-    return begun.next === placed.next ? step(state, begun.out) : step(begun.next, placed.out, begun.out);
-  }
-  const told = replyTo(placed.next, received, id, cx);
+  if (offer === "none") return settle(replyTo(placed.next, received, id, cx), placed.out, path, cx);
+  // The answer waits for the keys; a question to a new address does not (RFC 8046 3.2.2).
+  const begun = takeOffer(placed.next, offer, path, cx);
+  if (begun.next === placed.next) return step(state, begun.out);
+  return then(begun, (next) => settle(stay(next), placed.out, path, cx));
+}
+
+/** Looks at what is known of the peer after its UPDATE. `before`: what happens first. */
+function settle(told: Stay, before: readonly HostOutput[], path: Path, cx: Context): Step {
   const unknown = locatorAt(told.next.session.mobility, path.remote) === undefined;
   const seen = unknown ? sourceSeen(told.next, path, cx) : stay(told.next);
   const settled = reconcile(seen.next, cx);
-  return step(settled.next, placed.out, told.out, seen.out, settled.out);
+  return step(settled.next, before, told.out, seen.out, settled.out);
 }
 
 /** The ACK; to an address of which it is not known whether the peer is there, with a question that tells (RFC 8046 5.4). */
