@@ -45,7 +45,7 @@ export function hasLocal(session: Session, cx: Pick<Context, "own">): boolean {
 
 /**
  * Pairs of one family, best first: what an operator chose and what is about to go, then where the peer wants to be
- * reached, then where we like to send from, then the peer's own order. `desperate`: also what the peer no longer announces and what the configuration says, last.
+ * reached, the family in use, then where we like to send from, then the peer's own order. `desperate`: also what the peer no longer announces and what the configuration says, last.
  */
 export function candidates(
   session: Session,
@@ -67,12 +67,23 @@ export function candidates(
         remotes.push({ endpoint, preferred: false });
     }
   }
+  // A path that works is not left for another family's sake alone.
+  const v6 = isIpv6(session.path.remote.address);
   const pairs: { readonly path: Path; readonly order: readonly number[] }[] = [];
   for (const [l, local] of localEndpoints(session, cx).entries()) {
     for (const [r, remote] of remotes.entries()) {
       if (local.address !== "" && isIpv6(local.address) !== isIpv6(remote.endpoint.address)) continue;
       const path: Path = { carrier, local, remote: remote.endpoint };
-      pairs.push({ path, order: [wish(local, cx), remote.preferred ? 0 : 1, l, r] });
+      pairs.push({
+        path,
+        order: [
+          wish(local, cx),
+          remote.preferred ? 0 : 1,
+          isIpv6(remote.endpoint.address) === v6 ? 0 : 1,
+          l,
+          r,
+        ],
+      });
     }
   }
   return pairs
@@ -93,8 +104,8 @@ function wish({ address }: Endpoint, cx: Pick<Context, "own">): number {
 }
 
 /**
- * The address of ours that the peer should send to: the best one through which anything comes, by our own ranking. Not
- * simply the one in use, since that one was perhaps the peer's choice.
+ * The address of ours that the peer should send to: the best one through which anything comes, by our own ranking, of
+ * the family in use where that is as good. Not simply the one in use, since that one was perhaps the peer's choice.
  */
 export function preferredLocal(session: Session, cx: Pick<Context, "own" | "config" | "now">): string {
   const { mobility, path } = session;
@@ -110,7 +121,12 @@ export function preferredLocal(session: Session, cx: Pick<Context, "own" | "conf
       one.downSince === undefined && cx.now >= one.upSince + holdMillis(one, config);
     return known.length === 0 || known.some(good);
   };
-  return (locals.find(works) ?? path.local).address;
+  const good = locals.filter(works).toSorted((a, b) => wish(a, cx) - wish(b, cx));
+  const [best] = good;
+  const v6 = isIpv6(path.local.address);
+  const here = good.find((one) => isIpv6(one.address) === v6);
+  const stays = best !== undefined && here !== undefined && wish(here, cx) <= wish(best, cx);
+  return ((stays ? here : best) ?? path.local).address;
 }
 
 /** RFC 8046 5.3: what the peer lists comes first, in its order; of others the newest. */
