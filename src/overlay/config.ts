@@ -4,6 +4,7 @@ import { type Carrier, type Endpoint, type Hit, sameEndpoint } from "../core/typ
 import type { HostConfig } from "../hip/config.ts";
 import type { InnerFamily } from "../hip/sa.ts";
 import { DEFAULT_RULES, type LocatorRules } from "./own-locators.ts";
+import { DEFAULT_PMTU, type PmtuOptions } from "./pmtu.ts";
 
 /** One of the host's identities. The private key stays with whoever runs jobs. */
 export interface IdentityConfig {
@@ -43,6 +44,7 @@ export interface LocatorsConfig extends LocatorRules {
   readonly probeInterval: number;
   /** Whether the largest packet that a path carries is looked for (RFC 8899). */
   readonly discoverMtu: boolean;
+  readonly pmtu: PmtuOptions;
 }
 
 export const DEFAULT_LOCATORS: LocatorsConfig = {
@@ -50,6 +52,7 @@ export const DEFAULT_LOCATORS: LocatorsConfig = {
   deadPathAfter: 700,
   probeInterval: 5_000,
   discoverMtu: true,
+  pmtu: DEFAULT_PMTU,
 };
 
 /** How long the data plane waits before it says that a peer is silent: the rest of `deadPathAfter` is for probes. */

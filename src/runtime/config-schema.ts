@@ -104,6 +104,7 @@ const LOCATORS_SCHEMA = z.strictObject({
   dead_path_after: between(DEFAULT_LOCATORS.deadPathAfter, "100ms", "60s"),
   probe_interval: between(DEFAULT_LOCATORS.probeInterval, "500ms", "10m"),
   mtu_discovery: z._default(z.boolean(), DEFAULT_LOCATORS.discoverMtu),
+  mtu_raise_after: between(DEFAULT_LOCATORS.pmtu.raise, "5s", "24h"),
 });
 
 const peers = z._default(z.array(PEER_SCHEMA).check(z.maxLength(MAX_PEERS)), []);

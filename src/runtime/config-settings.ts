@@ -2,6 +2,7 @@
 import { DEFAULT_CONFIG, type HostConfig } from "../hip/config.ts";
 import type { EspSuite } from "../hip/sa.ts";
 import type { LocatorsConfig } from "../overlay/config.ts";
+import { DEFAULT_PMTU } from "../overlay/pmtu.ts";
 import type { RawConfig } from "./config-schema.ts";
 import { withDefaultPort } from "./config-values.ts";
 
@@ -15,6 +16,7 @@ export function locatorsConfig(raw: RawConfig["locators"], port: number): Locato
     deadPathAfter: raw.dead_path_after,
     probeInterval: raw.probe_interval,
     discoverMtu: raw.mtu_discovery,
+    pmtu: { ...DEFAULT_PMTU, raise: raw.mtu_raise_after },
   };
 }
 

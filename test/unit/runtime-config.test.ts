@@ -480,6 +480,7 @@ path_policy = "lowest-rtt"
 dead_path_after = "1s"
 probe_interval = "2s"
 mtu_discovery = false
+mtu_raise_after = "30s"
 `);
   expect(set.locators).toMatchObject({
     advertise: [
@@ -491,6 +492,7 @@ mtu_discovery = false
     deadPathAfter: 1000,
     probeInterval: 2000,
     discoverMtu: false,
+    pmtu: { raise: 30_000, confirm: 15_000 },
   });
   expect(set.locators.addresses.map(formatPrefix)).toEqual(["fe80::/10"]);
   expect(set.locators.excludeAddresses.map(formatPrefix)).toEqual(["10.8.0.0/16"]);
