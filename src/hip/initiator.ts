@@ -241,6 +241,7 @@ export function receiveR2(state: StateOf<"I2-SENT">, received: Received, cx: Con
       rhash: agreement.rhash,
       macKey: agreement.macIn,
       hostId,
+      decrypt: { cipher: agreement.hipCipher, key: agreement.encryptIn },
     },
     { kind: "accept-r2", path: received.path },
   );
@@ -269,9 +270,11 @@ export function acceptedR2(
     return step(UNASSOCIATED, dropSas(cx, state.inbound.spi), drop("policy"));
   }
   const agreement = { ...state.agreement, peerSpi: result.peerSpi, peerLsiSpi: result.peerLsiSpi };
+  // RFC 8046 5.2: a set replaces an earlier one.
+  const { list } = announcedLocators(result.locators, state.path.carrier, cx.config.udpPort);
   const { session, out } = openSession(cx, {
     agreement,
-    announced: state.announced,
+    announced: list.length > 0 ? list : state.announced,
     outbound: result.peerSpi,
     inbound: state.inbound,
     path: state.path.local.address === "" ? { ...state.path, local: pending.path.local } : state.path,

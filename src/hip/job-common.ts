@@ -1,13 +1,21 @@
 /** What both sides' jobs share: keys from the Diffie-Hellman result, HOST_ID, refusals. */
-import { printable } from "../core/bytes.ts";
+import { concat, printable } from "../core/bytes.ts";
 import type { Hit } from "../core/types.ts";
+import { decrypt } from "../crypto/encrypted.ts";
 import type { Identity } from "../crypto/identity.ts";
 import { associationKeys, espKeys, Keymat } from "../crypto/keymat.ts";
-import type { HipCipher, Rhash } from "../crypto/suites.ts";
+import { type HipCipher, isHipCipher, type Rhash } from "../crypto/suites.ts";
 import { NOTIFY } from "../wire/notification.ts";
-import { append, get, type HasParameters, MAX_PACKET_BYTES } from "../wire/packet.ts";
+import {
+  append,
+  get,
+  type HasParameters,
+  MAX_PACKET_BYTES,
+  type Packet,
+  parseParameters,
+} from "../wire/packet.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
-import { HOST_ID, type HostId } from "../wire/rfc7401.ts";
+import { ENCRYPTED, HOST_ID, type HostId } from "../wire/rfc7401.ts";
 import { LOCATOR_SET, type Locator } from "../wire/rfc8046.ts";
 import type { DomainIdentifier } from "./config.ts";
 import type { Agreement, DhPair, Job, JobRefused } from "./job.ts";
@@ -146,6 +154,16 @@ export function deriveAgreement(from: Derivation): {
       peerPublic: from.peerPublic.slice(),
     },
   };
+}
+
+/** The parameters of an I2 or R2 and of the ENCRYPTED in it; undefined when that does not decrypt. */
+export function contentsOf(packet: Packet, key: Uint8Array, cipher: number): HasParameters | undefined {
+  const encrypted = get(packet, ENCRYPTED);
+  if (encrypted === undefined || !isHipCipher(cipher)) return packet;
+  const inside = decrypt(cipher, key, encrypted.body);
+  if (!inside.ok) return undefined;
+  const parameters = parseParameters(concat(inside.value));
+  return parameters.ok ? { parameters: [...packet.parameters, ...parameters.value] } : packet;
 }
 
 /** What a LOCATOR_SET lists, as copies: nothing where there is none. */

@@ -34,6 +34,7 @@ import { NAT_TRAVERSAL_MODE } from "../wire/rfc9028.ts";
 import type { AcceptR2, AnswerR1, I2Made, JobRefused, R2Accepted } from "./job.ts";
 import {
   appendFitting,
+  contentsOf,
   deriveAgreement,
   domainText,
   hostIdParameter,
@@ -201,6 +202,8 @@ export function acceptR2(job: AcceptR2): R2Accepted | JobRefused {
   if (!peer.ok || !signatureValid(peer.value, r2)) {
     return no("signature", "HIP_SIGNATURE does not verify", "AUTHENTICATION_FAILED");
   }
+  const contents = contentsOf(r2, job.decrypt.key, job.decrypt.cipher);
+  if (contents === undefined) return no("decryption", "ENCRYPTED does not decrypt", "ENCRYPTION_FAILED");
   const unknown = r2.unknownCritical[0];
   if (unknown !== undefined) {
     return no("unknown_critical_parameter", `parameter type ${unknown}`, {
@@ -218,5 +221,6 @@ export function acceptR2(job: AcceptR2): R2Accepted | JobRefused {
     peerSpi: espInfo.newSpi as Spi,
     peerLsiSpi: lsiSpi !== undefined && isSpi(lsiSpi) ? (lsiSpi as Spi) : undefined,
     mapped: mappedIn(r2),
+    locators: locatorsIn(contents),
   };
 }

@@ -1,29 +1,17 @@
 /** The Responder's heavy work: signing R1s ahead of time and accepting an I2 (RFC 7401 5.3.2, 6.9; RFC 7402 6.5). */
-import { concat } from "../core/bytes.ts";
 import type { Hit, Spi } from "../core/types.ts";
 import { agree, generateDh } from "../crypto/dh.ts";
-import { decrypt } from "../crypto/encrypted.ts";
 import { type Identity, PublicIdentity } from "../crypto/identity.ts";
 import { addMac2, macOfPacketValid, signatureValid, signPacket, signR1 } from "../crypto/signature.ts";
 import { isHipCipher, rhashLength, rhashOfHit } from "../crypto/suites.ts";
 import { NOTIFY } from "../wire/notification.ts";
-import {
-  build,
-  get,
-  type HasParameters,
-  has,
-  type Packet,
-  parse,
-  parseParameters,
-  tlv,
-} from "../wire/packet.ts";
+import { build, get, has, parse, tlv } from "../wire/packet.ts";
 import { HIPD_LSI_SPI } from "../wire/private.ts";
 import {
   DH_GROUP_LIST,
   DIFFIE_HELLMAN,
   ECHO_REQUEST_SIGNED,
   ECHO_RESPONSE_SIGNED,
-  ENCRYPTED,
   HIP_CIPHER,
   HIP_MAC,
   HIP_SIGNATURE,
@@ -39,6 +27,7 @@ import { NAT_TRAVERSAL_MODE } from "../wire/rfc9028.ts";
 import type { AcceptI2, I2Accepted, JobRefused, MakeR1, R1Made } from "./job.ts";
 import {
   appendFitting,
+  contentsOf,
   deriveAgreement,
   domainText,
   hostIdParameter,
@@ -209,14 +198,4 @@ export function acceptI2(job: AcceptI2, identity: Identity): I2Accepted | JobRef
       peerLsiSpi: both ? peerLsiSpi : undefined,
     },
   };
-}
-
-/** The parameters of an I2 and of the ENCRYPTED in it; undefined when that does not decrypt. */
-function contentsOf(i2: Packet, key: Uint8Array, cipher: number): HasParameters | undefined {
-  const encrypted = get(i2, ENCRYPTED);
-  if (encrypted === undefined || !isHipCipher(cipher)) return i2;
-  const inside = decrypt(cipher, key, encrypted.body);
-  if (!inside.ok) return undefined;
-  const parameters = parseParameters(concat(inside.value));
-  return parameters.ok ? { parameters: [...i2.parameters, ...parameters.value] } : i2;
 }

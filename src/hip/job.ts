@@ -85,6 +85,8 @@ export interface AcceptR2 {
   readonly macKey: Uint8Array;
   /** The Responder's HOST_ID parameter exactly as R1 carried it. */
   readonly hostId: Uint8Array;
+  /** For an ENCRYPTED in it. */
+  readonly decrypt: { readonly cipher: number; readonly key: Uint8Array };
 }
 
 /** Checks the HIP_SIGNATURE of a packet whose HIP_MAC was already found valid. */
@@ -200,6 +202,8 @@ export interface R2Accepted {
   readonly peerLsiSpi: Spi | undefined;
   /** Our own address as the Responder saw it, where it told. */
   readonly mapped: Endpoint | undefined;
+  /** The Responder's LOCATOR_SET in R2 (RFC 8047 4.2.8). */
+  readonly locators: readonly Locator[];
 }
 export interface PacketVerified {
   readonly kind: "verify";

@@ -163,3 +163,24 @@ describe("an UPDATE with HOST_ID (RFC 8046 4.3)", () => {
     expect(story.locators).toEqual({ [OLD]: "ACTIVE" });
   });
 });
+describe("a LOCATOR_SET in R2 (RFC 8047 5.2)", () => {
+  test.each(["in the clear", "inside ENCRYPTED"])("is taken, %s, and what is new is asked", (how) => {
+    const set = plainSet(0x0bad_cafe, { address: OLD, preferred: true }, { address: NEW });
+    const extraInR2 = (hide: (one: Buffer) => Buffer): readonly Buffer[] => [
+      how === "in the clear" ? set : hide(set),
+    ];
+    const story = new Story("none", { extraInR2 });
+    expect(story.bench.state).toBe("ESTABLISHED");
+    expect(story.locators).toEqual({ [OLD]: "ACTIVE", [NEW]: "UNVERIFIED" });
+    const last = story.bench.outputs.findLast((one) => one.type === "send");
+    expect(last?.type === "send" ? last.path.remote.address : "").toBe(NEW);
+  });
+
+  test("an ENCRYPTED that does not decrypt is no R2", () => {
+    const torn = (): readonly Buffer[] => [tlv(P.encrypted, u32(0), Buffer.alloc(16 + 15))];
+    expect(() => new Story("none", { extraInR2: torn })).not.toThrow();
+    const story = new Story("none", { extraInR2: torn });
+    expect(story.bench.state).toBe("I2-SENT");
+    expect(story.bench.drops()).toEqual(["decryption"]);
+  });
+});

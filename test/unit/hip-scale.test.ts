@@ -140,7 +140,13 @@ class Caller {
         };
       case "accept-r2": {
         const peerSpi = (this.random.u32() | 0x100) >>> 0;
-        return { kind: "accept-r2", peerSpi: peerSpi as Spi, peerLsiSpi: undefined, mapped: undefined };
+        return {
+          kind: "accept-r2",
+          peerSpi: peerSpi as Spi,
+          peerLsiSpi: undefined,
+          mapped: undefined,
+          locators: [],
+        };
       }
       case "seal":
         return { kind: "seal", bytes: new Uint8Array(40) };
