@@ -48,7 +48,7 @@ type Announcing = Pick<Context, "own" | "config" | "now">;
 
 /** Our LOCATOR_SET as the peer should have it. */
 function ownSetText(session: Session, cx: Announcing): string {
-  const own = announceable(cx.own ?? [], session.path.carrier, cx.config.udpPort);
+  const own = announceable(cx.own ?? [], session.path.carrier, cx.config.udpPort, session.path.remote);
   return setText(own, preferredLocal(session, cx));
 }
 
@@ -144,7 +144,7 @@ function announcement(
       readonly text: string;
     }
   | undefined {
-  const own = announceable(cx.own ?? [], carrier, cx.config.udpPort);
+  const own = announceable(cx.own ?? [], carrier, cx.config.udpPort, session.path.remote);
   // An empty set would deprecate every address (RFC 8046 4).
   if (own.length === 0) return undefined;
   const preferred = preferredLocal(session, cx);

@@ -24,17 +24,28 @@ export interface AnnouncedLocator {
   readonly lifetime: number | undefined;
 }
 
-/** What of our locators goes to a peer on this carrier: nothing else could be used. */
+/**
+ * What of our locators goes to a peer at `remote` on this carrier: nothing else could be used. Link-local addresses only
+ * where the peer is on the same link (RFC 8047 5.1).
+ */
 export function announceable(
   own: readonly OwnLocator[],
   carrier: Carrier,
   udpPort: number,
+  remote: Endpoint,
 ): readonly OwnLocator[] {
   return own
     .filter(({ kind }) => carrier === "udp" || kind !== "reflexive")
+    .filter((one) => !isLinkLocal(one) || isLinkLocal(remote))
     .map((one) => ({ ...one, port: carrier === "udp" ? one.port || udpPort : 0 }))
     .filter((one, at, all) => all.findIndex((other) => sameText(one, other)) === at)
     .slice(0, MAX_ANNOUNCED);
+}
+
+/** RFC 3927, RFC 4291 2.5.6. */
+function isLinkLocal({ address }: Endpoint): boolean {
+  const [first = 0, second = 0] = parseIp(address) ?? [];
+  return address.includes(":") ? first === 0xfe && (second & 0xc0) === 0x80 : first === 169 && second === 254;
 }
 
 function sameText(a: Endpoint, b: Endpoint): boolean {

@@ -143,6 +143,19 @@ describe("when we move", () => {
     expect(bytes.subarray(56, 58)).toEqual(Buffer.of(0x20, 0x01));
   });
 
+  test("a link-local address is not told a peer that is elsewhere (RFC 8047 5.1)", () => {
+    const story = new Story("none");
+    const before = story.bench.outputs.length;
+    const all = ["198.51.100.2", "169.254.7.7", "fe80::7", "2001:db8::2"];
+    story.bench.input({ type: "locators", own: all.map(own) });
+    const [news] = story.sentSince(before) as [Sent];
+    const { contents } = find(news.parsed, LOCATOR_SET);
+    // Type 1: 8 bytes of header, SPI, address.
+    const told = [0, 1].map((at) => contents.subarray(28 * at + 12, 28 * at + 28).toString("hex"));
+    expect(told).toEqual(["00000000000000000000ffffc6336402", "20010db8000000000000000000000002"]);
+    expect(contents.length).toBe(2 * 28);
+  });
+
   test("the peer's answer without ESP_INFO or MAPPED_ADDRESS is enough", () => {
     const story = new Story();
     const before = story.bench.outputs.length;
