@@ -1,7 +1,8 @@
 // Bulk streams: some connections at once make one run, and the sink counts what came of all of them, by tenths of a
 // second. Each stream begins with one byte that says how many there are in its run. For each run the sink prints one
 // line:
-// {"bytes":N,"seconds":S,"tenths":[bytes,...]}, from the first byte of the run to its last.
+// {"bytes":N,"seconds":S,"longestGapMicros":N,"tenths":[bytes,...]}, from the first byte of the run to its last. The gap is
+// the longest time in which nothing came.
 #ifndef HIPD_BENCHMARKS_BULK_H_
 #define HIPD_BENCHMARKS_BULK_H_
 
@@ -14,7 +15,7 @@ enum { BLOCK = 128 * 1024, TENTHS = 1200, MAX_STREAMS = 64 };
 struct count {
   pthread_mutex_t lock;
   int streams, ended;
-  double first, last;
+  double first, last, gap;
   unsigned long long bytes, tenths[TENTHS];
 };
 
@@ -26,8 +27,9 @@ static inline void count_bytes(unsigned long long bytes, unsigned char streams) 
   pthread_mutex_lock(&count.lock);
   if (count.streams == 0) {
     count.streams = streams;
-    count.first = when;
+    count.first = count.last = when;
   }
+  if (when - count.last > count.gap) count.gap = when - count.last;
   const int tenth = (int)((when - count.first) * 10);
   count.bytes += bytes;
   if (tenth < TENTHS) count.tenths[tenth] += bytes;
@@ -38,7 +40,8 @@ static inline void count_bytes(unsigned long long bytes, unsigned char streams) 
 static inline void count_end(void) {
   pthread_mutex_lock(&count.lock);
   if (++count.ended == count.streams) {
-    printf("{\"bytes\":%llu,\"seconds\":%.6f,\"tenths\":[", count.bytes, count.last - count.first);
+    printf("{\"bytes\":%llu,\"seconds\":%.6f,\"longestGapMicros\":%.0f,\"tenths\":[", count.bytes, count.last - count.first,
+           count.gap * 1e6);
     int used = TENTHS;
     while (used > 0 && count.tenths[used - 1] == 0) used--;
     for (int i = 0; i < used; i++) printf(i == 0 ? "%llu" : ",%llu", count.tenths[i]);
@@ -46,6 +49,7 @@ static inline void count_end(void) {
     fflush(stdout);
     count.streams = count.ended = 0;
     count.bytes = 0;
+    count.gap = 0;
     memset(count.tenths, 0, sizeof count.tenths);
   }
   pthread_mutex_unlock(&count.lock);
