@@ -25,6 +25,8 @@ import type { Open, Session } from "./states.ts";
 import { sendUpdate } from "./update-send.ts";
 
 const NONCE_BYTES = 16;
+/** A set with lifetimes may be told again after so much of each second of the shortest. */
+const ANNOUNCE_AGAIN_MILLIS = 600;
 /** Changes of our side: the peer must hear of them by each of the ways that are tried. */
 const OWN_MOVES: ReadonlySet<HandoverReason> = new Set([
   "address-gone",
@@ -60,8 +62,17 @@ export function mustAnnounce(session: Session, cx: Announcing): boolean {
   if (cx.own === undefined || cx.own.length === 0) return false;
   const { address } = session.path.local;
   const only = cx.own.length === 1 && cx.own[0]?.address === address && cx.own[0].lifetime === undefined;
-  const { announced } = session.mobility;
+  const { announced, announceAgainAt } = session.mobility;
+  if (announceAgainAt !== undefined && announceAgainAt <= cx.now) return true;
   return announced === "" ? !only : announced !== ownSetText(session, cx);
+}
+
+/** Somewhat before the overlay says anew how long our addresses last. */
+function announceAgainAt(cx: Announcing): Mobility["announceAgainAt"] {
+  const ends = (cx.own ?? []).map(({ lifetime }) => lifetime).filter((seconds) => seconds !== undefined);
+  return ends.length === 0
+    ? undefined
+    : after(cx.now, Math.max(1, Math.min(...ends)) * ANNOUNCE_AGAIN_MILLIS);
 }
 
 /**
@@ -116,7 +127,7 @@ export function startCheck(
   if (sent.next === state) return { next: state, out: sent.out };
   const next = withMobility(sent.next, {
     checks: [...checks, check],
-    ...(set === undefined ? {} : { announced: set.text }),
+    ...(set === undefined ? {} : { announced: set.text, announceAgainAt: announceAgainAt(cx) }),
   });
   const news = set !== undefined && set.text !== session.mobility.announced;
   const told = news ? [event(cx, "locators-announced", { locators: set.text })] : [];

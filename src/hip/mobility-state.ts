@@ -71,6 +71,8 @@ export interface Mobility {
   readonly checks: readonly Check[];
   /** The last LOCATOR_SET that we sent, as text; what the peer believes when none was sent. */
   readonly announced: string;
+  /** When the same is told again, because lifetimes in it come to an end at the peer. */
+  readonly announceAgainAt: Instant | undefined;
   /** The last LOCATOR_SET that was taken (RFC 8046 5.3: the same one again is not processed); undefined: none yet. */
   readonly received: string | undefined;
   readonly moving: Moving | undefined;
@@ -126,6 +128,7 @@ export function mobilityAfterExchange(
     paths: NONE,
     checks: NONE,
     announced: "",
+    announceAgainAt: undefined,
     received: undefined,
     moving: undefined,
     mapped: undefined,

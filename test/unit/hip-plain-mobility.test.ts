@@ -143,6 +143,23 @@ describe("when we move", () => {
     expect(bytes.subarray(56, 58)).toEqual(Buffer.of(0x20, 0x01));
   });
 
+  test("it hears of an address that goes on being ours before its lifetime ends, though nothing else changed", () => {
+    const story = new Story("none");
+    const lasting = [{ ...own("198.51.100.2"), lifetime: 90 }];
+    const told = (): number => {
+      const before = story.bench.outputs.length;
+      story.bench.input({ type: "locators", own: lasting });
+      const sent = story.sentSince(before);
+      for (const one of sent) story.echo(one, "192.0.2.9");
+      return sent.filter((one) => typesOf(one).includes(LOCATOR_SET)).length;
+    };
+    expect(told()).toBe(1);
+    expect(told()).toBe(0);
+    story.pass(60_000);
+    expect(told()).toBe(1);
+    expect(told()).toBe(0);
+  });
+
   test("a link-local address is not told a peer that is elsewhere (RFC 8047 5.1)", () => {
     const story = new Story("none");
     const before = story.bench.outputs.length;
