@@ -10,7 +10,7 @@ import { MAX_PEER_LOCATORS } from "./mobility-state.ts";
 const UNBOUNDED = 0xffff_ffff;
 const UDP = 17;
 /** Kinds of RFC 9028 5.7. */
-const KIND = { host: 0, static: 1, cloud: 1, reflexive: 1 } as const;
+const KIND = { host: 0, static: 0, cloud: 0, reflexive: 1 } as const;
 /** Type preferences of RFC 8445 5.1.2.2. */
 const TYPE_PREFERENCE = { host: 126, static: 120, cloud: 120, reflexive: 100 } as const;
 /** Locators that one LOCATOR_SET of ours lists. */
@@ -22,6 +22,8 @@ export interface AnnouncedLocator {
   readonly preferred: boolean;
   /** Seconds; undefined: without an end. */
   readonly lifetime: number | undefined;
+  /** A NAT's mapping as somebody saw it once: it may be another one by now. */
+  readonly reflexive: boolean;
 }
 
 /**
@@ -119,6 +121,7 @@ export function announcedLocators(
       // RFC 8046 4.1: what is preferred for data alone counts more than what is preferred for both.
       rank: !locator.preferred ? 2 : locator.trafficType === TRAFFIC_TYPE.DATA ? 0 : 1,
       lifetime: locator.lifetime === UNBOUNDED ? undefined : locator.lifetime,
+      reflexive: parts.transport?.kind === KIND.reflexive,
       priority: parts.transport?.priority ?? 0,
     });
   }

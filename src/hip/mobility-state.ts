@@ -16,6 +16,8 @@ export interface PeerLocator {
   /** The P bit, where the peer set it. */
   readonly preferred: boolean;
   readonly source: "exchange" | "announced" | "observed";
+  /** Announced as what a NAT made of an address: no promise that it lasts. */
+  readonly reflexive?: boolean;
   readonly since: Instant;
   /** When its lifetime ends; undefined: never. */
   readonly until: Instant | undefined;
@@ -103,13 +105,14 @@ export function mobilityAfterExchange(
   now: Instant,
   announced: readonly AnnouncedLocator[] = NONE,
 ): Mobility {
-  const listed = announced.map(({ endpoint, preferred, lifetime }): PeerLocator => {
+  const listed = announced.map(({ endpoint, preferred, lifetime, reflexive }): PeerLocator => {
     const here = sameEndpoint(endpoint, path.remote);
     return {
       endpoint,
       status: here ? "ACTIVE" : "UNVERIFIED",
       preferred,
       source: "announced",
+      reflexive,
       since: now,
       until: lifetime === undefined ? undefined : after(now, lifetime * 1_000),
     };
@@ -155,7 +158,10 @@ export function pathIn(mobility: Mobility, path: Path): KnownPath | undefined {
 
 /** With this locator in the place of an equal one; when there is no room, the oldest that is not needed goes. */
 export function withLocator(mobility: Mobility, locator: PeerLocator): Mobility {
-  const others = mobility.locators.filter((one) => !sameEndpoint(one.endpoint, locator.endpoint));
+  // In its place: the order is the peer's (RFC 8046 5.3).
+  const place = mobility.locators.findIndex((one) => sameEndpoint(one.endpoint, locator.endpoint));
+  if (place >= 0) return { ...mobility, locators: mobility.locators.with(place, locator) };
+  const others = [...mobility.locators];
   if (others.length >= MAX_PEER_LOCATORS) {
     const least = others.find(({ status }) => status === "DEPRECATED") ?? others.find(isGuess);
     if (least === undefined) return mobility;
@@ -204,4 +210,9 @@ export function fallen(mobility: Mobility, path: Path, now: Instant, missed = fa
     falls: (before?.falls ?? 0) + (again ? 0 : 1),
   };
   return { ...mobility, paths: [...mobility.paths.filter((one) => one !== before), down].slice(-MAX_PATHS) };
+}
+
+/** The peer itself says that it is there, and would say when it is not. */
+export function isPromised(locator: PeerLocator | undefined): boolean {
+  return locator?.source === "announced" && locator.reflexive !== true;
 }

@@ -10,6 +10,7 @@ import {
   type HandoverReason,
   heard,
   isActive,
+  isPromised,
   locatorAt,
   type Mobility,
   pathIn,
@@ -285,7 +286,7 @@ export function sourceMoved(state: Open, path: Path, cx: Context): Stay {
   const { path: current } = state.session;
   const toUs = path.local.address !== current.local.address || sameEndpoint(path.remote, current.remote);
   const works = known !== undefined && known.downSince === undefined;
-  if (!trouble && works && (toUs || locator?.source === "announced")) return stay(state);
+  if (!trouble && works && (toUs || isPromised(locator))) return stay(state);
   const seen =
     locator !== undefined && locator.status !== "DEPRECATED"
       ? mobility
@@ -299,7 +300,7 @@ export function sourceMoved(state: Open, path: Path, cx: Context): Stay {
         });
   const next: Open = { ...state, session: { ...state.session, mobility: seen } };
   // While an address that the peer lists works, another one is only to be known.
-  const listed = locatorAt(mobility, state.session.path.remote)?.source === "announced";
+  const listed = isPromised(locatorAt(mobility, state.session.path.remote));
   return startCheck(next, path, (listed || toUs) && !trouble ? undefined : "source-moved", cx) ?? stay(next);
 }
 

@@ -15,6 +15,7 @@ import {
   type HandoverReason,
   isActive,
   isGuess,
+  isPromised,
   type KnownPath,
   type PeerLocator,
   pathIn,
@@ -131,8 +132,8 @@ export function preferredLocal(session: Session, cx: Pick<Context, "own" | "conf
 
 /** RFC 8046 5.3: what the peer lists comes first, in its order; of others the newest. */
 function byWord(a: PeerLocator, b: PeerLocator): number {
-  const listed = Number(b.source === "announced") - Number(a.source === "announced");
-  return listed !== 0 || a.source === "announced" ? listed : b.since - a.since;
+  const listed = Number(isPromised(b)) - Number(isPromised(a));
+  return listed !== 0 || isPromised(a) ? listed : b.since - a.since;
 }
 
 function compare(a: readonly number[], b: readonly number[]): number {

@@ -89,7 +89,7 @@ function merged(
   cx: Context,
 ): readonly PeerLocator[] {
   const { mobility } = state.session;
-  const listed = list.map(({ endpoint, preferred, lifetime }): PeerLocator => {
+  const listed = list.map(({ endpoint, preferred, lifetime, reflexive }): PeerLocator => {
     const before = locatorAt(mobility, endpoint);
     const status = before?.status === "ACTIVE" ? "ACTIVE" : "UNVERIFIED";
     return {
@@ -97,6 +97,7 @@ function merged(
       status,
       preferred,
       source: "announced",
+      reflexive,
       since: before?.status === status ? before.since : cx.now,
       until: ending(lifetime, cx),
     };

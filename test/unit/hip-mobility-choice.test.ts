@@ -104,6 +104,25 @@ describe("a NAT that rebinds", () => {
     expect(current(b, a)).toEqual(SECOND);
   });
 
+  test("is followed although the peer announced the mapping that is gone", () => {
+    const pair = established();
+    const { a, b } = pair;
+    hint(pair, mapped(pair, FIRST));
+    pair.pass(100);
+    const own = [
+      ownLocator(A4, 0),
+      { ...ownLocator(FIRST.address, 1), ...FIRST, kind: "reflexive" as const, local: false },
+    ];
+    pair.input(a, { type: "locators", own });
+    pair.pass(1_000);
+    expect(b.host.peerLocators(a.hit).map(({ endpoint }) => endpoint)).toContainEqual(FIRST);
+    hint(pair, mapped(pair, SECOND));
+    pair.pass(100);
+    expect(current(b, a)).toEqual(SECOND);
+    pair.pass(30_000);
+    expect(current(b, a)).toEqual(SECOND);
+  });
+
   test("while only its keepalives go out is noticed by them", () => {
     const pair = new Pair();
     const { a, b } = pair;
