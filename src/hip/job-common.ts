@@ -21,6 +21,9 @@ import type { DomainIdentifier } from "./config.ts";
 import type { Agreement, DhPair, Job, JobRefused } from "./job.ts";
 import type { EspSuite } from "./sa.ts";
 
+/** HKDF gives 255 hash lengths (RFC 5869 2.3); this is what the shortest hash gives, less one set of keys. */
+export const MAX_KEYMAT_INDEX = 255 * 32 - 256;
+
 /** The longest that the solver may take, whatever the puzzle's Lifetime says. */
 const MAX_SOLVE_MILLIS = 60_000;
 

@@ -10,7 +10,7 @@ import { close } from "./close.ts";
 import { type Context, drop, dropSas, event, type Pending, type Step, step } from "./context.ts";
 import type { HostOutput } from "./io.ts";
 import type { DhMade, DhPair, JobRefused, Rekeyed } from "./job.ts";
-import { isSpi } from "./job-common.ts";
+import { isSpi, MAX_KEYMAT_INDEX } from "./job-common.ts";
 import { signedEcho, unsignedEchoes } from "./messages.ts";
 import { onCredit } from "./mobility.ts";
 import { agreedSpis, inboundSa, outboundSa } from "./session.ts";
@@ -22,6 +22,8 @@ export const FORMER_SA_MILLIS = 10_000;
 /** RFC 7402 6.8 step 5: an outstanding request is not kept for ever. */
 const REKEY_MILLIS = 60_000;
 
+/** KEYMAT that is left for when the peer asks for keys at a higher index, too. */
+const SPARE_KEYMAT = 1_024;
 /** What could not begin, and what failed, is tried again after so long: keys must not run out. */
 const REKEY_SOON_MILLIS = 2_000;
 const REKEY_AGAIN_MILLIS = 10_000;
@@ -34,7 +36,8 @@ export function startRekey(state: Open, cx: Context): Step {
   if (session.rekey !== undefined) return step(state);
   const later = rekeyIn(state, REKEY_SOON_MILLIS, cx);
   if (session.updates.outstanding.some((one) => !asking(one)) || cx.busy("make-dh")) return step(later);
-  if (!cx.config.rekeyWithDh) return offer(state, undefined, cx);
+  const enough = session.agreement.keymatIndex <= MAX_KEYMAT_INDEX - SPARE_KEYMAT;
+  if (!cx.config.rekeyWithDh && enough) return offer(state, undefined, cx);
   const started = cx.start({ kind: "make-dh", group: session.agreement.dhGroup }, { kind: "make-dh" });
   return step(later, started ? [] : drop("jobs_full"));
 }
@@ -154,7 +157,8 @@ export function rekeyed(
   const { rekey } = session;
   const theirs = rekey?.theirs;
   if (rekey === undefined || theirs === undefined) return step(state, drop("overtaken"));
-  if (result.kind === "refused") return abandonRekey(state, cx, result.reason);
+  // Not taken, so never acknowledged: else the peer would wait for our half, and pair its offer with a later one.
+  if (result.kind === "refused") return abandonRekey(untaken(state, theirs.updateId), cx, result.reason);
   const bothLsi = session.agreement.peerLsiSpi !== undefined && theirs.lsiSpi !== undefined;
   const agreement = {
     ...result.agreement,
@@ -185,6 +189,14 @@ export function rekeyed(
 /** New keys verify no address (RFC 8046 3.2.2, 5.6). */
 function onCreditSa(spi: Spi, path: Path, cx: Context): HostOutput {
   return { type: "sa-path", peer: cx.peer, spi, path, verified: false };
+}
+
+/** As if the peer's UPDATE had not been recorded. */
+function untaken(state: Open, id: number): Open {
+  const { updates } = state.session;
+  const processed = updates.processed.filter((one) => one !== id);
+  const expected = updates.expected === (id + 1) >>> 0 ? id : updates.expected;
+  return { ...state, session: { ...state.session, updates: { ...updates, processed, expected } } };
 }
 
 /** Our UPDATE was acknowledged, or the peer already sends under the new keys: so may we (3.3.2). */

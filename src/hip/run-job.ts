@@ -29,12 +29,9 @@ import type {
   SealPacket,
   VerifyPacket,
 } from "./job.ts";
-import { appendFitting, refusal } from "./job-common.ts";
+import { appendFitting, MAX_KEYMAT_INDEX, refusal } from "./job-common.ts";
 import { acceptR2, answerR1 } from "./job-initiator.ts";
 import { acceptI2, makeR1 } from "./job-responder.ts";
-
-/** HKDF gives 255 hash lengths (RFC 5869 2.3); this is what the shortest hash gives, less one set of keys. */
-const MAX_KEYMAT_INDEX = 255 * 32 - 256;
 
 /** Never throws for bytes from the network; an identity that is gone gives a refusal. */
 export function runJob(job: Job, identities: ReadonlyMap<Hit, Identity>): JobResult {

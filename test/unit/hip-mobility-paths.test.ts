@@ -123,6 +123,18 @@ describe("a question whether the peer is at an address", () => {
   });
 });
 
+test("an answer from one of the peer's addresses does not change their order", () => {
+  const pair = established({}, [A1, A2]);
+  const { a, b } = pair;
+  const order = (): readonly string[] => b.host.peerLocators(a.hit).map(({ endpoint }) => endpoint.address);
+  expect(order()).toEqual([A1, A2]);
+  pair.input(b, { type: "handover", peer: a.hit, local: undefined, remote: A2 });
+  pair.pass(1_000);
+  pair.input(b, { type: "handover", peer: a.hit, local: undefined, remote: A1 });
+  pair.pass(1_000);
+  expect(order()).toEqual([A1, A2]);
+});
+
 describe("where a peer was last", () => {
   test("is what it announced, too, although nobody has asked there yet", () => {
     const pair = established();

@@ -225,6 +225,41 @@ describe("keys that must not run out", () => {
     expectMatching(pair);
   });
 
+  test("the old KEYMAT is left for a new Diffie-Hellman key before it is used up", () => {
+    const pair = established({ config: { rekeyWithDh: false, espSuites: [8] } });
+    const { a } = pair;
+    for (let round = 0; round < 100; round++) {
+      soften(pair, round % 2 === 0 ? a : pair.b);
+      pair.run(() => a.events("association-rekeyed").length > round, 5_000);
+      pair.pass(100);
+    }
+    expect([...a.events("rekey-failed"), ...pair.b.events("rekey-failed")]).toEqual([]);
+    const dh = a.events("association-rekeyed").map(({ detail }) => detail["dh"]);
+    expect(new Set(dh)).toEqual(new Set(["kept", "new"]));
+    expectMatching(pair);
+  });
+
+  test("an offer that could not be taken is never acknowledged", () => {
+    const pair = established();
+    const { a, b } = pair;
+    let refused = 1;
+    b.runner = (job, run) =>
+      job.kind === "rekey" && refused-- > 0
+        ? {
+            kind: "refused",
+            of: "rekey",
+            reason: "dh_public_value",
+            detail: "not a point",
+            notify: undefined,
+          }
+        : run(job);
+    soften(pair, a);
+    pair.run(() => b.events("rekey-failed").length > 0);
+    pair.run(() => [a, b].every((node) => node.events("association-rekeyed").length > 0), 60_000);
+    pair.pass(5_000);
+    expectMatching(pair);
+  });
+
   test("an offer is not forgotten when its path dies: the peer may have taken it", () => {
     const pair = new Pair();
     const { a, b } = pair;
