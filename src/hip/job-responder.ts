@@ -5,7 +5,7 @@ import { type Identity, PublicIdentity } from "../crypto/identity.ts";
 import { addMac2, macOfPacketValid, signatureValid, signPacket, signR1 } from "../crypto/signature.ts";
 import { isHipCipher, rhashLength, rhashOfHit } from "../crypto/suites.ts";
 import { NOTIFY } from "../wire/notification.ts";
-import { build, get, has, parse, tlv } from "../wire/packet.ts";
+import { build, get, HEADER_BYTES, has, parse, tlv } from "../wire/packet.ts";
 import { HIPD_LSI_SPI } from "../wire/private.ts";
 import {
   DH_GROUP_LIST,
@@ -169,11 +169,11 @@ export function acceptI2(job: AcceptI2, identity: Identity): I2Accepted | JobRef
   }
   const modes = get(i2, NAT_TRAVERSAL_MODE);
   if (modes !== undefined && !modes.modes.every((mode) => job.natTraversalModes.includes(mode))) {
-    return no(
-      "nat_traversal_mode",
-      `NAT_TRAVERSAL_MODE ${modes.modes.join(",")}`,
-      "NO_VALID_NAT_TRAVERSAL_MODE_PARAMETER",
-    );
+    return no("nat_traversal_mode", `NAT_TRAVERSAL_MODE ${modes.modes.join(",")}`, {
+      messageType: NOTIFY.NO_VALID_NAT_TRAVERSAL_MODE_PARAMETER,
+      // RFC 9028 5.10.
+      data: i2.bytes.slice(0, HEADER_BYTES),
+    });
   }
   const peerLsiSpi = get(i2, HIPD_LSI_SPI)?.lsiSpi as Spi | undefined;
   const both = job.lsiSpi !== undefined && peerLsiSpi !== undefined && isSpi(peerLsiSpi);

@@ -132,6 +132,18 @@ describe("an I2 (RFC 7401 6.9, RFC 7402 6.5)", () => {
     expect(bench.sas).toEqual([]);
   });
 
+  test("that names no NAT traversal mode of ours hears it with its own header (RFC 9028 5.10)", () => {
+    let header = Buffer.alloc(0);
+    const keep = (i2: Buffer): Buffer => {
+      header = Buffer.from(i2.subarray(0, 40));
+      return i2;
+    };
+    const bench = exchange({ extra: [tlv(P.natTraversalMode, u16(0), u16(3))] }, keep);
+    const { contents } = find(read(bench.sent.at(-1) as Buffer), P.notification);
+    expect(contents.readUInt16BE(2)).toBe(60);
+    expect(contents.subarray(4)).toEqual(header);
+  });
+
   test("that does not solve the puzzle is dropped silently", () => {
     const bench = exchange({}, (i2) => flipped(i2, P.solution), { puzzle: { ...PUZZLE, idleK: 16 } });
     expect(bench.drops()).toContain("puzzle_unsolved");

@@ -180,7 +180,9 @@ describe("an I2 with", () => {
     expect(pair.b.sas.size).toBe(0);
     expect(pair.count("R2")).toBe(0);
     const notify = notifyOf(pair, pair.b);
-    const expected = type === undefined ? "nothing" : { messageType: NOTIFY[type], data: data ?? NOTHING };
+    // RFC 9028 5.10: its own header.
+    const rest = reason === "nat_traversal_mode" ? i2.slice(0, 40) : NOTHING;
+    const expected = type === undefined ? "nothing" : { messageType: NOTIFY[type], data: data ?? rest };
     expect(told(notify)).toEqual(expected);
     // There is no association with keys that could authenticate it.
     if (notify !== undefined) {
