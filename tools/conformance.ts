@@ -6,11 +6,13 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 
+/** Those that the document has tables of, in its order. */
+export const RFCS = ["7401", "7402", "8046", "8047", "9028"] as const;
 export const VERDICTS = ["yes", "differs", "not yet", "not applicable"] as const;
 export type Verdict = (typeof VERDICTS)[number];
 
 export interface Row {
-  /** `7401` or `7402`. */
+  /** One of RFCS. */
   readonly rfc: string;
   readonly section: string;
   readonly number: number;
@@ -74,7 +76,7 @@ export function countLines(rows: readonly Row[]): readonly string[] {
       (row) => row.verdict === "yes" && row.proofs.length === 0 && (rfc === undefined || row.rfc === rfc),
     ).length;
   const line = (name: string, of: (rfc?: string) => number) =>
-    `| ${name} | ${of("7401")} | ${of("7402")} | ${of()} |`;
+    `| ${[name, ...RFCS.map((rfc) => of(rfc)), of()].join(" | ")} |`;
   return [
     ...VERDICTS.map((verdict) => line(verdict, (rfc) => count(verdict, rfc))),
     line("all", total),
@@ -98,6 +100,7 @@ export function problemsOf(root: string): readonly string[] {
     const expected = before?.rfc === row.rfc && before.section === row.section ? before.number + 1 : 1;
     if (row.number !== expected) found.push(`${name}: number ${expected} was expected`);
     before = row;
+    if (!(RFCS as readonly string[]).includes(row.rfc)) found.push(`${name}: rows of RFC ${row.rfc}?`);
     if (!(VERDICTS as readonly string[]).includes(row.verdict))
       found.push(`${name}: "${row.verdict}" is no verdict`);
     if (row.level === "" || row.what === "") found.push(`${name}: the level or the requirement is missing`);

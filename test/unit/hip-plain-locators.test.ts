@@ -110,6 +110,16 @@ describe("a LOCATOR_SET replaces what was known", () => {
     expect(story.locators).toEqual({ [OLD]: "UNVERIFIED" });
   });
 
+  test("a lifetime of zero is none: such a locator is left out (4)", () => {
+    const story = new Story("none");
+    story.update(
+      OLD,
+      story.info,
+      plainSet(story.session.ownSpi, { address: OLD }, { address: NEW, lifetime: 0 }),
+    );
+    expect(story.locators).toEqual({ [OLD]: "ACTIVE" });
+  });
+
   test("an address is one locator, however often it is listed", () => {
     const story = new Story("none");
     const { ownSpi } = story.session;
