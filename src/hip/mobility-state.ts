@@ -30,6 +30,8 @@ export interface KnownPath {
   /** Since when it has answered without a failure. */
   readonly upSince: Instant;
   readonly rttMillis: number;
+  /** The round trip was measured by probes. One of a check has signatures in it: it is good until there is a better. */
+  readonly probed: boolean;
   /** Nothing comes through any more, since then. */
   readonly downSince: Instant | undefined;
   /** Checks that were not answered since then, and when the last of them ended. */
@@ -176,13 +178,21 @@ export function isGuess({ source, status }: PeerLocator): boolean {
 }
 
 /** Notes that an answer came back along a path. A pair that is known keeps its history. */
-export function heard(mobility: Mobility, path: Path, rttMillis: number, now: Instant): Mobility {
+export function heard(
+  mobility: Mobility,
+  path: Path,
+  rttMillis: number,
+  now: Instant,
+  probed = false,
+): Mobility {
   const before = pathIn(mobility, path);
+  const measured = before?.probed === true && before.downSince === undefined && !probed;
   const fresh: KnownPath = {
     path,
     heardAt: now,
     upSince: before !== undefined && before.downSince === undefined ? before.upSince : now,
-    rttMillis,
+    rttMillis: measured ? before.rttMillis : rttMillis,
+    probed: probed || measured,
     downSince: undefined,
     misses: 0,
     missedAt: now,
@@ -204,6 +214,7 @@ export function fallen(mobility: Mobility, path: Path, now: Instant, missed = fa
     heardAt: before?.heardAt ?? now,
     upSince: before?.upSince ?? now,
     rttMillis: before?.rttMillis ?? 0,
+    probed: false,
     downSince: before?.downSince ?? now,
     misses: (again ? before.misses : 0) + 1,
     missedAt: now,

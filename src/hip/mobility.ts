@@ -253,6 +253,7 @@ export function pathRtt(state: Open, path: Path, millis: number, cx: Context): S
   // News every few seconds that are none cost more than they tell.
   const same =
     before !== undefined &&
+    before.probed &&
     before.downSince === undefined &&
     mobility.lostSince === undefined &&
     cx.now - before.heardAt < STALE_MILLIS &&
@@ -260,7 +261,7 @@ export function pathRtt(state: Open, path: Path, millis: number, cx: Context): S
   if (same) return stay(state);
   const known: Open = {
     ...state,
-    session: { ...session, mobility: heard(mobility, path, millis, cx.now) },
+    session: { ...session, mobility: heard(mobility, path, millis, cx.now, true) },
   };
   const found =
     samePath(path, session.path) && mobility.lostSince !== undefined

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { toHex } from "../../src/core/bytes.ts";
 import type { Path, Spi } from "../../src/core/types.ts";
+import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
 import { i1 } from "../../src/hip/messages.ts";
 import { get, parse } from "../../src/wire/packet.ts";
 import { ECHO_REQUEST_SIGNED } from "../../src/wire/rfc7401.ts";
@@ -121,6 +122,30 @@ describe("a question whether the peer is at an address", () => {
     expect([...nonces.values()].map(({ size }) => size)).toEqual([...nonces].map(() => 1));
     expect(b.paths.filter(({ path }) => path.remote.address === "203.0.113.9")).toEqual([]);
   });
+});
+
+test("a round trip with signatures in it does not compare with one that was probed", () => {
+  const lowestRtt = { ...DEFAULT_CONFIG.mobility, pathPolicy: "lowest-rtt" } as const;
+  const pair = established({ config: { mobility: lowestRtt } }, [A1, A2]);
+  const { a, b } = pair;
+  const paths = a.host.paths(b.hit).map(({ path }) => path);
+  expect(paths).toHaveLength(2);
+  // A check takes two times 10 ms on the way; probes say 12 and 14.
+  const probe = (): void => {
+    for (const [i, path] of paths.entries())
+      pair.input(a, { type: "path-rtt", peer: b.hit, path, millis: 12 + 2 * i });
+  };
+  probe();
+  pair.pass(5_000);
+  const before = a.events("handover").length;
+  for (let i = 0; i < 5; i++) {
+    pair.input(a, { type: "handover", peer: b.hit, local: A2, remote: undefined });
+    pair.pass(500);
+    pair.input(a, { type: "handover", peer: b.hit, local: undefined, remote: undefined });
+    pair.pass(500);
+  }
+  const asked = a.events("handover").slice(before);
+  expect(asked.filter(({ detail }) => detail["reason"] === "lowest-rtt")).toEqual([]);
 });
 
 test("an answer from one of the peer's addresses does not change their order", () => {
