@@ -163,12 +163,12 @@ export function verifiedUpdate(
 ): Step {
   if (state.name !== "R2-SENT" && state.name !== "ESTABLISHED") return step(state, drop("overtaken"));
   const { packet } = received;
-  if (!isFromPeer(packet, state.session)) return step(state, drop("host_id_mismatch"));
+  const contents: HasParameters = { parameters: [...packet.parameters, ...inside] };
+  if (!isFromPeer(contents, state.session)) return step(state, drop("host_id_mismatch"));
   const { updates: afterAcks, acknowledged } = withoutAcknowledged(
     state.session.updates,
     get(packet, ACK)?.ids ?? [],
   );
-  const contents: HasParameters = { parameters: [...packet.parameters, ...inside] };
   const acks = takeAcks(withUpdates(state, afterAcks), acknowledged, cx);
   const ids = acknowledged.map(({ id }) => id);
   const held = then(acks, (next) => holderAnswered(next, ids, cx));
@@ -185,8 +185,8 @@ export function verifiedUpdate(
 }
 
 /** RFC 8046 4.3: a HOST_ID is there for firewalls on the way, and must be that of the association. */
-function isFromPeer(packet: Packet, { agreement }: Session): boolean {
-  const host = get(packet, HOST_ID);
+function isFromPeer(contents: HasParameters, { agreement }: Session): boolean {
+  const host = get(contents, HOST_ID);
   if (host === undefined) return true;
   const { algorithm, hostIdentity } = agreement.peer;
   return host.algorithm === algorithm && equal(host.hostIdentity, hostIdentity);

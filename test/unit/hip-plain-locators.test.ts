@@ -162,17 +162,18 @@ describe("an UPDATE with HOST_ID (RFC 8046 4.3)", () => {
     expect(story.bench.drops()).toEqual([]);
   });
 
-  test("and not when it is another's", () => {
+  test.each(["in the clear", "inside ENCRYPTED"])("and not when it is another's, %s", (how) => {
     const story = new Story("none");
     const wrong = theirs.hostId();
     wrong[20] = (wrong[20] as number) ^ 1;
-    expect(story.update(OLD, story.info, wrong, plainSet(story.session.ownSpi, { address: NEW }))).toEqual(
-      [],
-    );
+    const host = how === "in the clear" ? wrong : story.hidden(wrong);
+    const sent = story.update(OLD, story.info, host, plainSet(story.session.ownSpi, { address: NEW }));
+    expect(sent).toEqual([]);
     expect(story.bench.drops()).toEqual(["host_id_mismatch"]);
     expect(story.locators).toEqual({ [OLD]: "ACTIVE" });
   });
 });
+
 describe("a LOCATOR_SET in R2 (RFC 8047 5.2)", () => {
   test.each(["in the clear", "inside ENCRYPTED"])("is taken, %s, and what is new is asked", (how) => {
     const set = plainSet(0x0bad_cafe, { address: OLD, preferred: true }, { address: NEW });
