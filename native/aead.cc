@@ -42,7 +42,9 @@ std::shared_ptr<Keys> Keys::make(Suite suite, Direction direction, View encrypti
   const auto& lengths = shape->encryptionKeyLengths;
   if (encryptionKey.size() != lengths[0] && encryptionKey.size() != lengths[1]) return nullptr;
 
-  std::shared_ptr<Keys> keys(new Keys());
+  // One piece of memory for the keys and the count of those who use them.
+  struct Made : Keys {};
+  const std::shared_ptr<Keys> keys = std::make_shared<Made>();
   keys->id_ = lastKeyId.fetch_add(1, std::memory_order_relaxed) + 1;
   keys->suite_ = suite;
   keys->direction_ = direction;

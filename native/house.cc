@@ -96,6 +96,7 @@ void Housekeeper::run() {
       tick(now);
       shared_.epochs.offline(reader_);
       shared_.epochs.reclaim();
+      replay_rings::refill();
     }
   }
 }

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "verdict.h"
@@ -15,11 +16,22 @@ std::uint64_t inferSequence(std::uint32_t low, std::uint64_t top, std::uint32_t 
 
 /// Remembers which of the last kWindow sequence numbers have been seen. Thread-safe: several workers may receive under
 /// one SA. `check` takes no lock and is only a hint; `commit` decides.
+///
+/// Most SAs carry little, in order. As long as every number older than the last few words has been seen, those words
+/// say it all; a whole ring is taken at the first number that is missing.
 class ReplayWindow {
  public:
   /// One word of the ring is the one being filled, so that a window never needs shifting (RFC 6479 3).
   static constexpr std::uint32_t kWords = 128;
   static constexpr std::uint32_t kWindow = (kWords - 1) * 64;  // 8128
+  struct Ring {
+    std::array<std::atomic<std::uint64_t>, kWords> words{};
+  };
+
+  ReplayWindow() = default;
+  ~ReplayWindow();
+  ReplayWindow(const ReplayWindow&) = delete;
+  ReplayWindow& operator=(const ReplayWindow&) = delete;
 
   /// The highest sequence number committed; 0 when there is none yet.
   std::uint64_t top() const { return top_.load(std::memory_order_acquire); }
@@ -28,14 +40,38 @@ class ReplayWindow {
   Verdict check(std::uint64_t sequence) const;
   /// After the integrity check: checks again and remembers. @return Ok, EspReplay or EspStale.
   Verdict commit(std::uint64_t sequence);
+  /// Whether it has a ring of its own.
+  bool wide() const { return ring_.load(std::memory_order_relaxed) != nullptr; }
 
  private:
+  static constexpr std::uint32_t kNear = 4;
+
   void lock();
   void unlock() { busy_.clear(std::memory_order_release); }
+  /// The word that holds number 64 * `to` becomes the newest one; until now it was `from`, less than `to`.
+  void advance(std::uint64_t from, std::uint64_t to);
+  /// Whether every number that leaves the near words was seen.
+  bool complete(std::uint64_t from, std::uint64_t to) const;
+  /// @return nullptr without memory.
+  Ring* widen(std::uint64_t newest);
 
   std::atomic<std::uint64_t> top_{0};
+  /// Once it is there it stays, and `near_` means nothing any more.
+  std::atomic<Ring*> ring_{nullptr};
+  /// Number 0 counts as seen.
+  std::array<std::atomic<std::uint64_t>, kNear> near_{1};
   std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
-  std::array<std::atomic<std::uint64_t>, kWords> words_{};
 };
+
+/// Rings in store, so that no worker has to ask the system for memory. Any thread.
+namespace replay_rings {
+/// Kept at most.
+inline constexpr std::size_t kStore = 16;
+/// From the store, or new when it is empty. @return nullptr without memory. What is in it is arbitrary.
+ReplayWindow::Ring* take();
+void give(ReplayWindow::Ring* ring);
+/// Fills the store. Not on the packet path.
+void refill();
+}  // namespace replay_rings
 
 }  // namespace hipd

@@ -147,7 +147,7 @@ Routes::Added Routes::addOutbound(const SaParameters& parameters, const Path& pa
                                  [&](const OutboundRoute* one) { return one->sa->spi() == parameters.spi; });
   if (same != list.end() && sameKeys(*(*same)->sa->keys(), parameters)) return Added::Repeated;
   if (same == list.end() && list.size() >= kMaxSasOfPeer) return Added::Full;
-  std::shared_ptr<OutboundSa> sa = OutboundSa::make(parameters);
+  std::unique_ptr<OutboundSa> sa = OutboundSa::make(parameters);
   if (sa == nullptr) {
     forgetIfUnused(parameters.peerHit);
     return Added::BadKeys;
@@ -179,7 +179,7 @@ Routes::Added Routes::addInbound(const SaParameters& parameters, const Path& pat
   Peer* peer = getOrMake(parameters.peerHit);
   if (peer == nullptr || spis_.size() + 2 > kMaxSas) return Added::Full;
   if (peer->inboundSas.size() >= kMaxSasOfPeer) return Added::Full;
-  std::shared_ptr<InboundSa> sa = InboundSa::make(parameters);
+  std::unique_ptr<InboundSa> sa = InboundSa::make(parameters);
   if (sa == nullptr) {
     forgetIfUnused(parameters.peerHit);
     return Added::BadKeys;

@@ -39,10 +39,10 @@ struct Peer;
 
 /// An outbound SA and where it sends.
 struct OutboundRoute {
-  OutboundRoute(std::shared_ptr<OutboundSa> what, Peer* who) : sa(std::move(what)), peer(who) {}
+  OutboundRoute(std::unique_ptr<OutboundSa> what, Peer* who) : sa(std::move(what)), peer(who) {}
   ~OutboundRoute();
 
-  const std::shared_ptr<OutboundSa> sa;
+  const std::unique_ptr<OutboundSa> sa;
   Peer* const peer;
   /// Never null while the SA is published.
   std::atomic<Destination*> destination{nullptr};
@@ -55,7 +55,7 @@ struct OutboundRoute {
 
 /// An inbound SA and where its packets are expected from.
 struct InboundRoute {
-  InboundRoute(std::shared_ptr<InboundSa> what, Peer* who) : sa(std::move(what)), peer(who) {}
+  InboundRoute(std::unique_ptr<InboundSa> what, Peer* who) : sa(std::move(what)), peer(who) {}
   ~InboundRoute();
 
   /// The table's entries: one for each SPI of the SA.
@@ -64,7 +64,7 @@ struct InboundRoute {
     InboundRoute* route = nullptr;
   };
   std::array<Entry, 2> entries;
-  const std::shared_ptr<InboundSa> sa;
+  const std::unique_ptr<InboundSa> sa;
   Peer* const peer;
   std::atomic<const Path*> expected{nullptr};
   std::atomic<const InnerPair*> pair{nullptr};

@@ -16,11 +16,11 @@ bool validSpis(const SaParameters& parameters) {
 
 }  // namespace
 
-std::shared_ptr<OutboundSa> OutboundSa::make(const SaParameters& parameters) {
+std::unique_ptr<OutboundSa> OutboundSa::make(const SaParameters& parameters) {
   if (!validSpis(parameters)) return nullptr;
   auto keys = Keys::make(parameters.suite, Direction::Out, parameters.encryptionKey, parameters.integrityKey);
   if (keys == nullptr) return nullptr;
-  std::shared_ptr<OutboundSa> sa(new OutboundSa());
+  std::unique_ptr<OutboundSa> sa(new OutboundSa());
   sa->spi_ = parameters.spi;
   sa->lsiSpi_ = parameters.lsiSpi;
   sa->shape_ = &suiteShape(parameters.suite);
@@ -46,11 +46,11 @@ Verdict OutboundSa::reserve(std::uint32_t count, Run& run) {
   return Verdict::Ok;
 }
 
-std::shared_ptr<InboundSa> InboundSa::make(const SaParameters& parameters) {
+std::unique_ptr<InboundSa> InboundSa::make(const SaParameters& parameters) {
   if (!validSpis(parameters)) return nullptr;
   auto keys = Keys::make(parameters.suite, Direction::In, parameters.encryptionKey, parameters.integrityKey);
   if (keys == nullptr) return nullptr;
-  std::shared_ptr<InboundSa> sa(new InboundSa());
+  std::unique_ptr<InboundSa> sa(new InboundSa());
   sa->spi_ = parameters.spi;
   sa->lsiSpi_ = parameters.lsiSpi;
   sa->shape_ = &suiteShape(parameters.suite);

@@ -49,7 +49,7 @@ struct SaCounters {
 class OutboundSa {
  public:
   /// @return nullptr when the keys do not fit the suite or the SPI is reserved (0 to 255, RFC 4303 2.1).
-  static std::shared_ptr<OutboundSa> make(const SaParameters& parameters);
+  static std::unique_ptr<OutboundSa> make(const SaParameters& parameters);
   ~OutboundSa();
   OutboundSa(const OutboundSa&) = delete;
   OutboundSa& operator=(const OutboundSa&) = delete;
@@ -98,7 +98,7 @@ class OutboundSa {
 class InboundSa {
  public:
   /// @return as OutboundSa::make.
-  static std::shared_ptr<InboundSa> make(const SaParameters& parameters);
+  static std::unique_ptr<InboundSa> make(const SaParameters& parameters);
   ~InboundSa();
   InboundSa(const InboundSa&) = delete;
   InboundSa& operator=(const InboundSa&) = delete;

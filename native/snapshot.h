@@ -143,11 +143,11 @@ class Table {
   /// Keeps probe chains whole when a value in their middle goes.
   static Value* tombstone() { return reinterpret_cast<Value*>(alignof(Value)); }
 
-  /// A new array without tombstones, at most a quarter full.
+  /// A new array without tombstones, at most a third full: twice as long when the old one was half full of live values.
   Slots* rebuild() {
     Slots* old = slots_.load();
     std::size_t size = kSmallest;
-    while (size < 4 * (live_.load(std::memory_order_relaxed) + 1)) size *= 2;
+    while (size < 3 * (live_.load(std::memory_order_relaxed) + 1)) size *= 2;
     auto* fresh = new Slots(size);
     used_ = 0;
     for (std::size_t i = 0; i <= old->mask; i++) {

@@ -1,8 +1,10 @@
 // The replay window against a set of all numbers seen, and the upper half against the reference.
 #include "../replay.h"
 
+#include <algorithm>
 #include <set>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "packets.h"
@@ -106,6 +108,77 @@ void testAgainstModel() {
   passed("as a model that remembers everything");
 }
 
+void testNarrow() {
+  // In order, or nearly so: no ring.
+  ReplayWindow window;
+  for (std::uint64_t i = 1; i <= 3 * kWindow; i += 2) {
+    CHECK_VERDICT(window.commit(i + 1), Ok);
+    CHECK_VERDICT(window.commit(i), Ok);
+  }
+  CHECK(!window.wide());
+  const std::uint64_t top = window.top();
+  CHECK_VERDICT(window.commit(top - 300), EspReplay);
+  CHECK_VERDICT(window.commit(top - kWindow), EspStale);
+  // One number is missing, and comes late.
+  for (std::uint64_t i = top + 2; i <= top + kWindow; i++) CHECK_VERDICT(window.commit(i), Ok);
+  CHECK(window.wide());
+  CHECK_VERDICT(window.commit(top + 1), Ok);
+  CHECK_VERDICT(window.commit(top + 1), EspReplay);
+  // The first that ever comes is not the first that was sent.
+  ReplayWindow late;
+  CHECK_VERDICT(late.commit(kWindow), Ok);
+  CHECK(late.wide());
+  CHECK_VERDICT(late.commit(1), Ok);
+  passed("a ring is taken when a number is missing");
+}
+
+void testNarrowAgainstModel() {
+  int narrow = 0;
+  for (std::uint64_t seed = 1; seed <= 300; seed++) {
+    Dice dice(seed);
+    ReplayWindow window;
+    Model model;
+    // Each seed another mixture: how far apart packets change places, and how often one is lost.
+    const std::uint64_t reach = 1 + dice.below(seed % 3 == 0 ? 600 : 60);
+    const std::uint64_t losses = 200 + dice.below(4000);
+    const std::uint64_t first = seed % 2 == 0 ? 1 : dice.below(300);
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> order;
+    for (std::uint64_t i = 0; i < 3000; i++) {
+      if (dice.below(losses) != 0) order.emplace_back(i + dice.below(reach), first + i);
+    }
+    std::sort(order.begin(), order.end());
+    const auto commit = [&](std::uint64_t sequence) {
+      const Verdict wanted = model.commit(sequence);
+      checkVerdict(window.check(sequence), wanted, __FILE__, __LINE__, "check");
+      checkVerdict(window.commit(sequence), wanted, __FILE__, __LINE__, "commit");
+    };
+    for (const auto& [when, sequence] : order) {
+      commit(sequence);
+      if (dice.below(8) == 0) commit(model.top() - dice.below(std::min<std::uint64_t>(model.top(), 1000)));
+    }
+    if (!window.wide()) narrow++;
+  }
+  CHECK(narrow > 20 && narrow < 280);
+  passed("nearly in order, as the model");
+}
+
+void testStore() {
+  replay_rings::refill();
+  std::vector<ReplayWindow::Ring*> taken;
+  for (std::size_t i = 0; i < replay_rings::kStore + 2; i++) taken.push_back(replay_rings::take());
+  CHECK_EQ(std::set<ReplayWindow::Ring*>(taken.begin(), taken.end()).size(), taken.size());
+  for (ReplayWindow::Ring* ring : taken) replay_rings::give(ring);
+  // What comes from the store held other numbers before.
+  for (std::size_t i = 0; i < 2; i++) {
+    ReplayWindow window;
+    CHECK_VERDICT(window.commit(5000), Ok);
+    CHECK_VERDICT(window.commit(4999), Ok);
+    CHECK_VERDICT(window.commit(4998), Ok);
+    CHECK_VERDICT(window.commit(4999), EspReplay);
+  }
+  passed("rings are used again");
+}
+
 void testInference() {
   int count = 0;
   for (const Vector& vector : readVectors("sequence.txt")) {
@@ -150,6 +223,9 @@ void testThreads() {
 int main() {
   testNumberedCases();
   testAgainstModel();
+  testNarrow();
+  testNarrowAgainstModel();
+  testStore();
   testInference();
   testThreads();
   return 0;
