@@ -240,7 +240,9 @@ export function unanswered(state: Open, check: Check, cx: Context): Stay | undef
   const waits = moving !== undefined || lostSince !== undefined;
   if (check.use !== undefined && waits && !checks.some(({ use }) => use !== undefined)) return undefined;
   if (check.use !== undefined && waits) return failed;
-  const next = reconcile(failed.next, cx);
+  // Nobody waited for it, but it went where data go: that path is dead, whether anybody else notices or not.
+  const inUse = samePath(check.path, failed.next.session.path);
+  const next = inUse ? pathDown(failed.next, check.path, cx) : reconcile(failed.next, cx);
   return stay(next.next, failed.out, next.out);
 }
 
@@ -252,8 +254,7 @@ export function pathRtt(state: Open, path: Path, millis: number, cx: Context): S
   const before = pathIn(mobility, path);
   // News every few seconds that are none cost more than they tell.
   const same =
-    before !== undefined &&
-    before.probed &&
+    before?.probed === true &&
     before.downSince === undefined &&
     mobility.lostSince === undefined &&
     cx.now - before.heardAt < STALE_MILLIS &&

@@ -51,6 +51,16 @@ describe("a path that does not answer", () => {
   });
 });
 
+test("news that nobody acknowledges show that the path in use is dead", () => {
+  const pair = established();
+  const { a, b } = pair;
+  pair.filter = () => false;
+  // The address in use stays: nothing waits for an answer.
+  pair.move(a, A1, A2);
+  pair.pass(120_000);
+  expect(a.state(b)).toBe("CLOSING");
+});
+
 describe("data that come to another address of ours than the one in use", () => {
   test("change nothing: the peer may choose where it reaches us", () => {
     const pair = established({}, [A1, A2]);
