@@ -92,8 +92,9 @@ class Exchange {
       },
     };
     const r2 = run<I2Accepted>(code, this.acceptI2, responders);
-    const { rhash, macIn: macKey, peer } = i2.agreement;
-    this.acceptR2 = { kind: "accept-r2", r2: r2.r2, peer, rhash, macKey, hostId: i2.hostId };
+    const { rhash, macIn: macKey, peer, hipCipher: cipher, encryptIn: key } = i2.agreement;
+    const decrypt = { cipher, key };
+    this.acceptR2 = { kind: "accept-r2", r2: r2.r2, peer, rhash, macKey, hostId: i2.hostId, decrypt };
   }
 }
 
