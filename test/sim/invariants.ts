@@ -12,9 +12,10 @@ import { describe, glance } from "./trace.ts";
 
 /**
  * Questions whether somebody is there (RFC 8046 5.4) that an authentic packet from an address may bring upon it. They
- * are the one thing besides R1 that goes to where nobody has asked.
+ * are the one thing besides R1 that goes to where nobody has asked: the ACK, a check with its repetitions, and those once
+ * more when the check became urgent.
  */
-const CHECKS_PER_CAUSE = 8;
+const CHECKS_PER_CAUSE = 12;
 /** Timeouts in a row that may leave something for the next. */
 const LATE_TURNS = 3;
 /** R1s that the pool may remember. */

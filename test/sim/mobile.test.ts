@@ -57,7 +57,7 @@ describe("it is noticed when", () => {
     if (update === undefined || esp === undefined) throw new Error("nothing was captured");
     world.network.send("mallory", { ...esp, source: NOWHERE });
     world.run(500);
-    for (let i = 0; i < 10; i++) world.network.send(bob.name, { ...update, destination: NOWHERE });
+    for (let i = 0; i < 20; i++) world.network.send(bob.name, { ...update, destination: NOWHERE });
     expect(world.invariants.breaches).toEqual(saying(`${NOWHERE.address} was asked too often`));
   });
 
