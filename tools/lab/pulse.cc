@@ -3,7 +3,8 @@
 //   pulse send HOST PORT    until standard input ends
 // Times are milliseconds of CLOCK_MONOTONIC, which all namespaces of a machine share. A report is one line:
 // {"highest":N,"received":N,"duplicates":N,"missing":[[first,last],...],"gaps":[[start,length],...],"pause":N}
-// Gaps are between arrivals, from GAP on; "pause" is the sender's own longest, so that a busy machine can be told apart.
+// Gaps are between arrivals, from GAP on; "pause" is the sender's own longest, so that a busy machine can be told
+// apart.
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
