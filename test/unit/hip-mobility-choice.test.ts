@@ -34,6 +34,30 @@ function current(node: Node, peer: Node): Endpoint | undefined {
 
 const NORMAL = 20_000;
 
+describe("by hand", () => {
+  const A2 = "192.0.2.2";
+
+  test("the association goes where it is told, and stays there", () => {
+    const pair = established([A4, A2]);
+    const { a, b } = pair;
+    const from = (): string | undefined => a.host.paths(b.hit)[0]?.path.local.address;
+    pair.input(a, { type: "handover", peer: b.hit, local: A2, remote: undefined });
+    pair.pass(30_000);
+    expect([from(), current(a, b)?.address, current(b, a)?.address]).toEqual([A2, B4, A2]);
+    expect(a.events("handover").map(({ detail }) => detail["reason"])).toEqual(["asked"]);
+    expect([...a.paths, ...b.paths].every(({ verified }) => verified)).toBe(true);
+    pair.input(a, { type: "handover", peer: b.hit, local: undefined, remote: undefined });
+    pair.pass(10_000);
+    expect([from(), current(b, a)?.address]).toEqual([A4, A4]);
+  });
+
+  test("an address that is not there fails", () => {
+    const pair = established();
+    pair.input(pair.a, { type: "handover", peer: pair.b.hit, local: "192.0.2.99", remote: undefined });
+    expect(pair.a.events("handover-failed")).toHaveLength(1);
+  });
+});
+
 describe("between two families", () => {
   test("an address that is about to go is left for one that stays, whatever the peer prefers", () => {
     const pair = established([A4, A6], [B4, B6]);

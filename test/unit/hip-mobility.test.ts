@@ -346,27 +346,6 @@ describe("keepalives (RFC 9028 4.10)", () => {
   });
 });
 
-describe("by hand", () => {
-  test("the association goes where it is told, and stays there", () => {
-    const pair = established({}, [A1, A2]);
-    const { a, b } = pair;
-    pair.input(a, { type: "handover", peer: b.hit, local: A2, remote: undefined });
-    pair.pass(30_000);
-    expect(sending(a, b)).toBe(`${A2}>${B1}`);
-    expect(sending(b, a)).toBe(`${B1}>${A2}`);
-    expect(handovers(a)).toEqual(["asked"]);
-    pair.input(a, { type: "handover", peer: b.hit, local: undefined, remote: undefined });
-    pair.pass(10_000);
-    expect(sending(a, b)).toBe(`${A1}>${B1}`);
-  });
-
-  test("an address that is not there fails", () => {
-    const pair = established();
-    pair.input(pair.a, { type: "handover", peer: pair.b.hit, local: "192.0.2.99", remote: undefined });
-    expect(pair.a.events("handover-failed")).toHaveLength(1);
-  });
-});
-
 describe("a peer's LOCATOR_SET", () => {
   /** Tells the peer about addresses that nothing is sent from. */
   function announce(pair: Pair, node: Node, addresses: readonly string[]): void {
