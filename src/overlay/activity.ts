@@ -42,16 +42,19 @@ export class Activity {
     const sent: Hit[] = [];
     const active: Hit[] = [];
     const seen = new Map<Hit, Seen>();
+    let any = false;
     for (const { peer, txPackets, rxPackets } of traffic) {
       if (!usable(peer)) continue;
+      any = true;
       const before = this.#seen.get(peer);
       const tx = txPackets > (before?.txPackets ?? 0);
-      seen.set(peer, { txPackets, rxPackets });
+      // Many never see a packet: those need no entry.
+      if (txPackets > 0 || rxPackets > 0) seen.set(peer, { txPackets, rxPackets });
       if (tx) sent.push(peer);
       if (tx || rxPackets > (before?.rxPackets ?? 0)) active.push(peer);
     }
     this.#seen = seen;
-    if (seen.size > 0) this.start(now);
+    if (any) this.start(now);
     return { sent, active };
   }
 }

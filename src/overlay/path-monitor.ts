@@ -16,7 +16,8 @@ import {
 import type { PathDetails } from "../hip/io.ts";
 import type { PathQuality } from "./locator-views.ts";
 import { PathState } from "./path-quality.ts";
-import { DEFAULT_PMTU, type PmtuOptions, type Size } from "./pmtu.ts";
+import { DEFAULT_PMTU, type PmtuOptions } from "./pmtu.ts";
+import { type Asked, DOWN_AGAIN, DOWN_AGAIN_MUTE, type Rest, Watch } from "./watched-path.ts";
 
 export interface MonitorOptions {
   /** A path that was sent to and gave nothing back for so long is dead. Milliseconds, as all of these. */
@@ -54,9 +55,6 @@ const LEAST_ROUND = 150;
 const UNKNOWN_ROUND = 500;
 /** A probe of a size is waited for at least that long: a wrong verdict costs more than a late one. */
 const LEAST_TRIAL = 250;
-/** A path that was given up is not given up again so soon, and one that never answered a probe much later. */
-const DOWN_AGAIN = 2_000;
-const DOWN_AGAIN_MUTE = 60_000;
 /** Associations without traffic for so long are left alone. */
 const QUIET_AFTER = 60_000;
 /** The smallest probe: an ICMPv6 header and a cookie, sealed. */
@@ -64,71 +62,10 @@ const SMALL = 128;
 /** Tokens are 32 bits on the way. */
 const MAX_TOKEN = 2 ** 32;
 
-interface Asked {
-  readonly state: PathState;
-  readonly kind: "alive" | "standby" | "size";
-  readonly size: Size;
-  readonly until: Instant;
-}
-
-/** The answer to "does the path in use work?". */
-interface Round {
-  readonly state: PathState;
-  readonly startedAt: Instant;
-  readonly step: number;
-  readonly until: Instant;
-  nextAt: Instant;
-  sent: number;
-}
-
-/** The answer to "does this size fit?": a packet of the size and, beside it, a small one that must not be lost. */
-interface Trial {
-  readonly state: PathState;
-  readonly size: Size;
-  readonly until: Instant;
-  pilot: boolean;
-}
-
-class Watch {
-  paths: readonly PathState[] = [];
-  current: PathState | undefined;
-  /** The peer has answered along `current`: only there it may be probed (RFC 8046 5.6). */
-  verified = false;
-  /** Most associations ask nothing most of the time: then there is no map. */
-  #asked: Map<number, Asked> | undefined;
-  round: Round | undefined;
-  trial: Trial | undefined;
-  /** A trial that told nothing is not repeated before more traffic. */
-  trials = 0;
-  standbyAt: Instant | undefined;
-  activeAt: Instant;
-  imposed: number | undefined;
-
-  constructor(now: Instant) {
-    this.activeAt = now;
-  }
-
-  get asked(): Iterable<[number, Asked]> {
-    return this.#asked ?? [];
-  }
-
-  ask(token: number, asked: Asked): void {
-    this.#asked ??= new Map();
-    this.#asked.set(token, asked);
-  }
-
-  /** What was asked with this token; once. */
-  settle(token: number): Asked | undefined {
-    const asked = this.#asked?.get(token);
-    this.#asked?.delete(token);
-    if (this.#asked?.size === 0) this.#asked = undefined;
-    return asked;
-  }
-}
-
 export class PathMonitor {
   readonly #options: () => MonitorOptions;
   readonly #watches = new Map<Hit, Watch>();
+  readonly #resting = new Map<Hit, Rest>();
   readonly #timers = new Timers<Hit>();
   #token = 0;
   #out: MonitorOutput[] = [];
@@ -139,6 +76,11 @@ export class PathMonitor {
   }
 
   get size(): number {
+    return this.#watches.size + this.#resting.size;
+  }
+
+  /** Those with more than a few bytes. */
+  get awake(): number {
     return this.#watches.size;
   }
 
@@ -148,13 +90,19 @@ export class PathMonitor {
 
   /** What is known about a path; undefined: nothing. */
   quality(peer: Hit, path: Path): PathQuality | undefined {
+    const rest = this.#resting.get(peer);
+    if (rest !== undefined) return samePath(rest.path, path) ? rest.quality : undefined;
     return this.#watches.get(peer)?.paths.find((one) => samePath(one.path, path))?.quality;
   }
 
   /** The paths of a peer as they are now; none: the association ended. */
   paths(peer: Hit, details: readonly PathDetails[], now: Instant): readonly MonitorOutput[] {
     const current = details.find((one) => one.current);
-    const known = this.#watches.get(peer);
+    const usable = details.filter((one) => one.verified || one.current);
+    const rest = this.#resting.get(peer);
+    if (rest !== undefined && current?.verified && usable.length === 1 && samePath(rest.path, current.path))
+      return [];
+    const known = this.#awake(peer, now);
     if (current === undefined) {
       this.#watches.delete(peer);
       this.#timers.set(peer, undefined);
@@ -163,12 +111,10 @@ export class PathMonitor {
     const watch = known ?? new Watch(now);
     this.#watches.set(peer, watch);
     const pmtu = this.#options().pmtu ?? DEFAULT_PMTU;
-    watch.paths = details
-      .filter((one) => one.verified || one.current)
-      .map(
-        ({ path, rttMillis }) =>
-          watch.paths.find((one) => samePath(one.path, path)) ?? new PathState(path, rttMillis, pmtu),
-      );
+    watch.paths = usable.map(
+      ({ path, rttMillis }) =>
+        watch.paths.find((one) => samePath(one.path, path)) ?? new PathState(path, { rttMillis }, pmtu),
+    );
     const before = watch.current;
     watch.current = watch.paths.find((one) => samePath(one.path, current.path));
     watch.verified = current.verified;
@@ -180,7 +126,7 @@ export class PathMonitor {
 
   /** Packets went to the peer for `millis`, and nothing came back. */
   silent(peer: Hit, millis: number, now: Instant): readonly MonitorOutput[] {
-    const watch = this.#watches.get(peer);
+    const watch = this.#awake(peer, now);
     const state = watch?.current;
     if (watch === undefined || state === undefined) return [];
     watch.activeAt = now;
@@ -209,7 +155,7 @@ export class PathMonitor {
 
   /** Packets went to or came from the peer lately. */
   active(peer: Hit, now: Instant): readonly MonitorOutput[] {
-    const watch = this.#watches.get(peer);
+    const watch = this.#awake(peer, now);
     if (watch?.current === undefined) return [];
     watch.activeAt = now;
     watch.trials = 0;
@@ -257,6 +203,19 @@ export class PathMonitor {
       out.push(...this.#done(peer, watch, now));
     }
     return out;
+  }
+
+  /** The watch, made again if it rests. */
+  #awake(peer: Hit, now: Instant): Watch | undefined {
+    const rest = this.#resting.get(peer);
+    if (rest === undefined) return this.#watches.get(peer);
+    const watch = new Watch(now);
+    watch.current = new PathState(rest.path, rest.quality, this.#options().pmtu ?? DEFAULT_PMTU);
+    watch.paths = [watch.current];
+    watch.verified = true;
+    this.#resting.delete(peer);
+    this.#watches.set(peer, watch);
+    return watch;
   }
 
   /** Another path is in use: its own size holds, and what was asked about the old one is void. */
@@ -371,6 +330,14 @@ export class PathMonitor {
     consider(watch.trial?.until);
     consider(watch.standbyAt);
     for (const [, { until }] of watch.asked) consider(until);
+    if (next === undefined) {
+      next = watch.restAt;
+      if (next !== undefined && next <= now && watch.current !== undefined) {
+        this.#watches.delete(peer);
+        this.#resting.set(peer, { path: watch.current.path, quality: watch.current.quality });
+        next = undefined;
+      }
+    }
     this.#timers.set(peer, next === undefined ? undefined : { at: next, why: "probe paths" });
     const out = this.#out;
     this.#out = [];

@@ -21,8 +21,10 @@ export class PathState {
   /** When it was given up last; undefined: it works. */
   downAt: Instant | undefined;
 
-  constructor(path: Path, rttMillis: number | undefined, pmtu: PmtuOptions) {
+  /** `known` of an earlier time. */
+  constructor(path: Path, { rttMillis, loss }: Partial<PathQuality>, pmtu: PmtuOptions) {
     this.path = path;
+    this.#loss = loss;
     this.pmtu = new Pmtu(path.remote.address.includes(":"), pmtu);
     if (rttMillis === undefined) return;
     this.#rtt = rttMillis;

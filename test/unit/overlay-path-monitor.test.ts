@@ -317,6 +317,64 @@ describe("the path monitor", () => {
     expect(bench.probes.every(({ probe }) => probe.bytes === 128)).toBe(true);
   });
 
+  it("forgets all but its quality of a lone path without traffic, and goes on where it was", () => {
+    settled();
+    const before = bench.monitor.quality(PEER, FIRST);
+    expect(before).toMatchObject({ rttMillis: 10, loss: 0, mtu: 1500 });
+    expect(bench.monitor.awake).toBe(1);
+    bench.run(20_000);
+    expect(bench.monitor).toMatchObject({ awake: 0, size: 1 });
+    expect(bench.monitor.deadline()).toBeUndefined();
+    expect(bench.monitor.quality(PEER, FIRST)).toEqual(before);
+    expect(bench.monitor.quality(PEER, SECOND)).toBeUndefined();
+    // The same paths again are no news.
+    bench.use(details(FIRST, true), details(SECOND, false, { verified: false }));
+    expect(bench.monitor.awake).toBe(0);
+    expect(bench.probes).toEqual([]);
+    bench.line(FIRST).dead = true;
+    bench.silent();
+    bench.run(20_700);
+    expect(bench.of("path-down").map(({ at, output }) => [at, output.path])).toEqual([[20_200, FIRST]]);
+    // It answered once: it is given up again as soon as any.
+    bench.run(22_500);
+    bench.silent();
+    bench.run(24_000);
+    expect(bench.of("path-down")).toHaveLength(2);
+  });
+
+  it("rests no path while there is traffic, a second pair, or a size of its own", () => {
+    settled();
+    for (let i = 0; i < 6; i++) {
+      bench.active();
+      bench.run(bench.now + 10_000);
+      expect(bench.monitor.awake).toBe(1);
+    }
+    bench.run(100_000);
+    expect(bench.monitor.awake).toBe(0);
+    bench.use(details(FIRST, true), details(SECOND, false));
+    bench.run(300_000);
+    expect(bench.monitor.awake).toBe(1);
+    bench.use();
+    expect(bench.monitor.size).toBe(0);
+    bench.line(FIRST).mtu = 1400;
+    settled();
+    bench.run(600_000);
+    expect(bench.of("path-mtu").at(-1)?.output.mtu).toBe(1400);
+    expect(bench.monitor.awake).toBe(1);
+  });
+
+  it("wakes a path that rests when another one is in use, and ends its rest with the association", () => {
+    settled();
+    bench.run(20_000);
+    bench.use(details(SECOND, true));
+    expect(bench.monitor.awake).toBe(1);
+    expect(bench.probes.map(({ probe }) => probe.path)).toEqual([SECOND, SECOND]);
+    bench.run(50_000);
+    expect(bench.monitor.awake).toBe(0);
+    bench.use();
+    expect(bench.monitor.size).toBe(0);
+  });
+
   it("takes no answer that it did not ask for, and none twice", () => {
     settled();
     bench.silent();
