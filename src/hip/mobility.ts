@@ -182,12 +182,13 @@ function askAll(state: Open, paths: readonly Path[], reason: HandoverReason, cx:
   return stay(now, out);
 }
 
-/** The address in use must answer, too, when it is not known to be the peer's (RFC 8046 5.4). */
+/** The path in use must answer, too: when the peer is not known to be there (RFC 8046 5.4), and when we turned to it. */
 function checkCurrent(state: Open, cx: Context): Stay {
   const { mobility, path } = state.session;
   const known = pathIn(mobility, path);
   const quiet = known?.downSince !== undefined && cx.now < recheckAt(known, cx.config.mobility);
-  if (locatorAt(mobility, path.remote)?.status !== "UNVERIFIED" || quiet) return stay(state);
+  const open = mobility.moving !== undefined || locatorAt(mobility, path.remote)?.status === "UNVERIFIED";
+  if (!open || quiet) return stay(state);
   if (mobility.checks.some((one) => samePath(one.path, path))) return stay(state);
   return startCheck(state, path, mobility.moving?.reason, cx) ?? stay(state);
 }

@@ -1,5 +1,5 @@
 /** A LOCATOR_SET of the peer: each replaces the last (RFC 8046 5.3). */
-import { after, endpointText, sameEndpoint } from "../core/types.ts";
+import { after, endpointText, type Path, sameEndpoint } from "../core/types.ts";
 import { NOTIFY } from "../wire/notification.ts";
 import { get, type HasParameters } from "../wire/packet.ts";
 import { LOCATOR_SET } from "../wire/rfc8046.ts";
@@ -7,8 +7,9 @@ import { type Stay, stay, withMobility } from "./checks.ts";
 import { type Context, event, type Received } from "./context.ts";
 import { type AnnouncedLocator, announcedLocators } from "./locator-set.ts";
 import { saPaths, usePath } from "./mobility.ts";
-import { isActive, locatorAt, MAX_PEER_LOCATORS, type PeerLocator } from "./mobility-state.ts";
-import type { Open } from "./states.ts";
+import { isActive, locatorAt, MAX_PEER_LOCATORS, type PeerLocator, pathIn } from "./mobility-state.ts";
+import { candidates } from "./path-choice.ts";
+import type { Open, Session } from "./states.ts";
 
 /** Takes the LOCATOR_SET in an UPDATE, where there is one. */
 export function takeLocatorSet(state: Open, contents: HasParameters, received: Received, cx: Context): Stay {
@@ -40,14 +41,23 @@ export function takeLocatorSet(state: Open, contents: HasParameters, received: R
       current.status === "UNVERIFIED" && locatorAt(mobility, current.endpoint)?.status !== "UNVERIFIED";
     return stay(known, told, out, anew ? saPaths(session, cx) : []);
   }
-  // The peer left the address that we send to: where this came from is where it is now.
-  const v6 = path.remote.address.includes(":");
-  const verified = list.find(
-    ({ endpoint }) => endpoint.address.includes(":") === v6 && isActive(session.mobility, endpoint),
-  );
-  const to = verified === undefined ? path : { ...path, remote: verified.endpoint };
-  const moved = usePath(known, to, "peer-moved", false, cx);
+  const moved = usePath(known, whereNow(session, list, path, cx), "peer-moved", false, cx);
   return stay(moved.next, told, out, moved.out);
+}
+
+/** The peer left the address that we send to: a verified one that it lists (5.5), else where its packet came from. */
+function whereNow(session: Session, list: readonly AnnouncedLocator[], from: Path, cx: Context): Path {
+  const { mobility } = session;
+  const v6 = from.remote.address.includes(":");
+  const verified = list.find(
+    ({ endpoint }) => endpoint.address.includes(":") === v6 && isActive(mobility, endpoint),
+  );
+  if (verified !== undefined) return { ...from, remote: verified.endpoint };
+  const works = (path: Path): boolean => {
+    const known = pathIn(mobility, path);
+    return known !== undefined && known.downSince === undefined && isActive(mobility, path.remote);
+  };
+  return candidates(session, cx).find(works) ?? from;
 }
 
 function textOf({ endpoint, preferred, lifetime }: AnnouncedLocator): string {

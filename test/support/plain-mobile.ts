@@ -34,6 +34,9 @@ export interface Locator {
 }
 
 export const v4 = (address: string): Buffer => Buffer.from(address.split(".").map(Number));
+/** 16 bytes: IPv4 mapped into IPv6, or hexadecimal digits as they are. */
+const wide = (address: string): Buffer =>
+  address.includes(".") ? Buffer.concat([MAPPED_PREFIX, v4(address)]) : Buffer.from(address, "hex");
 
 /** RFC 8046 4, type 1: SPI and address. */
 export function plainSet(spi: number, ...locators: readonly Locator[]): Buffer {
@@ -43,8 +46,7 @@ export function plainSet(spi: number, ...locators: readonly Locator[]): Buffer {
       Buffer.of(0, 1, 5, preferred === true ? 1 : 0),
       u32(lifetime ?? 0xffff_ffff),
       u32(spi),
-      MAPPED_PREFIX,
-      v4(address),
+      wide(address),
     ]),
   );
 }

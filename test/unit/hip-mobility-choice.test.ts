@@ -34,6 +34,24 @@ function current(node: Node, peer: Node): Endpoint | undefined {
 
 const NORMAL = 20_000;
 
+describe("a peer that leaves the address in use", () => {
+  test("for one that is verified is followed at once, freely; its preferences count afterwards", () => {
+    const A2 = "192.0.2.2";
+    const pair = established([A4, A2]);
+    const { a, b } = pair;
+    const before = b.paths.length;
+    pair.move(a, A2);
+    pair.pass(5_000);
+    expect(b.paths.slice(before).map(({ path, verified }) => [path.remote.address, verified])).toEqual([
+      [A2, true],
+    ]);
+    expect(b.events("handover").map(({ detail }) => detail["reason"])).toEqual(["peer-moved"]);
+    pair.move(a, A4, A2);
+    pair.pass(5_000);
+    expect(current(b, a)?.address).toBe(A4);
+  });
+});
+
 describe("by hand", () => {
   const A2 = "192.0.2.2";
 

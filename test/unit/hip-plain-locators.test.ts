@@ -88,6 +88,26 @@ describe("a LOCATOR_SET replaces what was known", () => {
     expect(asked.map(({ path }) => path.remote.address).toSorted()).toEqual([OLD, NEW]);
   });
 
+  test("while the new address is asked, one of another family that is verified carries the data (5.5)", () => {
+    const story = new Story("none");
+    const { ownSpi } = story.session;
+    const v6 = "20010db8000000000000000000000009";
+    const at = (address: string) => ({ address, port: 0, kind: "host", local: true }) as const;
+    const own = ["198.51.100.1", "2001:db8::2"].map((one) => ({
+      ...at(one),
+      preference: 20_000,
+      lifetime: undefined,
+    }));
+    story.update(OLD, story.info, plainSet(ownSpi, { address: OLD }, { address: v6 }));
+    const before = story.bench.outputs.length;
+    story.bench.input({ type: "locators", own });
+    const asked = story.sentSince(before).find(({ path }) => path.remote.address === "2001:db8::9");
+    story.echo(asked as Sent, "2001:db8::9");
+    expect(story.locators).toEqual({ [OLD]: "ACTIVE", "2001:db8::9": "ACTIVE" });
+    story.update(NEW, story.info, plainSet(ownSpi, { address: NEW, preferred: true }, { address: v6 }));
+    expect(story.told).toEqual(["2001:db8::9"]);
+  });
+
   test("sixteen others leave no place for the address in use: data follows (5.3)", () => {
     const story = new Story("none");
     const many = Array.from({ length: 16 }, (_, at) => ({ address: `203.0.113.${at + 1}` }));
