@@ -181,13 +181,16 @@ export class Host {
     const received: Received = { packet, path };
     if (packet.name === "I1" && packet.receiver === NULL_HIT) return this.#opportunisticI1(received, now);
     // RFC 7401 6.7 step 1, 6.9 step 2: whatever is not for one of our HITs is dropped.
-    if (!this.#identities.some(({ hit }) => hit === packet.receiver)) return [drop("not_our_hit")];
+    const own = this.#identities.find(({ hit }) => hit === packet.receiver);
+    if (own === undefined) return [drop("not_our_hit")];
     let association = this.#associations.get(associationKey(packet.receiver, packet.sender));
     if (association === undefined) {
       const hit = this.#permitted(packet.sender, received);
       if (hit !== undefined) return [drop(hit)];
       if (this.#associations.full) return [drop("associations_full")];
-      association = new Association(packet.receiver, packet.sender, now);
+      // Not the packet's own copies: they would stay as long as the association.
+      const peer = this.#peers.find(packet.sender)?.hit ?? packet.sender;
+      association = new Association(own.hit, peer, now);
     }
     if (packet.name === "R1" && association.blank) {
       const cx = this.#context(association, now);

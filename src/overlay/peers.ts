@@ -49,7 +49,8 @@ export type OnDiscovered = (peer: Peer, hit: Hit) => boolean;
 export class PeerTable implements PeerBook {
   readonly #byName = new Map<string, Peer>();
   readonly #byHit = new Map<Hit, Peer>();
-  readonly #byAddress = new Map<string, Set<Peer>>();
+  /** Mostly one peer: a set only where several have the same address. */
+  readonly #byAddress = new Map<string, Peer | Set<Peer>>();
   readonly #onDiscovered: OnDiscovered;
   #own: ReadonlySet<Hit>;
   #defaultIdentity: Hit;
@@ -84,7 +85,9 @@ export class PeerTable implements PeerBook {
 
   /** The peers that have a locator with this address. */
   at(carrier: Carrier, address: string): readonly Peer[] {
-    return [...(this.#byAddress.get(address) ?? [])].filter((peer) => peer.config.carrier === carrier);
+    const there = this.#byAddress.get(address);
+    const all = there instanceof Set ? [...there] : there === undefined ? [] : [there];
+    return all.filter((peer) => peer.config.carrier === carrier);
   }
 
   /** The identity that a peer is shown. */
@@ -126,13 +129,9 @@ export class PeerTable implements PeerBook {
   learn(peer: Peer, locators: readonly Endpoint[]): boolean {
     const learned = locators.slice(0, MAX_LOCATORS);
     const { learned: before } = peer;
-    if (
-      before.length === learned.length &&
-      before.every((one, i) => sameEndpoint(one, learned[i] as Endpoint))
-    )
-      return false;
+    if (sameEndpoints(before, learned)) return false;
     this.#unlistAddresses(peer);
-    peer.learned = learned;
+    peer.learned = sameEndpoints(learned, peer.config.locators) ? peer.config.locators : learned;
     this.#listAddresses(peer);
     this.#refresh(peer);
     return true;
@@ -170,16 +169,17 @@ export class PeerTable implements PeerBook {
   #listAddresses(peer: Peer): void {
     for (const { address } of locatorsOf(peer)) {
       const there = this.#byAddress.get(address);
-      if (there === undefined) this.#byAddress.set(address, new Set([peer]));
-      else there.add(peer);
+      if (there === undefined) this.#byAddress.set(address, peer);
+      else if (there instanceof Set) there.add(peer);
+      else if (there !== peer) this.#byAddress.set(address, new Set([there, peer]));
     }
   }
 
   #unlistAddresses(peer: Peer): void {
     for (const { address } of locatorsOf(peer)) {
       const there = this.#byAddress.get(address);
-      there?.delete(peer);
-      if (there?.size === 0) this.#byAddress.delete(address);
+      if (there instanceof Set) there.delete(peer);
+      if (there === peer || (there instanceof Set && there.size === 0)) this.#byAddress.delete(address);
     }
   }
 
@@ -198,6 +198,10 @@ export class PeerTable implements PeerBook {
   }
 }
 
+function sameEndpoints(some: readonly Endpoint[], others: readonly Endpoint[]): boolean {
+  return some.length === others.length && some.every((one, i) => sameEndpoint(one, others[i] as Endpoint));
+}
+
 /** Where a peer may be, best first: as configured, then as learned from itself. */
 export function locatorsOf({ config, learned }: Pick<Peer, "config" | "learned">): readonly Endpoint[] {
   if (learned.length === 0) return config.locators;
@@ -207,6 +211,7 @@ export function locatorsOf({ config, learned }: Pick<Peer, "config" | "learned">
       (one.port !== 0) === (config.carrier === "udp") &&
       !config.locators.some((configured) => sameEndpoint(configured, one)),
   );
+  if (usable.length === 0) return config.locators;
   return [...config.locators, ...usable].slice(0, MAX_LOCATORS);
 }
 
