@@ -85,13 +85,19 @@ export function answered(state: Open, check: Check, wasVerified: boolean, cx: Co
       moving === undefined ? [] : handover(moving, path, cx),
     );
   }
-  if (check.use === undefined) return stay(state);
+  // While traffic waits, any path that answers is taken, whatever it was asked for.
   const waits = mobility.moving !== undefined || mobility.lostSince !== undefined;
   const dead = pathIn(mobility, path)?.downSince !== undefined;
   const wanted = check.use === "asked" || check.use === "source-moved";
   if (!waits && !dead && !wanted) return stay(state);
   const pinned = check.use === "asked" ? check.path : mobility.pinned;
-  return usePath(withMobility(state, { pinned }), check.path, check.use, true, cx);
+  const reason = check.use ?? urgency(mobility) ?? "path-dead";
+  return usePath(withMobility(state, { pinned }), check.path, reason, true, cx);
+}
+
+/** Why traffic waits for a path that answers; undefined: it does not. */
+function urgency({ moving, lostSince }: Mobility): HandoverReason | undefined {
+  return moving?.reason ?? (lostSince === undefined ? undefined : "path-dead");
 }
 
 /** Does what is to be done now: leaves an address that is gone, tells the peer, checks what is new, takes the best path. */
@@ -205,8 +211,9 @@ function checkUnknown(state: Open, cx: Context): Stay & { readonly postponed: bo
       known !== undefined && known.downSince === undefined && isActive(now.session.mobility, path.remote);
     if (samePath(path, now.session.path) || quiet || works) continue;
     if (now.session.mobility.checks.some((one) => samePath(one.path, path))) continue;
-    if (!cx.maySpare()) return { ...stay(now, out), postponed: true };
-    const begun = startCheck(now, path, undefined, cx);
+    const use = urgency(now.session.mobility);
+    if (use === undefined && !cx.maySpare()) return { ...stay(now, out), postponed: true };
+    const begun = startCheck(now, path, use, cx);
     if (begun === undefined) continue;
     now = begun.next;
     out.push(...begun.out);

@@ -232,3 +232,17 @@ test("news that nothing waits for go out to many peers over seconds, and all of 
   pair.run(() => peers.every(knows), 30_000);
   expect(a.drops("jobs_full")).toBe(0);
 });
+
+test("an address that comes a moment after the others is tried while nothing else answers", () => {
+  const pair = established([A4, A6], [B4, B6]);
+  const { a, b } = pair;
+  // Only IPv6 is left between the two, and b hears of its new IPv6 address last.
+  pair.filter = ({ path }) => path.remote.address.includes(":");
+  pair.move(a, A6);
+  pair.move(b, "198.51.100.99");
+  pair.pass(14);
+  pair.move(b, "198.51.100.99", "2001:db8:2::99");
+  pair.pass(2_000);
+  expect(current(b, a)?.address).toBe(A6);
+  expect(current(a, b)?.address).toBe("2001:db8:2::99");
+});
