@@ -1,5 +1,5 @@
 /** From an agreement to installed SAs (RFC 7402 3.3, 6.5, 6.6). */
-import type { Endpoint, Instant, Path, Spi } from "../core/types.ts";
+import { type Endpoint, type Instant, type Path, type Spi, sameEndpoint } from "../core/types.ts";
 import { atRest } from "./agreement.ts";
 import { type Context, dropSas, event } from "./context.ts";
 import type { HostOutput } from "./io.ts";
@@ -67,6 +67,12 @@ export function dropOtherSas(cx: Pick<Context, "peer">, session: Session): reado
   return [...begun, ...former.flatMap(({ inbound, outbound }) => dropSas(cx, inbound, outbound))];
 }
 
+/** With the configured locator itself in the place of an equal one: the path stays as long as the association. */
+function sharedPath(path: Path, policy: Context["policy"]): Path {
+  const remote = policy?.locators.find((one) => sameEndpoint(one, path.remote));
+  return remote === undefined ? path : { ...path, remote };
+}
+
 /** Makes the association usable: outbound SA, route, event. The inbound SA is there already. */
 export function openSession(
   cx: Context,
@@ -84,7 +90,8 @@ export function openSession(
     readonly mapped?: Endpoint | undefined;
   },
 ): { readonly session: Session; readonly out: readonly HostOutput[] } {
-  const { agreement, path, outbound } = made;
+  const { agreement, outbound } = made;
+  const path = sharedPath(made.path, cx.policy);
   const exchangeMillis = cx.now - made.startedAt;
   const session: Session = {
     agreement: atRest(agreement),

@@ -1,4 +1,5 @@
 /** The record formats of native/event.h and of associations() in native/addon.cc. */
+import { BoundedMap } from "../core/bounded.ts";
 import { formatIp, hitFromBytes, parseIp } from "../core/ip.ts";
 import type { Endpoint, Path, Spi } from "../core/types.ts";
 import type { AssociationStats, DataPlaneEvent } from "../driver/ports.ts";
@@ -57,6 +58,16 @@ function family(address: Uint8Array): number {
   return address.length === 0 ? 0 : address.length === 4 ? 4 : 6;
 }
 
+/** Our own endpoints, one object for each: a path stays as long as its association, and thousands begin at the same one. */
+const ownEndpoints = new BoundedMap<string, Endpoint>("own_endpoints", 256, "evict-oldest");
+
+function ownEndpoint(endpoint: Endpoint): Endpoint {
+  const known = ownEndpoints.get(endpoint.address);
+  if (known?.port === endpoint.port) return known;
+  ownEndpoints.set(endpoint.address, endpoint);
+  return endpoint;
+}
+
 function decodePath(view: DataView, at: number): Path {
   const endpoint = (familyAt: number, addressAt: number, portAt: number): Endpoint => {
     const length = { 0: 0, 4: 4, 6: 16 }[view.getUint8(at + familyAt)] ?? 0;
@@ -65,7 +76,7 @@ function decodePath(view: DataView, at: number): Path {
   };
   return {
     carrier: view.getUint8(at) === 0 ? "udp" : "none",
-    local: endpoint(1, 8, 4),
+    local: ownEndpoint(endpoint(1, 8, 4)),
     remote: endpoint(2, 24, 6),
   };
 }

@@ -11,6 +11,7 @@ import type { HostInput, HostOutput, PeerPolicy } from "../../src/hip/io.ts";
 import type { Agreement, Job, JobResult } from "../../src/hip/job.ts";
 import { build } from "../../src/wire/packet.ts";
 import { HOST_ID, PUZZLE } from "../../src/wire/rfc7401.ts";
+import { Pair } from "../support/pair.ts";
 import { SeededRandom } from "../support/random.ts";
 
 const COUNT = 10_000;
@@ -177,4 +178,11 @@ describe("a host with ten thousand associations", () => {
     expect(left).toBeLessThan(500);
     expect(each - left).toBeLessThan(MOST_BYTES);
   });
+});
+
+it("an association has the configured locator itself, not the copy that came with a packet", () => {
+  const pair = new Pair({ config: { dhGroups: [7] } }).establish();
+  for (const [node, other] of [[pair.a, pair.b] as const, [pair.b, pair.a] as const]) {
+    expect(node.host.paths(other.hit)[0]?.path.remote).toBe(node.find(other.hit)?.locators[0]);
+  }
 });
