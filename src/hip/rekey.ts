@@ -93,6 +93,8 @@ export function offerIn(state: Open, packet: Packet): EspOffer | "none" | { read
   if (info === undefined) return dh === undefined ? "none" : { drop: "rekey_without_esp_info" };
   // RFC 8046 3.2.1: equal SPIs announce an SA and change no key.
   if (info.oldSpi === info.newSpi) return "none";
+  // RFC 8046 5.3 case 3, one more SA: there is one pair, and all the peer's addresses reach it.
+  if (info.oldSpi === 0 && dh === undefined) return "none";
   const { agreement, outbound } = state.session;
   if (info.oldSpi !== outbound || !isSpi(info.newSpi)) return { drop: "rekey_spi" };
   if (dh !== undefined && (info.keymatIndex !== 0 || dh.group !== agreement.dhGroup))

@@ -215,3 +215,16 @@ describe("a LOCATOR_SET in R2 (RFC 8047 5.2)", () => {
     expect(story.bench.drops()).toEqual(["decryption"]);
   });
 });
+
+test("when one more SA is asked for, its locators are taken and the one that there is goes on (RFC 8046 5.3)", () => {
+  const story = new Story("none");
+  const added = (): number => story.bench.outputs.filter(({ type }) => type === "sa-add").length;
+  const before = added();
+  const info = tlv(P.espInfo, u16(0), u16(0), u32(0), u32(NEW_SPI));
+  const set = plainSet(story.session.ownSpi, { address: OLD, preferred: true }, { address: NEW });
+  const sent = story.update(OLD, info, set);
+  expect(typesOf(sent[0] as Sent)).toContain(P.ack);
+  expect(sent.map(({ path }) => path.remote.address)).toEqual([OLD, NEW]);
+  expect(story.locators).toMatchObject({ [OLD]: "ACTIVE", [NEW]: "UNVERIFIED" });
+  expect(added()).toBe(before);
+});
