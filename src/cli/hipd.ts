@@ -138,7 +138,11 @@ async function run(config: DaemonConfig, network: LoadNetwork): Promise<ExitStat
   const millis = Math.round(performance.now());
   log.info("ready", "ready", { version, ...daemon.summary(), millis });
   service.notify("READY");
-  const tidy = new Tidy(() => system.trimMemory?.());
+  const tidy = new Tidy(
+    () => system.trimMemory?.(),
+    undefined,
+    () => daemon.tidy(),
+  );
   const signal = await signals.untilStop(daemon);
   tidy.stop();
   log.info("stopping", "stopping: closing associations", { signal });

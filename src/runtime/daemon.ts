@@ -291,6 +291,11 @@ export class Daemon implements ControlBackend {
     return this.#page;
   }
 
+  /** Memory that other threads do not need is freed. */
+  tidy(): void {
+    this.#jobs.tidy();
+  }
+
   /** For the log line that says that all is well. */
   summary(): Readonly<Record<string, string | number>> {
     const { config, overlay } = this.#active;

@@ -78,6 +78,11 @@ export class JobPool implements JobRunner {
     for (const thread of this.#threads) post(thread.worker, { type: "identities", keys: this.#keys });
   }
 
+  /** Threads with nothing to do collect what can be collected. */
+  tidy(): void {
+    for (const { worker, task } of this.#threads) if (task === undefined) post(worker, { type: "tidy" });
+  }
+
   counters(): JobPoolCounters {
     return {
       jobs_run_total: this.#run,

@@ -27,12 +27,20 @@ export class Tidy {
   readonly #timer: NodeJS.Timeout;
   /** Bytes in memory after it was done last. */
   #settled = 0;
+  /** What other threads freed meanwhile can be given back only later. */
+  #trimAgain = false;
+  readonly #elsewhere: () => void;
   /** Times it was done. */
   runs = 0;
 
-  /** `trim` gives what native code has freed back to the system. */
-  constructor(trim: () => void, system: TidySystem = processSystem()) {
+  /** `trim` gives what native code has freed back to the system; `elsewhere` asks other threads to collect. */
+  constructor(
+    trim: () => void,
+    system: TidySystem = processSystem(),
+    elsewhere: () => void = () => undefined,
+  ) {
     this.#trim = trim;
+    this.#elsewhere = elsewhere;
     this.#system = system;
     system.utilization();
     this.#timer = setInterval(() => this.look(), INTERVAL_MILLIS);
@@ -44,12 +52,17 @@ export class Tidy {
   }
 
   look(): void {
-    const busy = this.#system.utilization() > BUSY;
-    if (busy || this.#system.resident() < this.#settled + WORTHWHILE) return;
-    this.#system.collect();
+    if (this.#system.utilization() > BUSY) return;
+    const grown = this.#system.resident() >= this.#settled + WORTHWHILE;
+    if (!grown && !this.#trimAgain) return;
+    if (grown) {
+      this.#elsewhere();
+      this.#system.collect();
+      this.runs++;
+    }
     this.#trim();
+    this.#trimAgain = grown;
     this.#settled = this.#system.resident();
-    this.runs++;
   }
 }
 

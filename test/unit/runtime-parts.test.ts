@@ -264,6 +264,15 @@ describe("job pool", () => {
     expect(pool.counters().jobs_run_total).toBe(2);
   });
 
+  test("asks idle threads to tidy up, which is no job", async () => {
+    pool = new JobPool([identity], () => {}, 1);
+    pool.tidy();
+    await run(seal("verify"));
+    pool.tidy();
+    expect(await run(seal("verify"))).toMatchObject({ reason: "signature" });
+    expect(pool.counters()).toMatchObject({ jobs_run_total: 2, job_threads_crashed_total: 0 });
+  });
+
   test("a job that kills its thread is refused, the thread replaced, and the next job runs", async () => {
     const crashes: string[] = [];
     pool = new JobPool([identity], (reason) => crashes.push(reason), 1);
