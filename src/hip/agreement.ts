@@ -9,6 +9,9 @@ import type { EspSuite } from "./sa.ts";
 
 const SPENT: EspKeys = { encryptionKey: new Uint8Array(0), integrityKey: new Uint8Array(0) };
 
+/** Our own strings: one that came from a worker thread is a copy. */
+const RHASHES: readonly Rhash[] = ["sha256", "sha384", "cshake128"];
+
 class Resting implements Agreement {
   readonly rhash: Rhash;
   readonly hipCipher: number;
@@ -23,7 +26,7 @@ class Resting implements Agreement {
   readonly #bytes: Uint8Array;
 
   constructor(agreement: Agreement) {
-    this.rhash = agreement.rhash;
+    this.rhash = RHASHES.find((one) => one === agreement.rhash) ?? agreement.rhash;
     this.hipCipher = agreement.hipCipher;
     this.dhGroup = agreement.dhGroup;
     this.espSuite = agreement.espSuite;

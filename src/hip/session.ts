@@ -67,6 +67,9 @@ export function dropOtherSas(cx: Pick<Context, "peer">, session: Session): reado
   return [...begun, ...former.flatMap(({ inbound, outbound }) => dropSas(cx, inbound, outbound))];
 }
 
+/** One for all: most associations have none. */
+const NO_SAS: Session["former"] = [];
+
 /** With the configured locator itself in the place of an equal one: the path stays as long as the association. */
 function sharedPath(path: Path, policy: Context["policy"]): Path {
   const remote = policy?.locators.find((one) => sameEndpoint(one, path.remote));
@@ -109,7 +112,7 @@ export function openSession(
       ...mobilityAfterExchange(path, cx.now, made.announced),
       mapped: made.mapped === undefined ? undefined : { local: path.local, seen: made.mapped },
     },
-    former: [],
+    former: NO_SAS,
   };
   return {
     session,
