@@ -83,6 +83,9 @@ const ERROR_EVENTS: ReadonlySet<string> = new Set([
   "clone-detected",
 ]);
 
+/** An exchange that fails so soon after a second host with the same identity was told of failed because of it, in milliseconds. */
+const CLONE_EXPLAINS = 30_000;
+
 /** The wall clock was set when it differs from the monotonic one by more than this. */
 const CLOCK_STEP_MILLIS = 1_000;
 
@@ -418,8 +421,13 @@ export class Overlay {
       this.whereabouts.closed(event.peer, String(event.detail["reason"]));
     this.#requests.happened(event);
     if (peer === undefined || !ERROR_EVENTS.has(event.name)) return;
-    const text = errorText(event);
-    peer.lastError = { text, wall: this.#wall };
+    const before = peer.lastError;
+    const explained =
+      event.name === "association-failed" &&
+      before?.event === "clone-detected" &&
+      this.#wall - before.wall < CLONE_EXPLAINS;
+    const text = explained ? `${errorText(event)}: ${before.text}` : errorText(event);
+    peer.lastError = { text, wall: this.#wall, event: event.name };
     if (event.name === "association-failed") {
       this.waiting.peerFailed(peer, `no association with "${peer.config.name}": ${text}`);
     }

@@ -37,7 +37,8 @@ export interface Peer {
   lsi: Lsi | undefined;
   /** Where local packets for it go at the moment. */
   via: Spi | "demand" | "reject";
-  lastError: { readonly text: string; readonly wall: number } | undefined;
+  /** `event`: the protocol's event that it is from. */
+  lastError: { readonly text: string; readonly wall: number; readonly event?: string } | undefined;
   /** Where it was last, as it said or was seen, best first; may repeat what is configured. */
   learned: readonly Endpoint[];
   policy: PeerPolicy | undefined;

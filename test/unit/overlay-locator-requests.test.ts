@@ -1,7 +1,7 @@
 /** What operators see of locators and paths, and what they order about them. */
 import { describe, expect, it } from "vitest";
 import type { Path } from "../../src/core/types.ts";
-import type { PathDetails, PeerLocatorDetails } from "../../src/hip/io.ts";
+import type { HostEvent, PathDetails, PeerLocatorDetails } from "../../src/hip/io.ts";
 import type { ControlReply } from "../../src/overlay/control.ts";
 import { MAX_HANDOVERS_WAITING } from "../../src/overlay/locator-requests.ts";
 import type { QualityOf } from "../../src/overlay/locator-views.ts";
@@ -359,5 +359,22 @@ describe("a clone", () => {
     expect(tell({ other: "203.0.113.5:10500" })).toBe(
       "another host with our identity is at 203.0.113.5:10500",
     );
+  });
+
+  it("is why the exchange fails that comes to its end soon after it, and no later one", () => {
+    const made = bench();
+    const says = (name: HostEvent["name"], detail: Record<string, string>): string | undefined => {
+      made.says({ type: "event", name, local: SELF, peer: BOB, detail });
+      return made.overlay.peers.byHit(BOB)?.lastError?.text;
+    };
+    const failed = { reason: "no_answer_to_i2" };
+    says("clone-detected", { other: "203.0.113.5:10500" });
+    expect(says("association-failed", failed)).toBe(
+      "no_answer_to_i2: another host with our identity is at 203.0.113.5:10500",
+    );
+    expect(says("association-failed", failed)).toBe("no_answer_to_i2");
+    says("clone-detected", { other: "203.0.113.5:10500" });
+    made.now += 60_000;
+    expect(says("association-failed", failed)).toBe("no_answer_to_i2");
   });
 });

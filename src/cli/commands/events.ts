@@ -10,10 +10,12 @@ const STYLES: Readonly<Record<string, Style>> = {
   "association-established": "green",
   "association-failed": "red",
   "authentication-failed": "red",
+  "clone-detected": "red",
   "exchange-refused": "yellow",
   handover: "green",
   "handover-failed": "red",
   "locator-unreachable": "yellow",
+  "peer-away": "yellow",
   "association-state": "dim",
 };
 

@@ -19,7 +19,7 @@ export function addMigrate(program: Command, io: Io): void {
 
   migrate
     .command("prepare")
-    .description("peers keep their associations and what waits for this host, and do not give it up")
+    .description("ask peers to wait for this host, and to keep their associations until it is back")
     .option("--for <duration>", "how long at most: 90s, 10m, 2h", DEFAULT_FOR)
     .action(async (options: { for: string }, command: Command) => {
       const context = contextOf(command, io);
@@ -28,8 +28,11 @@ export function addMigrate(program: Command, io: Io): void {
       if (millis.value < 1_000 || millis.value > DAY) throw usage("--for: must be 1s to 24h");
       const told = await context.call<Told>("Away", { seconds: Math.ceil(millis.value / 1_000) });
       context.print(told, () => {
-        const which = told.peers.length === 0 ? "no peer has an association" : told.peers.join(", ");
-        return `told: ${which}; they wait up to ${told.seconds} s. Stop hipd before the machine is copied.\n`;
+        const which =
+          told.peers.length === 0
+            ? "nobody was told: no peer has an association."
+            : `told: ${told.peers.join(", ")}; they wait up to ${told.seconds} s.`;
+        return `${which} Stop hipd before the machine is copied.\n`;
       });
     });
 
@@ -39,6 +42,10 @@ export function addMigrate(program: Command, io: Io): void {
     .action(async (_options, command: Command) => {
       const context = contextOf(command, io);
       const told = await context.call<Told>("Away", { seconds: 0 });
-      context.print(told, () => `told: ${told.peers.join(", ") || "no peer has an association"}\n`);
+      context.print(told, () =>
+        told.peers.length === 0
+          ? "nobody was told: no peer has an association\n"
+          : `told: ${told.peers.join(", ")}; they expect this host to stay\n`,
+      );
     });
 }
