@@ -99,7 +99,7 @@ std::string Plane::openSockets(std::vector<std::string>& notes) {
   if (!refused.empty()) return refused;
 
   for (std::size_t i = 0; i < count; i++) {
-    const WorkerOptions worker{i, options_.port, offloads_, tun.headers, options_.busyPoll, backend_};
+    const WorkerOptions worker{i, options_.port, shared, offloads_, tun.headers, options_.busyPoll, backend_};
     workers_.push_back(std::make_unique<Worker>(shared_, worker, std::move(tun.fds[i]), std::move(sockets[i])));
   }
   for (const auto& worker : workers_) {

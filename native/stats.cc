@@ -48,6 +48,8 @@ std::string_view tallyName(Tally tally) {
       return "probes_answered";
     case Tally::ProbeReplies:
       return "probe_replies";
+    case Tally::PeerSockets:
+      return "peer_sockets";
     case Tally::Count:
       break;
   }

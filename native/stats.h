@@ -33,6 +33,7 @@ enum class Tally : std::uint8_t {
   ProbesRefused,
   ProbesAnswered,
   ProbeReplies,
+  PeerSockets,
   Count,
 };
 

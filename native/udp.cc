@@ -139,6 +139,7 @@ std::size_t ReceiveBatch::receive(int fd) {
   const int got = recvmmsg(fd, messages_.data(), static_cast<unsigned>(limit_), MSG_DONTWAIT, nullptr);
   const std::size_t count = got > 0 ? static_cast<std::size_t>(got) : 0;
   drained_ = count < limit_;
+  count_ = count;
   bytes_ = 0;
   for (std::size_t i = 0; i < count; i++) {
     bytes_ += messages_[i].msg_len;

@@ -12,6 +12,7 @@
 #include "backlog.h"
 #include "coalesce.h"
 #include "event.h"
+#include "favourite.h"
 #include "flow.h"
 #include "hold.h"
 #include "icmp.h"
@@ -75,6 +76,8 @@ struct RawSockets {
 struct WorkerOptions {
   std::size_t index = 0;
   std::uint16_t port = 0;
+  /// Other workers have sockets on the same port.
+  bool shared = false;
   /// As granted.
   Offloads offloads;
   /// A VirtioHeader stands before each packet of the TUN device.
@@ -111,8 +114,8 @@ class Worker {
   const Stats& stats() const { return stats_; }
 
  private:
-  enum class Inlet : std::uint8_t { Mailbox, Tun, Udp4, Udp6, Esp4, Esp6, Hip4, Hip6 };
-  static constexpr std::size_t kInlets = 8;
+  enum class Inlet : std::uint8_t { Mailbox, Tun, Udp4, Udp6, Esp4, Esp6, Hip4, Hip6, Near4, Near6 };
+  static constexpr std::size_t kInlets = 10;
   /// A packet from the TUN device until it has left the machine: what EMSGSIZE's answer needs.
   struct Slot {
     OutboundRoute* via = nullptr;
@@ -174,6 +177,10 @@ class Worker {
 
   // worker_in.cc: wire -> TUN
   void fromSocket(Inlet inlet);
+  /// Takes one batch. False when it left nothing behind.
+  bool batch(Inlet inlet, int fd);
+  /// A connected socket for the peer that sends most.
+  void favour(Inlet inlet);
   void message(std::size_t i, Inlet inlet);
   Verdict datagram(Frame frame, std::size_t i, Inlet inlet);
   Verdict control(const Frame& frame, std::size_t i, Carrier carrier);
@@ -219,6 +226,13 @@ class Worker {
   Coalescer coalescer_;
   /// By `Inlet`.
   std::array<Backlog, kInlets> backlogs_;
+  /// One socket and one vote for each family; see favourite.h. `heard` in coarse milliseconds.
+  struct Near {
+    Fd fd;
+    Favourites votes;
+    std::uint64_t heard = 0;
+  };
+  std::array<Near, 2> near_;
   /// What is processed now waited in a long queue.
   bool late_ = false;
 };

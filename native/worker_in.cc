@@ -15,22 +15,64 @@ namespace {
 constexpr std::uint8_t kKeepalive = 0xff;
 /// The "non-ESP marker" of RFC 9028 5.1.
 constexpr std::size_t kMarker = 4;
+/// More batches than the largest receive buffer holds.
+constexpr std::size_t kDrainBatches = 2 * kSocketBuffer / kReceiveBytes + kReceiveBatch;
 /// ICMPv6 echo reply (RFC 4443 4.2).
 constexpr std::uint8_t kEchoReply = 129;
 }  // namespace
 
 void Worker::fromSocket(Inlet inlet) {
-  Backlog& backlog = backlogOf(inlet);
+  const int fd = fdOf(inlet);
   for (std::size_t round = 0; round < kBatchesInARow; round++) {
-    const std::size_t count = received_.receive(fdOf(inlet));
-    stats_.count(Tally::ReceiveCalls);
-    late_ = backlog.tooLong();
-    for (std::size_t i = 0; i < count; i++) message(i, inlet);
-    backlog.took(received_.bytes());
-    if (received_.drained()) backlog.wasEmpty();
-    // What it holds lies in buffers that the next call takes over.
-    coalescer_.flush();
-    if (received_.drained()) return;
+    if (!batch(inlet, fd)) break;
+  }
+  if (inlet == Inlet::Near4 || inlet == Inlet::Near6) near_[inlet == Inlet::Near6].heard = nowMs_;
+  if (inlet == Inlet::Udp4 || inlet == Inlet::Udp6) favour(inlet);
+}
+
+bool Worker::batch(Inlet inlet, int fd) {
+  Backlog& backlog = backlogOf(inlet);
+  const std::size_t count = received_.receive(fd);
+  stats_.count(Tally::ReceiveCalls);
+  late_ = backlog.tooLong();
+  for (std::size_t i = 0; i < count; i++) message(i, inlet);
+  backlog.took(received_.bytes());
+  if (received_.drained()) backlog.wasEmpty();
+  // What it holds lies in buffers that the next call takes over.
+  coalescer_.flush();
+  return !received_.drained();
+}
+
+void Worker::favour(Inlet inlet) {
+  const std::size_t count = received_.count();
+  if (options_.shared || count < kFavouriteBatch) return;
+  const bool v6 = inlet == Inlet::Udp6;
+  Near& near = near_[v6];
+  const Endpoint from = received_.from(count - 1);
+  const Endpoint to{received_.to(count - 1), options_.port};
+  if (!near.votes.vote(from, to.address)) return;
+  if (near.fd.valid() && nowMs_ - near.heard < kFavouriteRest) return;
+  near.votes.forget();
+  const Inlet own = v6 ? Inlet::Near6 : Inlet::Near4;
+  fds_[static_cast<std::size_t>(own)].store(-1, std::memory_order_release);
+  near.fd.reset();
+  near.fd = bindBeside(fdOf(inlet), to);
+  if (!near.fd.valid()) return;
+  if (options_.offloads.gro) receiveMany(near.fd.get());
+  // Order: first what came before it was there, then what came to it from all, and only then again what comes to the
+  // other.
+  const auto drain = [this](Inlet which, int fd) {
+    for (std::size_t round = 0; round < kDrainBatches && batch(which, fd); round++) {
+    }
+  };
+  drain(inlet, fdOf(inlet));
+  const bool connected = connectTo(near.fd.get(), from);
+  drain(own, near.fd.get());
+  near.heard = nowMs_;
+  if (connected && watch(near.fd.get(), own)) {
+    stats_.count(Tally::PeerSockets);
+  } else {
+    near.fd.reset();
   }
 }
 
@@ -64,7 +106,9 @@ Path Worker::pathOf(std::size_t i, Carrier carrier) const {
 Verdict Worker::datagram(Frame frame, std::size_t i, Inlet inlet) {
   switch (inlet) {
     case Inlet::Udp4:
-    case Inlet::Udp6: {
+    case Inlet::Udp6:
+    case Inlet::Near4:
+    case Inlet::Near6: {
       if (frame.length == 1 && frame.data()[0] == kKeepalive) return Verdict::Keepalive;
       if (frame.length < kMarker) return Verdict::OuterTruncated;
       if (esp::spiOf(frame.view()) != 0) return espPacket(frame, i, Carrier::Udp);

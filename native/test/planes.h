@@ -10,6 +10,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "../netlink.h"
 #include "../plane.h"
@@ -63,6 +64,8 @@ struct End {
     Fd fd(socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, htons(protocol)));
     const int on = 1;
     CHECK(setsockopt(fd.get(), SOL_PACKET, PACKET_VNET_HDR, &on, sizeof on) == 0);
+    const int room = 8 << 20;
+    (void)setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
     sockaddr_ll address{};
     address.sll_family = AF_PACKET;
     address.sll_protocol = htons(protocol);
@@ -98,6 +101,13 @@ struct End {
       if (counter.name == name) return counter.value;
     }
     fail(name.c_str(), __LINE__, "no such counter");
+  }
+
+  /// Waits until a counter has a value.
+  bool reaches(const std::string& name, std::uint64_t value) const {
+    const auto until = Clock::now() + std::chrono::seconds(3);
+    while (count(name) != value && Clock::now() < until) std::this_thread::yield();
+    return count(name) == value;
   }
 
   /// Everything that the plane told the administrator.

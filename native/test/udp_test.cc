@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "check.h"
+#include "favourite.h"
 #include "rawip.h"
 
 using namespace hipd;
@@ -240,6 +241,63 @@ void usedPortIsNamed() {
   CHECK(!second.unsupported);
 }
 
+/// Sends one byte between sockets of the loopback interface.
+void sendByte(int fd, const Endpoint& to, char byte) {
+  const SocketAddress address(to);
+  CHECK_EQ(sendto(fd, &byte, 1, 0, &address.any, address.length), 1);
+}
+
+/// All bytes that wait, in order.
+std::string bytesOf(int fd) {
+  std::string bytes;
+  for (char byte; recv(fd, &byte, 1, MSG_DONTWAIT) == 1;) bytes += byte;
+  return bytes;
+}
+
+void connectedSocketTakesItsPeers(int family) {
+  const Socket shared = openUdp(family, 0, false);
+  const Socket peer = openUdp(family, 0, false);
+  const Socket other = openUdp(family, 0, false);
+  if (shared.unsupported) return;
+  Address here{4, {127, 0, 0, 1}};
+  if (family == 6) here = {6, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+  const Endpoint local{here, portOf(shared.fd.get())};
+  sendByte(peer.fd.get(), local, '1');
+  const Fd near = bindBeside(shared.fd.get(), local);
+  CHECK(near.valid());
+  sendByte(peer.fd.get(), local, '2');
+  sendByte(other.fd.get(), local, '3');
+  CHECK(connectTo(near.get(), {here, portOf(peer.fd.get())}));
+  sendByte(peer.fd.get(), local, '4');
+  sendByte(other.fd.get(), local, '5');
+  // Nothing is lost, and shared, near, shared is the order of arrival.
+  CHECK(bytesOf(shared.fd.get()) == "15");
+  CHECK(bytesOf(near.get()) == "234");
+  // The port is as closed to others as before.
+  CHECK(openUdp(family, local.port, false).error.find("in use") != std::string::npos);
+  const Fd thief(::socket(family == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  CHECK(setsockopt(thief.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
+  const SocketAddress address(local);
+  CHECK(bind(thief.get(), &address.any, address.length) < 0);
+}
+
+void favouriteNeedsMostVotes() {
+  const Endpoint first{{4, {192, 0, 2, 1}}, 1};
+  const Endpoint second{{4, {192, 0, 2, 1}}, 2};
+  const Address to{4, {192, 0, 2, 9}};
+  Favourites votes;
+  for (std::uint32_t i = 0; i < 10 * kFavouriteVotes; i++) CHECK(!votes.vote(i % 2 == 0 ? first : second, to));
+  for (std::uint32_t i = 1; i < kFavouriteVotes; i++) CHECK(!votes.vote(second, to));
+  CHECK(votes.vote(second, to));
+  // It stays so until another sends more.
+  CHECK(votes.vote(second, to));
+  CHECK(!votes.vote(first, to));
+  CHECK(votes.vote(second, to));
+  votes.forget();
+  CHECK(!votes.vote(second, to));
+}
+
 void kernelsAnswers() {
   const RouteAnswer answer = askKernel({}, {{4, {127, 0, 0, 1}}, 0});
   CHECK(text(answer.source) == "127.0.0.1");
@@ -279,6 +337,9 @@ int main() {
   likeDatagramsShareMessages(6);
   refusedMessagesAreDivided();
   usedPortIsNamed();
+  connectedSocketTakesItsPeers(4);
+  connectedSocketTakesItsPeers(6);
+  favouriteNeedsMostVotes();
   kernelsAnswers();
   ipv4HeadersAreCutOff();
   addressesReadBack();

@@ -1,0 +1,45 @@
+#include "favourite.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "udp.h"
+
+namespace hipd {
+
+namespace {
+
+bool allowTwo(int fd, int on) {
+  return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0;
+}
+
+bool isLinkLocal(const Address& address) {
+  return address.family == 6 && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
+}
+
+}  // namespace
+
+Fd bindBeside(int shared, const Endpoint& local) {
+  const int family = local.address.family;
+  // Link-local addresses need an interface beside them: not worth the trouble.
+  if ((family != 4 && family != 6) || isLinkLocal(local.address)) return Fd();
+  Fd fd(::socket(family == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return fd;
+  const int on = 1;
+  if (family == 6 && setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0) return Fd();
+  const SocketAddress address(local);
+  // Both must allow it, for the moment of bind only.
+  const bool bound = prepareSocket(fd.get(), family) && allowTwo(fd.get(), 1) && allowTwo(shared, 1) &&
+                     bind(fd.get(), &address.any, address.length) == 0;
+  allowTwo(shared, 0);
+  if (!bound) return Fd();
+  allowTwo(fd.get(), 0);
+  return fd;
+}
+
+bool connectTo(int fd, const Endpoint& remote) {
+  const SocketAddress address(remote);
+  return connect(fd, &address.any, address.length) == 0;
+}
+
+}  // namespace hipd
