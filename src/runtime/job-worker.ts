@@ -5,6 +5,7 @@ import type { Hit } from "../core/types.ts";
 import { Identity } from "../crypto/identity.ts";
 import type { Job, JobResult } from "../hip/job.ts";
 import { runJob } from "../hip/run-job.ts";
+import { collectAll } from "./tidy.ts";
 
 /** To a worker. Keys are PKCS#8 PEM and stay inside the process. */
 export type ToWorker =
@@ -44,7 +45,6 @@ let own = identities((workerData as { keys: readonly string[] }).keys);
 
 parentPort?.on("message", (message: ToWorker) => {
   if (message.type === "identities") own = identities(message.keys);
-  // There with --expose-gc, as bin/hipd starts us.
-  else if (message.type === "tidy") globalThis.gc?.();
+  else if (message.type === "tidy") collectAll();
   else parentPort?.postMessage({ result: runJob(message.job, own) } satisfies FromWorker);
 });
