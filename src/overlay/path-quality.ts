@@ -39,7 +39,8 @@ export class PathState {
   answered(millis: number): void {
     this.missed = 0;
     this.downAt = undefined;
-    this.#loss = this.#loss === undefined ? 0 : this.#loss * (1 - LOSS);
+    // What was lost before the first answer says that the path was not there yet, not that it loses.
+    this.#loss = this.answers && this.#loss !== undefined ? this.#loss * (1 - LOSS) : 0;
     if (this.#rtt === undefined) {
       this.#rtt = millis;
       this.#variation = millis / 2;

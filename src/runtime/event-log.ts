@@ -13,6 +13,7 @@ const LEVELS: Readonly<Record<string, LogLevel>> = {
   "locators-announced": "debug",
   "locator-verified": "debug",
   "handover-failed": "warn",
+  "clone-detected": "warn",
   "path-dead": "warn",
   // The line "reloaded" says the same with names.
   "config-applied": "debug",

@@ -84,7 +84,7 @@ export function checkInstance(
   const changed = before.value === undefined || !exists(key) ? undefined : difference(before.value, now);
   if (changed !== undefined && policy === "refuse") {
     return err(
-      `this is not the machine that ${key} belongs to (${changed}), and [identity] on_new_instance is "refuse": delete ${file} if it is now, or delete the key to get another identity`,
+      `${key} was used on another machine before (${changed}), and [identity] on_new_instance is "refuse": to use it here, delete ${file}; to get another identity, delete the key`,
     );
   }
   let keptAs: string | undefined;

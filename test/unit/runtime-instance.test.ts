@@ -86,7 +86,7 @@ describe("on another machine", () => {
 
   test("refuse changes nothing and says what to do", () => {
     const { result, kept, file } = checked("refuse", COPY);
-    expect(result.ok ? "" : result.error).toContain(`delete ${file} if it is now`);
+    expect(result.ok ? "" : result.error).toContain(`to use it here, delete ${file}`);
     expect(kept).toMatchObject(HERE);
   });
 });
