@@ -53,10 +53,24 @@ export function begin(
   return { attempt, out: candidates.slice(0, PARALLEL_I1S).map((path) => send(path, bytes)) };
 }
 
+/**
+ * Where the peer may be: what was learned over UDP is called there also where plain IP is configured. An address of a family
+ * that we have no address of can wait for nothing.
+ */
 function candidatesOf(cx: Context): readonly Path[] {
   const { policy } = cx;
   if (policy === undefined) return [];
-  return policy.locators.map((remote: Endpoint) => pathTo(policy.carrier, remote, cx.config.udpPort));
+  const all = policy.locators.map((remote: Endpoint) =>
+    pathTo(remote.port === 0 ? policy.carrier : "udp", remote, cx.config.udpPort),
+  );
+  const families = new Set(cx.own?.filter((one) => one.local).map(({ address }) => address.includes(":")));
+  const reachable = all.filter(({ remote }) => families.has(remote.address.includes(":")));
+  return reachable.length === 0 ? all : reachable;
+}
+
+/** Every candidate is called once at least, however few repetitions are wanted. */
+function mostTries({ candidates }: Attempt, cx: Context): number {
+  return Math.max(cx.config.retries.i1, 1 + Math.max(0, candidates.length - PARALLEL_I1S));
 }
 
 /** Data waits and there is no association (Table 2), or the old one is closing (Table 7). */
@@ -91,7 +105,7 @@ export function i1Again(
   cx: Context,
 ): { readonly attempt: Attempt; readonly out: readonly HostOutput[] } | undefined {
   const path = attempt.candidates[attempt.next];
-  if (path === undefined || attempt.retransmit.tries >= cx.config.retries.i1) return undefined;
+  if (path === undefined || attempt.retransmit.tries >= mostTries(attempt, cx)) return undefined;
   const receiver = attempt.opportunistic ? NULL_HIT : cx.peer;
   const retransmit = sentAgain(attempt.retransmit, cx.config.timers.retransmitMax, cx.now, cx.random);
   const next = (attempt.next + 1) % attempt.candidates.length;

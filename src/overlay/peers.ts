@@ -206,10 +206,10 @@ function sameEndpoints(some: readonly Endpoint[], others: readonly Endpoint[]): 
 /** Where a peer may be, best first: as configured, then as learned from itself. */
 export function locatorsOf({ config, learned }: Pick<Peer, "config" | "learned">): readonly Endpoint[] {
   if (learned.length === 0) return config.locators;
-  // What was learned over the other carrier has, or lacks, a port.
+  // What was learned without UDP lacks a port. Where plain IP is configured, what was learned over UDP is better than nothing.
   const usable = learned.filter(
     (one) =>
-      (one.port !== 0) === (config.carrier === "udp") &&
+      (one.port !== 0 || config.carrier === "none") &&
       !config.locators.some((configured) => sameEndpoint(configured, one)),
   );
   if (usable.length === 0) return config.locators;
