@@ -24,7 +24,7 @@ export const WAKE_CALLS: Pace = { atOnce: 64, patience: 50 };
 /** A deadline that is met so much too late was slept through, in milliseconds. */
 export const ASLEEP_AFTER = 5_000;
 /** The list of associations is written at most so often, in milliseconds: a fixed part, and one for each entry. */
-export const SAVE_INTERVAL = 1_000;
+export const SAVE_INTERVAL = 200;
 export const SAVE_INTERVAL_PER_PEER = 0.2;
 
 /** A packet that we cannot open makes us call a peer at most this often, in milliseconds. */

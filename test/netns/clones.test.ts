@@ -179,7 +179,7 @@ suite("[identity] on_new_instance", () => {
       daemon.writeConfig();
       const refused = await namespace.attempt(daemon.command(), { timeoutMillis: 20_000 });
       expect(refused.status).toBe(EXIT.config);
-      expect(refused.stderr + refused.stdout).toMatch(/not the machine .* on_new_instance is/);
+      expect(refused.stderr + refused.stdout).toMatch(/used on another machine before .* on_new_instance is/);
       expect(readFileSync(daemon.keyFile)).toEqual(key);
       expect(readFileSync(file, "utf8")).toBe(other);
 

@@ -89,9 +89,13 @@ suite("replayed packets", () => {
         expect(requests.length).toBe(3);
         expect(await b.daemon.count(/replay/)).toBeGreaterThanOrEqual(before.drops + 2 * esp.length);
         expect(await associationOf(pair)).toEqual(before.association);
-        // A replayed I2 may be answered with the R2 again (RFC 7401 6.9); nothing else may go out.
-        const answers = sent(await wire.stop(), b.ipv4, I1, R1, I2, UPDATE, CLOSE, CLOSE_ACK);
-        expect(answers).toEqual([]);
+        // A replayed I2 may be answered with the R2 again (RFC 7401 6.9), an UPDATE with its ACK, at the peer's own address
+        // (6.12.1 step 2); nothing else may go out.
+        const packets = await wire.stop();
+        expect(sent(packets, b.ipv4, I1, R1, I2, CLOSE, CLOSE_ACK)).toEqual([]);
+        const acknowledged = sent(packets, b.ipv4, UPDATE);
+        expect(acknowledged.length).toBeLessThanOrEqual(sent(recorded, a.ipv4, UPDATE).length);
+        expect(acknowledged.every(({ destination }) => destination === a.ipv4)).toBe(true);
       });
     },
   );
