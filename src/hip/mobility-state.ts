@@ -98,6 +98,22 @@ export interface Mobility {
 
 const NONE = [] as const;
 
+/** When a lifetime in seconds ends that is told now; undefined: never. */
+export function endOf(lifetime: number | undefined, now: Instant): PeerLocator["until"] {
+  return lifetime === undefined ? undefined : after(now, lifetime * 1_000);
+}
+
+/** A locator as the peer announced it. */
+export function asAnnounced(
+  { endpoint, preferred, lifetime, reflexive }: AnnouncedLocator,
+  status: LocatorStatus,
+  since: Instant,
+  now: Instant,
+): PeerLocator {
+  const until = endOf(lifetime, now);
+  return { endpoint, status, preferred, source: "announced", reflexive, since, until };
+}
+
 /**
  * The locators of the base exchange are ACTIVE and without an end (RFC 8046 5.1); those that its packets announced are
  * to be checked (RFC 8047 4.2.8).
@@ -107,17 +123,9 @@ export function mobilityAfterExchange(
   now: Instant,
   announced: readonly AnnouncedLocator[] = NONE,
 ): Mobility {
-  const listed = announced.map(({ endpoint, preferred, lifetime, reflexive }): PeerLocator => {
-    const here = sameEndpoint(endpoint, path.remote);
-    return {
-      endpoint,
-      status: here ? "ACTIVE" : "UNVERIFIED",
-      preferred,
-      source: "announced",
-      reflexive,
-      since: now,
-      until: lifetime === undefined ? undefined : after(now, lifetime * 1_000),
-    };
+  const listed = announced.map((one) => {
+    const here = sameEndpoint(one.endpoint, path.remote);
+    return asAnnounced(one, here ? "ACTIVE" : "UNVERIFIED", now, now);
   });
   const used: PeerLocator = {
     endpoint: path.remote,

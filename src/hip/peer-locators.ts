@@ -1,5 +1,5 @@
 /** A LOCATOR_SET of the peer: each replaces the last (RFC 8046 5.3). */
-import { after, endpointText, type Path, sameEndpoint } from "../core/types.ts";
+import { endpointText, type Path, sameEndpoint } from "../core/types.ts";
 import { NOTIFY } from "../wire/notification.ts";
 import { get, type HasParameters } from "../wire/packet.ts";
 import { LOCATOR_SET } from "../wire/rfc8046.ts";
@@ -7,7 +7,15 @@ import { type Stay, stay, withMobility } from "./checks.ts";
 import { type Context, event, type Received } from "./context.ts";
 import { type AnnouncedLocator, announcedLocators } from "./locator-set.ts";
 import { saPaths, usePath } from "./mobility.ts";
-import { isActive, locatorAt, MAX_PEER_LOCATORS, type PeerLocator, pathIn } from "./mobility-state.ts";
+import {
+  asAnnounced,
+  endOf,
+  isActive,
+  locatorAt,
+  MAX_PEER_LOCATORS,
+  type PeerLocator,
+  pathIn,
+} from "./mobility-state.ts";
 import { candidates } from "./path-choice.ts";
 import type { Open, Session } from "./states.ts";
 
@@ -64,10 +72,6 @@ function textOf({ endpoint, preferred, lifetime }: AnnouncedLocator): string {
   return `${preferred ? "*" : ""}${endpointText(endpoint)}/${lifetime ?? ""}`;
 }
 
-function ending(lifetime: number | undefined, cx: Context): PeerLocator["until"] {
-  return lifetime === undefined ? undefined : after(cx.now, lifetime * 1_000);
-}
-
 function deprecated(one: PeerLocator, cx: Context): PeerLocator {
   return one.status === "DEPRECATED"
     ? one
@@ -84,7 +88,7 @@ function renewed(
   return locators.map((one) => {
     const listed = list.find(({ endpoint }) => sameEndpoint(endpoint, one.endpoint));
     if (listed?.lifetime === undefined) return one;
-    const until = ending(listed.lifetime, cx);
+    const until = endOf(listed.lifetime, cx.now);
     return one.status === "DEPRECATED"
       ? { ...one, status: "UNVERIFIED", preferred: listed.preferred, since: cx.now, until }
       : { ...one, until };
@@ -99,18 +103,10 @@ function merged(
   cx: Context,
 ): readonly PeerLocator[] {
   const { mobility } = state.session;
-  const listed = list.map(({ endpoint, preferred, lifetime, reflexive }): PeerLocator => {
-    const before = locatorAt(mobility, endpoint);
+  const listed = list.map((one) => {
+    const before = locatorAt(mobility, one.endpoint);
     const status = before?.status === "ACTIVE" ? "ACTIVE" : "UNVERIFIED";
-    return {
-      endpoint,
-      status,
-      preferred,
-      source: "announced",
-      reflexive,
-      since: before?.status === status ? before.since : cx.now,
-      until: ending(lifetime, cx),
-    };
+    return asAnnounced(one, status, before?.status === status ? before.since : cx.now, cx.now);
   });
   const others = mobility.locators
     .filter(({ endpoint }) => !list.some((one) => sameEndpoint(one.endpoint, endpoint)))
