@@ -176,7 +176,7 @@ function leaveAddress(state: Open, cx: Context): Stay {
 }
 
 /** Asks along all these paths, as many as may be asked at once. */
-function askAll(state: Open, paths: readonly Path[], reason: HandoverReason, cx: Context): Stay {
+function askAll(state: Open, paths: readonly Path[], reason: HandoverReason | undefined, cx: Context): Stay {
   let now = state;
   const out: HostOutput[] = [];
   for (const path of paths) {
@@ -213,10 +213,9 @@ function checkUnknown(state: Open, cx: Context): Stay & { readonly postponed: bo
     if (now.session.mobility.checks.some((one) => samePath(one.path, path))) continue;
     const use = urgency(now.session.mobility);
     if (use === undefined && !cx.maySpare()) return { ...stay(now, out), postponed: true };
-    const begun = startCheck(now, path, use, cx);
-    if (begun === undefined) continue;
-    now = begun.next;
-    out.push(...begun.out);
+    const asked = askAll(now, [path], use, cx);
+    now = asked.next;
+    out.push(...asked.out);
   }
   return { ...stay(now, out), postponed: false };
 }
