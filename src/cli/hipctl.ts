@@ -23,8 +23,8 @@ Exit status: 0 ok, 1 it did not work, 2 wrong usage, 3 wrong configuration,
 Environment: HIPD_SOCKET like --socket; NO_COLOR for no colours.
 `;
 
-/** Runs one command line, without the program's name. */
-export async function run(argv: readonly string[], io: Io): Promise<ExitStatus> {
+/** All commands with their options and help: to run, and to describe elsewhere. */
+export function hipctl(io: Io): Command {
   const program = new Command("hipctl")
     .description("Look at and control hipd, the host identity overlay daemon.")
     .option("--json", "answer in JSON, for programs (docs/JSON.md)")
@@ -49,8 +49,13 @@ export async function run(argv: readonly string[], io: Io): Promise<ExitStatus> 
   addEvents(program, io);
   addCompletion(program, io);
   inherit(program);
+  return program;
+}
+
+/** Runs one command line, without the program's name. */
+export async function run(argv: readonly string[], io: Io): Promise<ExitStatus> {
   try {
-    await program.parseAsync([...argv], { from: "user" });
+    await hipctl(io).parseAsync([...argv], { from: "user" });
     return EXIT.ok;
   } catch (error) {
     if (error instanceof CommandFailure) {

@@ -117,7 +117,7 @@ ${cases.join("\n")}
   esac
   _describe hipctl entries
 }
-compdef _hipctl hipctl
+if [ "$funcstack[1]" = "_hipctl" ]; then _hipctl "$@"; else compdef _hipctl hipctl; fi
 `;
 }
 
