@@ -12,7 +12,7 @@ import { EXIT, type ExitStatus } from "./exit.ts";
 
 export const DEFAULT_CONFIG_FILE = "/etc/hipd/hipd.toml";
 
-const HELP = `Usage: hipd [--config FILE] [--check | --guard | --teardown]
+export const HELP = `Usage: hipd [--config FILE] [--check | --guard | --teardown]
 
 The host identity overlay daemon (HIPv2, RFC 7401).
 
