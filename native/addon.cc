@@ -5,6 +5,7 @@
 #include <string>
 
 #include "addon_network.h"
+#include "addon_service.h"
 #include "arguments.h"
 #include "event.h"
 #include "plane.h"
@@ -354,6 +355,14 @@ napi_value init(napi_env env, napi_value exports) {
       {"listRoutes", listRoutes},
       {"changeAddress", changeAddress},
       {"changeRoute", changeRoute},
+      {"notify", notifyManager},
+      {"makeSealed", makeSealed},
+      {"readSealed", readSealed},
+      {"makeTicket", makeTicket},
+      {"takeTicket", takeTicket},
+      {"closeOnExec", closeOnExec},
+      {"closeFd", closeFd},
+      {"dropPrivileges", dropPrivileges},
   };
   for (const auto& one : functions) {
     napi_value value = nullptr;
