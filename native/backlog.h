@@ -6,9 +6,9 @@
 
 namespace hipd {
 
-/// Bytes that may be taken from a queue in a row before those behind them count as late: about 1 ms of a worker's
+/// Bytes that may be taken from a queue in a row before those behind them count as late: about 4 ms of a worker's
 /// time, more than a burst of a flow that is not too fast.
-inline constexpr std::size_t kLongBacklog = 1024 * 1024;
+inline constexpr std::size_t kLongBacklog = 4 * 1024 * 1024;
 
 /// How much has been taken from a queue since it was empty. The kernel does not tell how long its queues are.
 class Backlog {
