@@ -142,6 +142,10 @@ export interface PeerView {
 
 export interface AssociationDetails {
   readonly name: string;
+  /** 0 to 1: of the probes along the path in use. */
+  readonly loss: number | null;
+  /** Times that data moved to another path, since the peer is known to this daemon. */
+  readonly handovers: number;
   readonly hit: string;
   readonly identity: string;
   readonly lsi: string | null;

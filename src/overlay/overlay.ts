@@ -417,6 +417,7 @@ export class Overlay {
     this.#measure(event);
     if (event.name === "association-established") this.whereabouts.established(event.peer);
     else if (event.name === "association-failed") this.whereabouts.failed(event.peer);
+    if (peer !== undefined && event.name === "handover") peer.handovers++;
     else if (event.name === "association-closed")
       this.whereabouts.closed(event.peer, String(event.detail["reason"]));
     this.#requests.happened(event);

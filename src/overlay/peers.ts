@@ -42,6 +42,8 @@ export interface Peer {
   /** Where it was last, as it said or was seen, best first; may repeat what is configured. */
   learned: readonly Endpoint[];
   policy: PeerPolicy | undefined;
+  /** Times that data moved to another path. */
+  handovers: number;
 }
 
 /** Calls back when opportunistic mode has found the HIT of a peer. False: the peer cannot be used. */
@@ -106,6 +108,7 @@ export class PeerTable implements PeerBook {
       lastError: undefined,
       learned: [],
       policy: undefined,
+      handovers: 0,
     };
     this.#byName.set(config.name, peer);
     this.#listAddresses(peer);

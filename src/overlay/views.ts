@@ -61,6 +61,8 @@ export function peerView(
     pathState: paths.pathState,
     rttMillis: paths.rttMillis,
     otherPaths: paths.otherPaths,
+    loss: paths.loss,
+    handovers: peer.handovers,
   };
 }
 

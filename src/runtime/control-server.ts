@@ -45,6 +45,10 @@ export interface ControlBackend {
   useIdentity(reference: string): Result<undefined, Problem>;
   reload(): Result<ReloadReport, Problem>;
 }
+  /** Whether an exchange with this host would be answered at once. */
+  readonly ready: boolean;
+  /** The poller of the cloud's metadata service; undefined: it is never asked. */
+  metadata?(): MetadataView | undefined;
 
 const CODES: Readonly<Record<Problem["code"], status>> = {
   not_found: status.NOT_FOUND,
@@ -126,7 +130,7 @@ function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> 
         ? { ...reply, self: { ...reply.self, identities: named(reply.self.identities) } }
         : undefined,
     ),
-    GetVersion: plain({ type: "version" }, (reply) => reply),
+    GetVersion: plain({ type: "version" }, (reply) => ({ ...reply, ready: backend.ready })),
     ListPeers: plain({ type: "peer-list" }, (reply) => reply),
     GetPeer: ask(
       (fields) => ok({ type: "peer-show", peer: peer(fields) }),

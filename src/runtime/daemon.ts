@@ -92,6 +92,7 @@ export class Daemon implements ControlBackend {
   #metrics: MetricsServer | undefined;
   #watchdog: NodeJS.Timeout | undefined;
   #stopping: Promise<void> | undefined;
+  #ready = false;
 
   /** Everything up to the point where the control socket answers. On failure nothing is left behind but what guards. */
   static async start(options: DaemonOptions): Promise<Result<Daemon, StartFailure>> {
@@ -155,6 +156,7 @@ export class Daemon implements ControlBackend {
     // "Ready" means that an I1 is answered: the first R1s are those of the preferred group, one for each carrier.
     await daemon.#jobs.ran(2 * prepared.value.identities.length, FIRST_R1_MILLIS);
     daemon.#rehearse();
+    daemon.#ready = true;
     return ok(daemon);
   }
 
@@ -315,6 +317,10 @@ export class Daemon implements ControlBackend {
 
   request(request: ControlRequest, reply: (reply: ControlReply, last: boolean) => void): () => void {
     return this.#driver.request(request, reply);
+  }
+
+  get ready(): boolean {
+    return this.#ready && this.#stopping === undefined;
   }
 
   get carrier(): "udp" | "none" {
