@@ -131,7 +131,8 @@ std::string readSealed(int fd, std::vector<std::uint8_t>& bytes) {
   std::string error;
   const off_t size = sizeOf(fd, kFinal, error);
   if (size < 0) return error;
-  if (static_cast<std::uint64_t>(size) > kMaxSealed) return "the memfd has " + std::to_string(size) + " bytes: too many";
+  if (static_cast<std::uint64_t>(size) > kMaxSealed)
+    return "the memfd has " + std::to_string(size) + " bytes: too many";
   bytes.resize(static_cast<std::size_t>(size));
   for (std::size_t at = 0; at < bytes.size();) {
     const ssize_t got = pread(fd, bytes.data() + at, bytes.size() - at, static_cast<off_t>(at));
@@ -145,8 +146,7 @@ std::string readSealed(int fd, std::vector<std::uint8_t>& bytes) {
 Made makeTicket() {
   Made made;
   Fd fd = memory("hipd-ticket");
-  if (!fd.valid() || ftruncate(fd.get(), static_cast<off_t>(page())) < 0 ||
-      fcntl(fd.get(), F_ADD_SEALS, kSized) < 0) {
+  if (!fd.valid() || ftruncate(fd.get(), static_cast<off_t>(page())) < 0 || fcntl(fd.get(), F_ADD_SEALS, kSized) < 0) {
     made.error = failed("cannot make a ticket");
     return made;
   }
