@@ -3,7 +3,9 @@ import type { Random } from "../core/random.ts";
 import type { Hit, Instant, Path, Spi } from "../core/types.ts";
 import type { Packet } from "../wire/packet.ts";
 import type { HostConfig } from "./config.ts";
-import type { EventName, HostOutput, PeerPolicy } from "./io.ts";
+import type { HipDrop } from "./drop-reasons.ts";
+import type { EventDetail, EventName } from "./event-catalogue.ts";
+import type { HostEvent, HostOutput, PeerPolicy } from "./io.ts";
 import type {
   AcceptI2,
   AcceptR2,
@@ -84,7 +86,7 @@ export interface Context {
   /** Answers an I1 statelessly (RFC 7401 6.7). */
   answerI1(received: Received): readonly HostOutput[];
   /** Checks the puzzle of an I2. */
-  matchI2(received: Received): R1Match | { readonly drop: string };
+  matchI2(received: Received): R1Match | { readonly drop: HipDrop };
   /** The I2 of this match was accepted; false when its solution was accepted before. */
   usedI2(match: R1Match): boolean;
   /** Its solution was right and its sender an impostor: that solution counts no more, and puzzles get harder. */
@@ -116,16 +118,16 @@ export function step(next: State, ...out: readonly (HostOutput | readonly HostOu
   return { next, out: out.flat() as readonly HostOutput[] };
 }
 
-export function drop(reason: string): HostOutput {
+export function drop(reason: HipDrop): HostOutput {
   return { type: "drop", reason };
 }
 
-export function event(
+export function event<N extends EventName>(
   cx: Pick<Context, "local" | "peer">,
-  name: EventName,
-  detail: Readonly<Record<string, string | number>> = {},
+  name: N,
+  detail: EventDetail<N>,
 ): HostOutput {
-  return { type: "event", name, local: cx.local, peer: cx.peer, detail };
+  return { type: "event", name, local: cx.local, peer: cx.peer, detail: detail as HostEvent["detail"] };
 }
 
 export function send(path: Path, bytes: Uint8Array): HostOutput {

@@ -16,6 +16,7 @@ import { Association } from "./association.ts";
 import { AssociationTable, associationKey } from "./association-table.ts";
 import type { HostConfig } from "./config.ts";
 import { type Context, drop, event, type Pending, type Received } from "./context.ts";
+import type { HipDrop } from "./drop-reasons.ts";
 import { HostJobs } from "./host-jobs.ts";
 import type {
   AssociationView,
@@ -201,7 +202,7 @@ export class Host {
   }
 
   /** Default deny: why a HIT without an association gets nothing, or undefined when it may go on. */
-  #permitted(peer: Hit, received: Received): string | undefined {
+  #permitted(peer: Hit, received: Received): HipDrop | undefined {
     if (this.#peers.find(peer) !== undefined) return undefined;
     const { name } = received.packet;
     if (this.#config.opportunistic && (name === "I1" || name === "I2")) return undefined;

@@ -1,5 +1,7 @@
 /** What goes into the protocol and what comes out: the whole surface of `Host`. */
 import type { Brand, Carrier, Endpoint, Hit, Instant, Path, Spi } from "../core/types.ts";
+import type { HipDrop } from "./drop-reasons.ts";
+import type { EventName } from "./event-catalogue.ts";
 import type { Job, JobResult } from "./job.ts";
 import type { LocatorStatus, OwnLocator } from "./locator.ts";
 import type { InnerFamily, SaSpec } from "./sa.ts";
@@ -85,29 +87,6 @@ export type HostInput =
     }
   | { readonly type: "timeout" };
 
-export type EventName =
-  | "association-state"
-  | "association-established"
-  | "association-rekeyed"
-  | "rekey-failed"
-  | "association-closed"
-  | "association-failed"
-  | "exchange-refused"
-  | "notify-received"
-  | "notify-sent"
-  | "authentication-failed"
-  /** Traffic goes along another path: `reason`, `from`, `to`, `millis` since the change was noticed. */
-  | "handover"
-  | "handover-failed"
-  | "locators-announced"
-  /** Another host has the peer's identity (`kept`, `refused`), or ours (`other`). */
-  | "clone-detected"
-  | "peer-away"
-  | "peer-locators"
-  | "locator-verified"
-  | "locator-unreachable"
-  | "peer-discovered";
-
 /** Something that an operator may want to read or count. `detail` never holds key material. */
 export interface HostEvent {
   readonly type: "event";
@@ -136,8 +115,8 @@ export type HostOutput =
   | { readonly type: "sa-drop"; readonly spi: Spi; readonly direction: "in" | "out"; readonly peer: Hit }
   | { readonly type: "route"; readonly peer: Hit; readonly via: Spi | "demand" | "reject" }
   | HostEvent
-  /** Every discarded packet: `reason` is a snake_case word of a closed list. */
-  | { readonly type: "drop"; readonly reason: string };
+  /** Every discarded packet. */
+  | { readonly type: "drop"; readonly reason: HipDrop };
 
 /** One association as an operator sees it. */
 export interface AssociationView {

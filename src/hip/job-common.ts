@@ -18,6 +18,7 @@ import type { DraftParameter } from "../wire/parameter.ts";
 import { ENCRYPTED, HOST_ID, type HostId } from "../wire/rfc7401.ts";
 import { LOCATOR_SET, type Locator } from "../wire/rfc8046.ts";
 import type { DomainIdentifier } from "./config.ts";
+import type { HipDrop } from "./drop-reasons.ts";
 import type { Agreement, DhPair, Job, JobRefused } from "./job.ts";
 import type { EspSuite } from "./sa.ts";
 
@@ -88,7 +89,7 @@ export function appendFitting(bytes: Uint8Array, parameters: readonly DraftParam
 type Notify = keyof typeof NOTIFY | { readonly messageType: number; readonly data: Uint8Array };
 
 /** Makes the refusals of one kind of job. */
-export function refusal(of: Job["kind"]): (reason: string, detail: string, notify?: Notify) => JobRefused {
+export function refusal(of: Job["kind"]): (reason: HipDrop, detail: string, notify?: Notify) => JobRefused {
   return (reason, detail, notify) => ({
     kind: "refused",
     of,

@@ -53,7 +53,7 @@ const SOLVE_SLACK_BITS = 4;
 export function answerR1(job: AnswerR1, identity: Identity): I2Made | JobRefused {
   const no = refusal("answer-r1");
   const parsed = parse(job.r1);
-  if (!parsed.ok) return no(parsed.error.reason, parsed.error.detail);
+  if (!parsed.ok) return no(`malformed_${parsed.error.reason}`, parsed.error.detail);
   const r1 = parsed.value;
   // 6.8.1: a malformed R1 is dropped silently, so an unknown critical parameter is too.
   if (r1.unknownCritical.length > 0) {
@@ -195,7 +195,7 @@ export function answerR1(job: AnswerR1, identity: Identity): I2Made | JobRefused
 export function acceptR2(job: AcceptR2): R2Accepted | JobRefused {
   const no = refusal("accept-r2");
   const parsed = parse(job.r2);
-  if (!parsed.ok) return no(parsed.error.reason, parsed.error.detail);
+  if (!parsed.ok) return no(`malformed_${parsed.error.reason}`, parsed.error.detail);
   const r2 = parsed.value;
   if (!mac2OfPacketValid(r2, job.rhash, job.macKey, job.hostId)) return no("mac", "HIP_MAC_2 does not match");
   const peer = PublicIdentity.from(job.peer.algorithm, job.peer.hostIdentity);

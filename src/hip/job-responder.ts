@@ -78,7 +78,7 @@ export function makeR1(job: MakeR1, identity: Identity): R1Made {
 export function acceptI2(job: AcceptI2, identity: Identity): I2Accepted | JobRefused {
   const no = refusal("accept-i2");
   const parsed = parse(job.i2);
-  if (!parsed.ok) return no(parsed.error.reason, parsed.error.detail);
+  if (!parsed.ok) return no(`malformed_${parsed.error.reason}`, parsed.error.detail);
   const i2 = parsed.value;
   const unknown = i2.unknownCritical[0];
   if (unknown !== undefined) {

@@ -5,6 +5,7 @@ import type { PacketDraft } from "../wire/packet.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
 import type { Locator } from "../wire/rfc8046.ts";
 import type { DomainIdentifier } from "./config.ts";
+import type { HipDrop } from "./drop-reasons.ts";
 import type { EspSuite } from "./sa.ts";
 
 /** A Diffie-Hellman key pair; `privateKey` never leaves the process. */
@@ -233,8 +234,8 @@ export interface Rekeyed {
 export interface JobRefused {
   readonly kind: "refused";
   readonly of: Job["kind"];
-  /** A snake_case word of a closed list, counted as a drop. */
-  readonly reason: string;
+  /** Counted as a drop. */
+  readonly reason: HipDrop;
   readonly detail: string;
   readonly notify: { readonly messageType: number; readonly data: Uint8Array } | undefined;
   /** Of "answer-r1": the HIT suites that the Responder supports, when ours is not among them (RFC 7401 6.8 step 6). */

@@ -12,6 +12,7 @@ import { DH_GROUP_LIST, PUZZLE, R1_COUNTER, SOLUTION } from "../wire/rfc7401.ts"
 import { NAT_TRAVERSAL_UDP_ENCAPSULATION } from "./carrier.ts";
 import type { HostConfig } from "./config.ts";
 import { Difficulty } from "./difficulty.ts";
+import type { HipDrop } from "./drop-reasons.ts";
 import type { DhPair, MakeR1, R1Made } from "./job.ts";
 
 /** #I values of one R1: which one an Initiator gets depends on its HIT and address. A power of two. */
@@ -148,7 +149,7 @@ export class R1Pool {
   }
 
   /** An R1 for this I1 (RFC 7401 6.7), or why there is none. */
-  answer(localHit: Hit, i1: Packet, path: Path, now: Instant): Uint8Array | { readonly drop: string } {
+  answer(localHit: Hit, i1: Packet, path: Path, now: Instant): Uint8Array | { readonly drop: HipDrop } {
     const list = get(i1, DH_GROUP_LIST);
     if (list === undefined) return { drop: "i1_without_dh_group_list" };
     if (i1.unknownCritical.length > 0) return { drop: "unknown_critical_parameter" };
@@ -182,7 +183,7 @@ export class R1Pool {
   }
 
   /** The R1 that this I2 answers, if its solution is right. Costs one hash at most, and only for a puzzle of ours. */
-  match(localHit: Hit, i2: Packet, path: Path, now: Instant): R1Match | { readonly drop: string } {
+  match(localHit: Hit, i2: Packet, path: Path, now: Instant): R1Match | { readonly drop: HipDrop } {
     const solution = get(i2, SOLUTION);
     if (solution === undefined) return { drop: "i2_incomplete" };
     const entry = this.#entries.get(solution.opaque);

@@ -8,6 +8,7 @@ import { ESP_INFO } from "../wire/rfc7402.ts";
 import { atRest, plainAgreement } from "./agreement.ts";
 import { close } from "./close.ts";
 import { type Context, drop, dropSas, event, type Pending, type Step, step } from "./context.ts";
+import type { HipDrop } from "./drop-reasons.ts";
 import type { HostOutput } from "./io.ts";
 import type { DhMade, DhPair, JobRefused, Rekeyed } from "./job.ts";
 import { isSpi, MAX_KEYMAT_INDEX } from "./job-common.ts";
@@ -87,7 +88,7 @@ function offerParameters(state: Open, rekey: Rekey): readonly DraftParameter[] {
 }
 
 /** What an UPDATE says about new keys: an offer, nothing, or something that must be dropped (6.9 step 1). */
-export function offerIn(state: Open, packet: Packet): EspOffer | "none" | { readonly drop: string } {
+export function offerIn(state: Open, packet: Packet): EspOffer | "none" | { readonly drop: HipDrop } {
   const info = get(packet, ESP_INFO);
   const dh = get(packet, DIFFIE_HELLMAN);
   if (info === undefined) return dh === undefined ? "none" : { drop: "rekey_without_esp_info" };

@@ -121,7 +121,7 @@ export function receive(state: State, received: Received, cx: Context): Step {
   const handler = cells[received.packet.name];
   // The table is typed by state: the cell of `state.name` takes exactly this state.
   return handler === undefined
-    ? step(state, drop(`${received.packet.name.toLowerCase()}_unexpected`))
+    ? step(state, drop(`${received.packet.name.toLowerCase() as Lowercase<PacketName>}_unexpected`))
     : handler(state as never, received, cx);
 }
 

@@ -6,6 +6,7 @@ import type { Brand, Carrier, Endpoint, Hit } from "../core/types.ts";
 import type { StateName } from "../hip/io.ts";
 import type { InnerFamily } from "../hip/sa.ts";
 import type { OverlayConfig, PeerSource } from "./config.ts";
+import type { AnyEventName } from "./event-catalogue.ts";
 import type { OwnLocatorView, PeerLocatorsView } from "./locator-views.ts";
 import type { CloudFacts } from "./whereabouts.ts";
 
@@ -193,7 +194,7 @@ export interface OverlayEvent {
   /** Counts up from 1 since the daemon's start, without gaps. */
   readonly number: number;
   readonly time: string;
-  readonly name: string;
+  readonly name: AnyEventName;
   /** The peer's name; null when there is none or it is not configured. */
   readonly peer: string | null;
   readonly hit: string | null;

@@ -15,6 +15,7 @@ import {
   type Result,
   unreachable,
 } from "../core/types.ts";
+import type { HipDrop } from "../hip/drop-reasons.ts";
 import { Host } from "../hip/host.ts";
 import type {
   AssociationView,
@@ -26,7 +27,8 @@ import type {
   StateName,
 } from "../hip/io.ts";
 import type { OverlayConfig } from "./config.ts";
-import type { ControlReply, Facts, PeerView, RequestId } from "./control.ts";
+import type { ControlReply, Facts, OverlayEvent, PeerView, RequestId } from "./control.ts";
+import type { AnyEventDetail, AnyEventName } from "./event-catalogue.ts";
 import type { OverlayInput, OverlayOutput } from "./io.ts";
 import { countLocators, type QualityOf } from "./locator-views.ts";
 import { LsiMap } from "./lsi.ts";
@@ -313,7 +315,7 @@ export class Overlay {
   }
 
   /** Tells operators that something happened. */
-  event(name: string, hit: Hit | undefined, detail: Readonly<Record<string, string | number>>): void {
+  event<N extends AnyEventName>(name: N, hit: Hit | undefined, detail: AnyEventDetail<N>): void {
     const shown = hit === undefined || hit === NULL_HIT ? undefined : hit;
     this.meter.event(name);
     this.emit({
@@ -324,7 +326,7 @@ export class Overlay {
         name,
         peer: (shown === undefined ? undefined : this.peers.byHit(shown)?.config.name) ?? null,
         hit: shown === undefined ? null : formatHit(shown),
-        detail,
+        detail: detail as OverlayEvent["detail"],
       },
     });
   }
@@ -380,7 +382,7 @@ export class Overlay {
     this.emit({ type: "route", peer: hit, via: verdict.reason === "peer_unknown" ? "unknown" : "reject" });
   }
 
-  #drop(reason: string): void {
+  #drop(reason: HipDrop): void {
     this.meter.drop(reason);
     this.emit({ type: "drop", reason });
   }

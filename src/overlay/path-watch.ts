@@ -4,6 +4,7 @@ import type { HostInput, PathDetails } from "../hip/io.ts";
 import { Activity } from "./activity.ts";
 import { DEFAULT_LOCATORS, type OverlayConfig } from "./config.ts";
 import type { Traffic } from "./control.ts";
+import type { AnyEventDetail, AnyEventName } from "./event-catalogue.ts";
 import type { OverlayOutput } from "./io.ts";
 import type { PathQuality } from "./locator-views.ts";
 import { type MonitorOutput, PathMonitor } from "./path-monitor.ts";
@@ -16,7 +17,7 @@ export interface PathWatchPort {
   readonly now: Instant;
   run(input: HostInput): void;
   emit(output: OverlayOutput): void;
-  event(name: string, hit: Hit | undefined, detail: Readonly<Record<string, string | number>>): void;
+  event<N extends AnyEventName>(name: N, hit: Hit | undefined, detail: AnyEventDetail<N>): void;
   /** The pair in use first; empty without an association. */
   pathsOf(peer: Hit): readonly PathDetails[];
 }

@@ -11,6 +11,7 @@ import {
 } from "../core/types.ts";
 import type { AssociationView, HostInput, HostOutput } from "../hip/io.ts";
 import { DEFAULT_LOCATORS, type OverlayConfig } from "./config.ts";
+import type { AnyEventDetail, AnyEventName } from "./event-catalogue.ts";
 import type { Membership } from "./membership.ts";
 import { type LocalAddress, OwnLocators } from "./own-locators.ts";
 import { type Pace, PacedCalls } from "./pacing.ts";
@@ -52,7 +53,7 @@ export interface WhereaboutsPort {
   readonly membership: Membership;
   association(peer: Peer): AssociationView | undefined;
   run(input: HostInput): void;
-  event(name: string, hit: Hit | undefined, detail: Readonly<Record<string, string | number>>): void;
+  event<N extends AnyEventName>(name: N, hit: Hit | undefined, detail: AnyEventDetail<N>): void;
   /** Where the protocol saw a peer last; undefined when it does not know. */
   lastLocators(peer: Hit): readonly Endpoint[] | undefined;
 }

@@ -1,23 +1,9 @@
 /** One log line for each association event; a flood of them is thinned, and told. */
 import { RateLimit } from "../core/bounded.ts";
 import type { OverlayEvent } from "../overlay/control.ts";
+import { levelOf } from "./catalogue/log-lines.ts";
 import { readableDetail } from "./event-detail.ts";
-import type { Log, LogFields, LogLevel } from "./log.ts";
-
-const LEVELS: Readonly<Record<string, LogLevel>> = {
-  "association-state": "debug",
-  "association-failed": "warn",
-  "exchange-refused": "warn",
-  "authentication-failed": "warn",
-  "notify-sent": "debug",
-  "locators-announced": "debug",
-  "locator-verified": "debug",
-  "handover-failed": "warn",
-  "clone-detected": "warn",
-  "path-dead": "warn",
-  // The line "reloaded" says the same with names.
-  "config-applied": "debug",
-};
+import type { Log, LogFields } from "./log.ts";
 
 /** Lines of events that somebody outside can cause. */
 const LINES_PER_SECOND = 50;
@@ -49,6 +35,6 @@ export class EventLog {
       peer: peer ?? undefined,
       hit: hit ?? undefined,
     };
-    this.#log[LEVELS[name] ?? "info"](name, name.replaceAll("-", " "), fields);
+    this.#log[levelOf(name)](name, name.replaceAll("-", " "), fields);
   }
 }

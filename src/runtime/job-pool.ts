@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import type { Identity } from "../crypto/identity.ts";
 import type { JobRunner } from "../driver/ports.ts";
-import type { Job, JobResult } from "../hip/job.ts";
+import type { Job, JobRefused, JobResult } from "../hip/job.ts";
 import type { FromWorker, ToWorker } from "./job-worker.ts";
 
 /** Jobs that may wait for a thread. The protocol keeps fewer in flight by itself (`HostConfig.maxJobs`). */
@@ -173,7 +173,7 @@ export class JobPool implements JobRunner {
     for (const { tell } of done) tell();
   }
 
-  #refuse(task: Task, reason: string): void {
+  #refuse(task: Task, reason: JobRefused["reason"]): void {
     this.#refused++;
     task.done({ kind: "refused", of: task.job.kind, reason, detail: "", notify: undefined });
   }

@@ -1,6 +1,7 @@
 /** The log: JSON lines for the journal, or a readable form on a terminal. Fields are plain words and numbers; keys cannot get in. */
 import { writeSync } from "node:fs";
 import { pino } from "pino";
+import type { LogEvent } from "./catalogue/log-lines.ts";
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 export type LogField = string | number | boolean | null | undefined | readonly string[];
@@ -8,10 +9,10 @@ export type LogFields = Readonly<Record<string, LogField>>;
 
 /** `event` is a stable word for programs, `message` a sentence for people. */
 export interface Log {
-  debug(event: string, message: string, fields?: LogFields): void;
-  info(event: string, message: string, fields?: LogFields): void;
-  warn(event: string, message: string, fields?: LogFields): void;
-  error(event: string, message: string, fields?: LogFields): void;
+  debug(event: LogEvent, message: string, fields?: LogFields): void;
+  info(event: LogEvent, message: string, fields?: LogFields): void;
+  warn(event: LogEvent, message: string, fields?: LogFields): void;
+  error(event: LogEvent, message: string, fields?: LogFields): void;
   setLevel(level: LogLevel): void;
 }
 
@@ -55,7 +56,7 @@ export function createLog(options: LogOptions, sink: LineSink): Log {
   );
   const write =
     (level: LogLevel) =>
-    (event: string, message: string, fields: LogFields = {}): void => {
+    (event: LogEvent, message: string, fields: LogFields = {}): void => {
       logger[level]({ event, ...clean(fields) }, cleanText(message));
     };
   return {

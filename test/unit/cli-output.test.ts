@@ -50,6 +50,8 @@ const DB1: PeerView = {
   pathState: "verified",
   rttMillis: 1.25,
   otherPaths: 2,
+  loss: 0,
+  handovers: 3,
 };
 const WEB: PeerView = {
   ...DB1,
@@ -274,7 +276,7 @@ describe("goldens", () => {
     const event = {
       number: 7,
       time: "2025-01-02T03:04:05.678Z",
-      name: "association-established",
+      name: "association-established" as const,
       peer: "db1",
       hit: "2001:22::7",
       detail: { suite: "AES-GCM-16", millis: 12, why: "two words" },

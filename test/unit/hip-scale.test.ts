@@ -152,7 +152,7 @@ class Caller {
       case "seal":
         return { kind: "seal", bytes: new Uint8Array(40) };
       default:
-        return { kind: "refused", of: job.kind, reason: "unused", detail: "", notify: undefined };
+        return { kind: "refused", of: job.kind, reason: "busy", detail: "", notify: undefined };
     }
   }
 }

@@ -1,0 +1,130 @@
+/** The lines that the daemon itself logs, beside one for each event of src/overlay/event-catalogue.ts. */
+import { type AnyEventName, EVENTS } from "../../overlay/event-catalogue.ts";
+
+export interface LogLine {
+  readonly level: "debug" | "info" | "warn" | "error";
+  readonly meaning: string;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+const DAEMON_LINES = {
+  "identity-created": {
+    level: "info",
+    meaning: "This host had no identity: one was made.",
+    fields: { hit: "its HIT", algorithm: "its algorithm", file: "where its key is" },
+  },
+  "new-instance": {
+    level: "warn",
+    meaning: "This is another machine than the identity was used on before: a copied disk.",
+    fields: {
+      changed: "what differs",
+      policy: "[identity] on_new_instance",
+      keptAs: "where the former key is",
+    },
+  },
+  ready: {
+    level: "info",
+    meaning: "The interface is up, and I1s are answered.",
+    fields: {
+      version: "of hipd",
+      hit: "the default identity",
+      interface: "of the overlay",
+      port: "UDP port",
+      peers: "how many are configured",
+      socket: "where hipctl reaches it",
+      millis: "since the program began",
+    },
+  },
+  stopping: { level: "info", meaning: "Associations are closed.", fields: { signal: "who asked" } },
+  stopped: { level: "info", meaning: "The last line.", fields: {} },
+  "start-failed": { level: "error", meaning: "hipd could not start: the message says why.", fields: {} },
+  crashed: { level: "error", meaning: "hipd has a bug and ends.", fields: { stack: "where it was" } },
+  reloaded: {
+    level: "info",
+    meaning: "The configuration was read again and applied.",
+    fields: {
+      added: "peers, by name",
+      removed: "peers, by name",
+      changed: "peers, by name",
+      host: "whether [protocol] changed",
+      locators: "whether [locators] changed",
+      identities: "whether identities changed",
+    },
+  },
+  "restart-needed": {
+    level: "warn",
+    meaning: "Some settings take effect only after a restart.",
+    fields: { settings: "which ones" },
+  },
+  "reload-refused": {
+    level: "error",
+    meaning: "The new configuration is wrong, and nothing was changed: the message says why.",
+    fields: {},
+  },
+  "state-damaged": {
+    level: "error",
+    meaning: "The state file was damaged and kept aside; peers may get other LSIs than before.",
+    fields: { file: "the state file", keptAs: "where the damaged one is", reason: "what is wrong with it" },
+  },
+  "state-not-written": {
+    level: "error",
+    meaning: "The state file could not be written: the message says why.",
+    fields: {},
+  },
+  "addresses-not-set": {
+    level: "error",
+    meaning: "The addresses of the interface could not be changed.",
+    fields: { reason: "the kernel's answer" },
+  },
+  "routes-not-set": {
+    level: "error",
+    meaning: "The routes of single peers could not be changed.",
+    fields: { reason: "the kernel's answer" },
+  },
+  network: {
+    level: "info",
+    meaning:
+      "What the data plane found when it was opened, or is in its way: the message says it. Also as debug, warn and error.",
+    fields: {},
+  },
+  "job-thread-crashed": {
+    level: "error",
+    meaning: "A crypto thread died and is replaced.",
+    fields: { reason: "where it was" },
+  },
+  rehearsed: {
+    level: "debug",
+    meaning: "The code of an exchange is compiled.",
+    fields: { exchanges: "how many it took", millis: "how long" },
+  },
+  "metadata-source": {
+    level: "debug",
+    meaning: "Which cloud's metadata service is asked.",
+    fields: { cloud: "its name" },
+  },
+  "metadata-unreachable": {
+    level: "warn",
+    meaning: "The cloud's metadata service does not answer; repetitions are debug lines.",
+    fields: { cloud: "its name", reason: "what happened" },
+  },
+  "events-suppressed": {
+    level: "warn",
+    meaning: "Events came faster than lines are written (50 a second); hipctl events has them all.",
+    fields: { count: "how many" },
+  },
+  "log-lines-lost": {
+    level: "warn",
+    meaning: "Whoever reads the log did not keep up. This line has neither level nor time.",
+    fields: { count: "how many lines" },
+  },
+} as const satisfies Readonly<Record<string, LogLine>>;
+
+export const LOG_LINES: Readonly<Record<string, LogLine>> = { ...DAEMON_LINES };
+
+/** The word `event` of a log line: others do not compile. */
+export type LogEvent = keyof typeof DAEMON_LINES | AnyEventName;
+
+/** The level of an event's line. */
+export function levelOf(name: AnyEventName): LogLine["level"] {
+  return EVENTS[name].level;
+}
