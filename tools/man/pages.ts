@@ -5,7 +5,7 @@ import type { Command, Option as CommandOption } from "commander";
 import { hipctl } from "../../src/cli/hipctl.ts";
 import { HELP } from "../../src/cli/hipd.ts";
 import { configOptions, type Option } from "../reference/options.ts";
-import { bold, escape, example, head, italic, item, prose, subsection } from "./roff.ts";
+import { bold, escaped, example, head, italic, item, prose, subsection } from "./roff.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 
@@ -176,7 +176,7 @@ function settingsText(): string {
 
 function settingItem({ table, key, type, value, text }: Option): string {
   const shown = `${table === "peer" || NO_DEFAULT.has(`${table}.${key}`) ? "for example" : "default"} `;
-  return item(`${bold(key)} (${escape(type)}; ${shown}${bold(value)})`, [text]);
+  return item(`${bold(key)} (${escaped(type)}; ${shown}${bold(value)})`, [text]);
 }
 
 /** Where the example configuration shows a value that is not the default. */

@@ -1,7 +1,7 @@
 /** Manual pages in roff, from paragraphs and lists. */
 
 /** Text as it is: nothing in it is markup. Hyphens stay hyphens that can be copied. */
-export function escape(text: string): string {
+export function escaped(text: string): string {
   return text
     .replaceAll("\\", "\\e")
     .replaceAll("-", "\\-")
@@ -21,23 +21,23 @@ function line(text: string): string {
 /** Running text; `code` in backquotes becomes bold. */
 export function prose(text: string): string {
   const parts = text.split(/`([^`]*)`/);
-  return line(parts.map((part, i) => (i % 2 === 1 ? `\\fB${escape(part)}\\fR` : escape(part))).join(""));
+  return line(parts.map((part, i) => (i % 2 === 1 ? `\\fB${escaped(part)}\\fR` : escaped(part))).join(""));
 }
 
 export function bold(text: string): string {
-  return `\\fB${escape(text)}\\fR`;
+  return `\\fB${escaped(text)}\\fR`;
 }
 
 export function italic(text: string): string {
-  return `\\fI${escape(text)}\\fR`;
+  return `\\fI${escaped(text)}\\fR`;
 }
 
 export function section(title: string): string {
-  return `.SH "${escape(title.toUpperCase())}"\n`;
+  return `.SH "${escaped(title.toUpperCase())}"\n`;
 }
 
 export function subsection(title: string): string {
-  return `.SS "${escape(title)}"\n`;
+  return `.SS "${escaped(title)}"\n`;
 }
 
 export function paragraph(text: string): string {
@@ -53,7 +53,7 @@ export function item(term: string, paragraphs: readonly string[]): string {
 /** Lines as they stand, indented. */
 export function example(text: string): string {
   const lines = text.replace(/\n+$/, "").split("\n");
-  return `.PP\n.RS 4\n.nf\n${lines.map((each) => line(escape(each))).join("\n")}\n.fi\n.RE\n`;
+  return `.PP\n.RS 4\n.nf\n${lines.map((each) => line(escaped(each))).join("\n")}\n.fi\n.RE\n`;
 }
 
 /** The head of a page; the date is that of the release, so that pages can be built again. */
