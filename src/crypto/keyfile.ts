@@ -3,11 +3,11 @@
  * of RFC 8005 6. No error text holds anything of a key.
  */
 import { createRequire } from "node:module";
-import { concat, equal, fromHex, toHex } from "../core/bytes.ts";
+import { fromHex, toHex } from "../core/bytes.ts";
 import { err, type Result } from "../core/types.ts";
-import { Identity, PublicIdentity } from "./identity.ts";
-import { fromBase64, toBase64 } from "./plain.ts";
-import { HI_ALGORITHM } from "./suites.ts";
+import { hipRecordText, identityOfRecord } from "./hip-record.ts";
+import { Identity, type PublicIdentity } from "./identity.ts";
+import { fromBase64 } from "./plain.ts";
 
 export type KeyFormat = "pkcs8" | "openssh";
 
@@ -52,33 +52,9 @@ export function writePrivateKey(identity: Identity, format: KeyFormat): string {
   return sshpk().parsePrivateKey(pem, "pem").toString("ssh");
 }
 
-/** PK algorithms of a HIP record: those of IPSECKEY (RFC 8005 9, RFC 9373). */
-const RECORD_ALGORITHM: Readonly<Record<number, number>> = {
-  [HI_ALGORITHM.RSA]: 2,
-  [HI_ALGORITHM.ECDSA]: 3,
-  [HI_ALGORITHM.EDDSA]: 4,
-};
-
-/** What stands before the record's key in the Host Identity field: nothing for RSA, else the curve's label. */
-const RECORD_FORMS: readonly {
-  readonly algorithm: number;
-  readonly prefix: Uint8Array;
-  readonly keyBytes?: number;
-}[] = [
-  { algorithm: HI_ALGORITHM.RSA, prefix: new Uint8Array(0) },
-  { algorithm: HI_ALGORITHM.ECDSA, prefix: fromHex("0001"), keyBytes: 64 },
-  { algorithm: HI_ALGORITHM.ECDSA, prefix: fromHex("0002"), keyBytes: 96 },
-  { algorithm: HI_ALGORITHM.EDDSA, prefix: fromHex("00010000"), keyBytes: 32 },
-];
-
 /** `IN HIP ( 2 200100… AwEAA… )`: the record for DNS, and the text to hand an identity to others. */
 export function writeHipRecord(identity: PublicIdentity): string {
-  const { algorithm, hostIdentity, hit } = identity;
-  const form = RECORD_FORMS.find(
-    (row) => row.algorithm === algorithm && equal(hostIdentity.subarray(0, row.prefix.length), row.prefix),
-  );
-  const key = hostIdentity.subarray(form?.prefix.length ?? 0);
-  return `IN HIP ( ${RECORD_ALGORITHM[algorithm]} ${hit.toUpperCase()} ${toBase64(key)} )`;
+  return hipRecordText(identity);
 }
 
 /** Reads what `writeHipRecord` writes, also with an owner name before and rendezvous servers behind. */
@@ -89,14 +65,7 @@ export function readHipRecord(text: string): Result<PublicIdentity, string> {
   );
   if (match === null) return err("not a HIP record like: IN HIP ( 2 <HIT in hex> <key in base64> )");
   const [, number, hitHex = "", keyText = ""] = match;
-  const key = fromBase64(keyText);
-  const form = RECORD_FORMS.find(
-    (row) =>
-      RECORD_ALGORITHM[row.algorithm] === Number(number) && (row.keyBytes ?? key.length) === key.length,
-  );
-  if (form === undefined)
-    return err(`PK algorithm ${number} with a key of ${key.length} bytes is not supported`);
-  const identity = PublicIdentity.from(form.algorithm, concat(form.prefix, key));
+  const identity = identityOfRecord({ pkAlgorithm: Number(number), publicKey: fromBase64(keyText) });
   if (identity.ok && identity.value.hit !== hitHex.toLowerCase()) {
     return err(`the HIT ${toHex(fromHex(hitHex))} is not that of the key, which is ${identity.value.hit}`);
   }
