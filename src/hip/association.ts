@@ -128,6 +128,7 @@ export class Association {
       since: this.#since,
       establishedAt: session?.establishedAt,
       peerDomain: agreement?.peerDomain ?? "",
+      peerKey: () => (session === undefined ? undefined : agreement?.peer),
     };
   }
 

@@ -138,6 +138,14 @@ export interface AssociationView {
   readonly establishedAt: number | undefined;
   /** The peer's Domain Identifier as printable text, "" when it sent none. */
   readonly peerDomain: string;
+  /** The peer's Host Identity, once it has proved that it is its own; a copy at each call. */
+  readonly peerKey?: () => PeerKey | undefined;
+}
+
+export interface PeerKey {
+  /** HI algorithm (RFC 7401 5.2.9). */
+  readonly algorithm: number;
+  readonly hostIdentity: Uint8Array;
 }
 
 /** Numbers that are not events: gauges of the protocol's own tables. */

@@ -107,13 +107,13 @@ export class Changes {
 
     for (const { name } of removed) this.#forget(name);
     for (const { name } of this.#displaced(config)) this.#forget(name);
-    for (const { before, after } of changed) if (before.hit !== after.hit) this.#forget(before.name);
+    for (const { before, after } of changed) if (otherHit(before, after)) this.#forget(before.name);
     if (change.identities || change.defaultIdentity || change.host) this.#setIdentities(config);
     overlay.setConfig(config);
     if (change.locators) overlay.whereabouts.configure(config);
     for (const { before, after } of changed) {
       const peer = overlay.peers.named(after.name);
-      if (before.hit !== after.hit || peer === undefined) overlay.membership.add(after);
+      if (otherHit(before, after) || peer === undefined) overlay.membership.add(after);
       else overlay.membership.change(peer, after, after.localHit ?? config.defaultIdentity);
       overlay.event("peer-changed", after.hit, { name: after.name });
     }
@@ -269,6 +269,11 @@ export class Changes {
       overlay.event("identity-default", undefined, { hit: formatHit(config.defaultIdentity) });
     }
   }
+}
+
+/** Whether a peer is no longer sure to be the same: its HIT is another one, or would come from elsewhere. */
+function otherHit(before: PeerConfig, after: PeerConfig): boolean {
+  return before.hit !== after.hit || (after.hit === undefined && before.dns !== after.dns);
 }
 
 /** Turns what somebody typed into a peer, or says what is wrong with it. */

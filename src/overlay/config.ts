@@ -3,6 +3,7 @@ import { formatPrefix, type Prefix } from "../core/ip.ts";
 import { type Carrier, type Endpoint, type Hit, sameEndpoint } from "../core/types.ts";
 import type { HostConfig } from "../hip/config.ts";
 import type { InnerFamily } from "../hip/sa.ts";
+import type { NamedKey, NamesConfig } from "./name-answers.ts";
 import { DEFAULT_RULES, type LocatorRules } from "./own-locators.ts";
 import { DEFAULT_PMTU, type PmtuOptions } from "./pmtu.ts";
 
@@ -15,6 +16,8 @@ export interface IdentityConfig {
   readonly algorithm: string;
   /** Where the key is kept; "" when nowhere. */
   readonly file: string;
+  /** The public half, for DNS. */
+  readonly key?: Omit<NamedKey, "hit">;
 }
 
 /** Who told us about a peer: the configuration file, a file of peers.d, or somebody at run time. */
@@ -31,6 +34,8 @@ export interface PeerConfig {
   /** Best first; ports are 0 for carrier "none". Empty: this peer must speak first. */
   readonly locators: readonly Endpoint[];
   readonly inboundFamily: InnerFamily;
+  /** The peer's name in DNS, where its locators and, if it is not configured, its HIT are (RFC 8005). */
+  readonly dns?: string | undefined;
   readonly source: PeerSource;
   /** The file that the peer stands in; "" for source "runtime". */
   readonly file: string;
@@ -71,6 +76,8 @@ export interface OverlayConfig {
   readonly peers: readonly PeerConfig[];
   /** Undefined: `DEFAULT_LOCATORS`. */
   readonly locators?: LocatorsConfig;
+  /** Undefined: `DEFAULT_NAMES`. */
+  readonly names?: NamesConfig;
   /** UDP port of HIP and ESP on this host. Cannot change without a restart. */
   readonly port: number;
   /** IPv4 prefix of the LSIs. Cannot change without a restart; then every peer gets a new LSI. */
@@ -120,6 +127,7 @@ export function samePeer(a: PeerConfig, b: PeerConfig): boolean {
     a.localHit === b.localHit &&
     a.carrier === b.carrier &&
     a.inboundFamily === b.inboundFamily &&
+    a.dns === b.dns &&
     a.locators.length === b.locators.length &&
     a.locators.every((locator, i) => sameEndpoint(locator, b.locators[i] as Endpoint))
   );

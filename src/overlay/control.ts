@@ -6,8 +6,10 @@ import type { Brand, Carrier, Endpoint, Hit } from "../core/types.ts";
 import type { StateName } from "../hip/io.ts";
 import type { InnerFamily } from "../hip/sa.ts";
 import type { OverlayConfig, PeerSource } from "./config.ts";
+import type { DnsFacts, DnsPeer } from "./dns-peers.ts";
 import type { AnyEventName } from "./event-catalogue.ts";
 import type { OwnLocatorView, PeerLocatorsView } from "./locator-views.ts";
+import type { NameAnswer } from "./name-answers.ts";
 import type { CloudFacts } from "./whereabouts.ts";
 
 /** Tells the answers of one request from those of others. */
@@ -59,6 +61,11 @@ export type ControlRequest =
   | { readonly type: "away"; readonly seconds: number }
   /** From the cloud's metadata service. */
   | { readonly type: "cloud"; readonly facts: CloudFacts }
+  /** What DNS is told about a name; `kind` is the number of the type. */
+  | { readonly type: "name-query"; readonly name: string; readonly kind: number }
+  /** The peers to look for in DNS, and what was found about one. */
+  | { readonly type: "dns-peers" }
+  | { readonly type: "dns-facts"; readonly peer: string; readonly facts: DnsFacts }
   | { readonly type: "counters" }
   /** Answers without end: remembered events with a number of at least `since` (undefined: only new ones), then each as it happens. */
   | { readonly type: "events"; readonly since: number | undefined }
@@ -261,6 +268,8 @@ export type ControlReply =
       readonly millis: number;
     }
   | { readonly type: "noted" }
+  | { readonly type: "name-answer"; readonly answer: NameAnswer }
+  | { readonly type: "dns-peers"; readonly peers: readonly DnsPeer[] }
   | { readonly type: "away"; readonly peers: readonly string[]; readonly seconds: number }
   | { readonly type: "counters"; readonly counters: Readonly<Record<string, number>> }
   | { readonly type: "event"; readonly event: OverlayEvent }

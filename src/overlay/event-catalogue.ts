@@ -52,6 +52,26 @@ const OWN_EVENTS = {
     meaning: "Another size is the largest that a path carries.",
     fields: { path: "the path", mtu: 'bytes with the outer IP header, or "from the kernel"' },
   },
+  "peer-dns-locators": {
+    level: "info",
+    meaning: "DNS names other places than before where a peer may be.",
+    fields: { name: "the peer", locators: "how many" },
+  },
+  "peer-dns-hit": {
+    level: "info",
+    meaning: "A validated HIP record in DNS says who a peer is (RFC 8005).",
+    fields: { name: "the peer", dns: "its name in DNS" },
+  },
+  "peer-dns-lost": {
+    level: "warn",
+    meaning: "The HIP record that said who a peer is has ended: no new association is made with it.",
+    fields: { name: "the peer" },
+  },
+  "peer-dns-refused": {
+    level: "warn",
+    meaning: "A HIP record of a peer in DNS is not believed.",
+    fields: { name: "the peer", dns: "its name in DNS", reason: "why" },
+  },
 } as const satisfies Readonly<Record<string, EventMeaning>>;
 
 export const EVENTS = { ...HOST_EVENTS, ...OWN_EVENTS } as const;

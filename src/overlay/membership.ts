@@ -33,7 +33,9 @@ export class Membership {
   add(config: PeerConfig): void {
     const { peers } = this.#port;
     const peer = peers.add(config);
-    const hit = config.hit ?? (this.#discovered.get(config.name) as Hit | undefined);
+    // What DNS said in an earlier run may not be so any more.
+    const earlier = config.dns === undefined ? this.#discovered.get(config.name) : undefined;
+    const hit = config.hit ?? (earlier as Hit | undefined);
     if (hit !== undefined && peers.byHit(hit) === undefined) this.bind(peer, hit);
   }
 

@@ -463,7 +463,8 @@ export class Overlay {
     if (!this.lsis.dirty && !this.whereabouts.mustSave) return;
     const found: [string, string][] = [];
     for (const { config, hit } of this.peers.all()) {
-      if (config.hit === undefined && hit !== undefined) found.push([config.name, hit]);
+      const lasting = config.hit === undefined && config.dns === undefined;
+      if (lasting && hit !== undefined) found.push([config.name, hit]);
     }
     const associations = this.whereabouts.saved();
     this.emit({

@@ -14,6 +14,7 @@ import {
 import type { PeerBook, PeerPolicy } from "../hip/io.ts";
 import type { PeerConfig } from "./config.ts";
 import type { ControlErrorCode } from "./control.ts";
+import { NameIndex } from "./name-index.ts";
 
 /** Peers that may be configured at once. */
 export const MAX_PEERS = 50_000;
@@ -41,6 +42,10 @@ export interface Peer {
   lastError: { readonly text: string; readonly wall: number; readonly event?: string } | undefined;
   /** Where it was last, as it said or was seen, best first; may repeat what is configured. */
   learned: readonly Endpoint[];
+  /** Where DNS says that it is, best first. */
+  published: readonly Endpoint[];
+  /** Why something in DNS about it is not believed. */
+  dnsProblem: string | undefined;
   policy: PeerPolicy | undefined;
   /** Times that data moved to another path. */
   handovers: number;
@@ -49,7 +54,11 @@ export interface Peer {
 /** Calls back when opportunistic mode has found the HIT of a peer. False: the peer cannot be used. */
 export type OnDiscovered = (peer: Peer, hit: Hit) => boolean;
 
+const NOWHERE: readonly Endpoint[] = [];
+
 export class PeerTable implements PeerBook {
+  /** All names, for what stands above them in DNS. */
+  readonly names = new NameIndex();
   readonly #byName = new Map<string, Peer>();
   readonly #byHit = new Map<Hit, Peer>();
   /** Mostly one peer: a set only where several have the same address. */
@@ -106,24 +115,28 @@ export class PeerTable implements PeerBook {
       lsi: undefined,
       via: "demand",
       lastError: undefined,
-      learned: [],
+      learned: NOWHERE,
+      published: NOWHERE,
+      dnsProblem: undefined,
       policy: undefined,
       handovers: 0,
     };
     this.#byName.set(config.name, peer);
+    this.names.add(config.name);
     this.#listAddresses(peer);
     return peer;
   }
 
   remove(peer: Peer): void {
     this.#unlistAddresses(peer);
-    this.#byName.delete(peer.config.name);
+    if (this.#byName.delete(peer.config.name)) this.names.remove(peer.config.name);
     if (peer.hit !== undefined) this.#byHit.delete(peer.hit);
   }
 
   /** New locators, family or origin of the same peer: name and HIT stay. */
   update(peer: Peer, config: PeerConfig): void {
     this.#unlistAddresses(peer);
+    if (peer.config.dns !== config.dns) peer.published = NOWHERE;
     peer.config = config;
     this.#listAddresses(peer);
     this.#refresh(peer);
@@ -136,6 +149,16 @@ export class PeerTable implements PeerBook {
     if (sameEndpoints(before, learned)) return false;
     this.#unlistAddresses(peer);
     peer.learned = sameEndpoints(learned, peer.config.locators) ? peer.config.locators : learned;
+    this.#listAddresses(peer);
+    this.#refresh(peer);
+    return true;
+  }
+
+  /** Where the peer is by DNS: tried after what is configured. False: that was known. */
+  publish(peer: Peer, locators: readonly Endpoint[]): boolean {
+    if (sameEndpoints(peer.published, locators)) return false;
+    this.#unlistAddresses(peer);
+    peer.published = locators.slice(0, MAX_LOCATORS);
     this.#listAddresses(peer);
     this.#refresh(peer);
     return true;
@@ -165,7 +188,7 @@ export class PeerTable implements PeerBook {
     if (this.#byHit.has(hit)) return true;
     if (!this.#opportunistic || this.#own.has(hit)) return false;
     const wanted = this.at(carrier, at.address).find(
-      (peer) => peer.hit === undefined && this.localHit(peer) === localHit,
+      (peer) => peer.hit === undefined && peer.config.dns === undefined && this.localHit(peer) === localHit,
     );
     return wanted === undefined ? false : this.#onDiscovered(wanted, hit);
   }
@@ -206,8 +229,18 @@ function sameEndpoints(some: readonly Endpoint[], others: readonly Endpoint[]): 
   return some.length === others.length && some.every((one, i) => sameEndpoint(one, others[i] as Endpoint));
 }
 
-/** Where a peer may be, best first: as configured, then as learned from itself. */
-export function locatorsOf({ config, learned }: Pick<Peer, "config" | "learned">): readonly Endpoint[] {
+/** Where a peer may be, best first: as configured, then by DNS, then as learned from itself. */
+export function locatorsOf({
+  config,
+  learned,
+  published,
+}: Pick<Peer, "config" | "learned" | "published">): readonly Endpoint[] {
+  if (published.length > 0) {
+    const told = [...published, ...learned].filter(
+      (one, i, all) => all.findIndex((other) => sameEndpoint(one, other)) === i,
+    );
+    return locatorsOf({ config, learned: told, published: NOWHERE });
+  }
   if (learned.length === 0) return config.locators;
   // What was learned without UDP lacks a port. Where plain IP is configured, what was learned over UDP is better than nothing.
   const usable = learned.filter(
@@ -273,7 +306,7 @@ function checkPeer(peer: PeerConfig, own: readonly Hit[], opportunistic: boolean
   if (peer.locators.length > MAX_LOCATORS) {
     return invalid(`${peer.locators.length} locators; at most ${MAX_LOCATORS} are supported`);
   }
-  if (peer.hit === undefined) {
+  if (peer.hit === undefined && peer.dns === undefined) {
     if (!opportunistic) return invalid("it has no HIT, and opportunistic mode is off; set its HIT");
     if (peer.locators.length === 0) return invalid("it has neither a HIT nor a locator");
   }

@@ -3,10 +3,12 @@ import { type Deadline, type Instant, ok, type Result, unreachable } from "../co
 import type { AssociationView, HostEvent } from "../hip/io.ts";
 import { type Answer, Changes } from "./changes.ts";
 import type { AssociationDetails, ControlReply, ControlRequest, PeerView, RequestId } from "./control.ts";
+import { dnsPeers, learnFromDns } from "./dns-peers.ts";
 import type { Counts } from "./io.ts";
 import { LocatorRequests } from "./locator-requests.ts";
 import { pairsOf, pathSummary } from "./locator-views.ts";
 import { flatCounters } from "./metrics.ts";
+import { nameQuery } from "./name-requests.ts";
 import { findPeer } from "./names.ts";
 import type { Overlay } from "./overlay.ts";
 import type { Peer, Refusal } from "./peers.ts";
@@ -135,6 +137,12 @@ export class Requests {
       case "cloud":
         overlay.whereabouts.cloud(request.facts);
         return ok({ type: "noted" });
+      case "name-query":
+        return nameQuery(overlay, request.name, request.kind);
+      case "dns-peers":
+        return dnsPeers(overlay);
+      case "dns-facts":
+        return learnFromDns(overlay, request.peer, request.facts);
       case "counters":
         return ok({
           type: "counters",
@@ -233,6 +241,10 @@ export class Requests {
         );
       }
     }
+    if (peer.hit === undefined && peer.config.dns !== undefined) {
+      const why = peer.dnsProblem ?? "no answer yet";
+      return refuse("failed", `the HIT of "${peer.config.name}" is not known: ${peer.config.dns}: ${why}`);
+    }
     if (!waiting.wait(id, peer, timeoutMillis, plan, now)) {
       return refuse("failed", `${MAX_WAITING} requests wait already; try again later`);
     }
@@ -243,6 +255,8 @@ export class Requests {
   #connect(peer: Peer): void {
     const overlay = this.#overlay;
     if (peer.hit === undefined) {
+      // Only DNS may say who this one is.
+      if (peer.config.dns !== undefined) return;
       const { carrier, locators } = peer.config;
       const localHit = overlay.peers.localHit(peer);
       // The table refuses opportunistic peers without a locator.

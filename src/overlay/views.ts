@@ -57,7 +57,7 @@ export function peerView(
     identity: formatHit(peers.localHit(peer)),
     source: peer.config.source,
     file: peer.config.file,
-    opportunistic: peer.config.hit === undefined,
+    opportunistic: peer.config.hit === undefined && peer.config.dns === undefined,
     pathState: paths.pathState,
     rttMillis: paths.rttMillis,
     otherPaths: paths.otherPaths,
