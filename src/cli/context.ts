@@ -6,6 +6,7 @@ import { EXIT, type ExitStatus, exitOf } from "./exit.ts";
 import { type Io, json } from "./output.ts";
 
 export const DEFAULT_SOCKET = "/run/hipd/hipd.sock";
+export const DEFAULT_CONFIG_FILE = "/etc/hipd/hipd.toml";
 
 /** Ends a command with a message and an exit status. */
 export class CommandFailure extends Error {

@@ -5,6 +5,7 @@ import { addAssociation } from "./commands/association.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addEvents } from "./commands/events.ts";
 import { addIdentity } from "./commands/identity.ts";
+import { addInventory } from "./commands/inventory.ts";
 import { addLocator } from "./commands/locator.ts";
 import { addMigrate } from "./commands/migrate.ts";
 import { addPeer } from "./commands/peer.ts";
@@ -44,6 +45,7 @@ export function hipctl(io: Io): Command {
   addPeer(program, io);
   addAssociation(program, io);
   addLocator(program, io);
+  addInventory(program, io);
   addMigrate(program, io);
   addPing(program, io);
   addEvents(program, io);

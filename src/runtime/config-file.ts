@@ -80,7 +80,13 @@ export interface DaemonConfig {
   /** The cloud's metadata service. */
   readonly metadata: { readonly source: MetadataSource; readonly intervalMillis: number };
   readonly control: { readonly socket: string; readonly group: string | undefined };
-  readonly metrics: { readonly listen: ListenAddress | undefined };
+  /** Whose signatures `hipctl inventory import` takes: HITs and key files, and a folder of key files. */
+  readonly inventory: { readonly trusted: readonly string[]; readonly trustedDirectory: string };
+  readonly metrics: {
+    readonly listen: ListenAddress | undefined;
+    /** Peers with series of their own. */
+    readonly peerSeries: number;
+  };
   readonly log: {
     readonly level: "debug" | "info" | "warn" | "error";
     readonly format: "auto" | "json" | "text";
@@ -160,7 +166,11 @@ export function loadConfig(file: string): Result<DaemonConfig, readonly Problem[
     locators: locatorsConfig(raw.locators, raw.network.port),
     metadata: { source: raw.locators.metadata, intervalMillis: raw.locators.metadata_interval },
     control: { socket: resolve(folder, raw.control.socket), group: raw.control.group },
-    metrics: { listen: raw.metrics.listen },
+    inventory: {
+      trusted: raw.inventory.trusted,
+      trustedDirectory: resolve(folder, raw.inventory.trusted_dir),
+    },
+    metrics: { listen: raw.metrics.listen, peerSeries: raw.metrics.peer_series },
     log: raw.log,
     stateDirectory,
     host: hostConfig(raw),

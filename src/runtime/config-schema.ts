@@ -159,7 +159,21 @@ export const CONFIG_SCHEMA = z.strictObject({
     }),
     {},
   ),
-  metrics: z.prefault(z.strictObject({ listen: z.prefault(text(parseListen), "") }), {}),
+  inventory: z.prefault(
+    z.strictObject({
+      trusted: z._default(z.array(path).check(z.maxLength(MAX_RULES)), []),
+      trusted_dir: z._default(path, "trusted.d"),
+    }),
+    {},
+  ),
+  metrics: z.prefault(
+    z.strictObject({
+      listen: z.prefault(text(parseListen), ""),
+      /** Peers with series of their own. */
+      peer_series: z._default(integer(0, MAX_PEERS), 1_000),
+    }),
+    {},
+  ),
   log: z.prefault(
     z.strictObject({
       level: z._default(z.enum(["debug", "info", "warn", "error"]), "info"),

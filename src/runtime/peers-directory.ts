@@ -7,15 +7,24 @@ import { endpointText, err, ok, type Result } from "../core/types.ts";
 import type { PeerConfig } from "../overlay/config.ts";
 import { exists, syncDirectory, whyNot, writeAtomically } from "./files.ts";
 
-/** The text of a file that holds just this peer. */
-export function peerFileText(peer: PeerConfig): string {
+const ADDED_BY_HAND = 'Written by "hipctl peer add --keep".';
+
+/** What a file says about its peer. */
+export interface PeerEntry
+  extends Pick<PeerConfig, "name" | "hit" | "carrier" | "locators" | "inboundFamily"> {
+  /** Name, file or HIT of the identity that it is shown. */
+  readonly identity: string | undefined;
+}
+
+/** The text of a file that holds just this peer, under a line that says who wrote it. */
+export function peerFileText(peer: PeerEntry, origin: string): string {
   const table: Record<string, string | string[]> = { name: peer.name };
   if (peer.hit !== undefined) table["hit"] = formatHit(peer.hit);
   table["locators"] = peer.locators.map(endpointText);
   table["encapsulation"] = peer.carrier;
-  if (peer.localHit !== undefined) table["identity"] = formatHit(peer.localHit);
+  if (peer.identity !== undefined) table["identity"] = peer.identity;
   table["inbound_family"] = peer.inboundFamily;
-  return `# Written by "hipctl peer add --keep".\n${stringify({ peer: [table] })}\n`;
+  return `# ${origin}\n${stringify({ peer: [table] })}\n`;
 }
 
 /** Writes `NAME.toml`; gives its path. A file that is there already is not replaced. */
@@ -24,7 +33,8 @@ export function keepPeer(directory: string, peer: PeerConfig): Result<string, st
   if (exists(file)) return err(`${file}: exists already and is not replaced`);
   try {
     mkdirSync(directory, { recursive: true, mode: 0o755 });
-    writeAtomically(file, peerFileText(peer), 0o644);
+    const identity = peer.localHit === undefined ? undefined : formatHit(peer.localHit);
+    writeAtomically(file, peerFileText({ ...peer, identity }, ADDED_BY_HAND), 0o644);
     return ok(file);
   } catch (error) {
     return err(`${file}: cannot be written: ${whyNot(error)}`);
