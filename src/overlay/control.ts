@@ -10,6 +10,7 @@ import type { DnsFacts, DnsPeer } from "./dns-peers.ts";
 import type { AnyEventName } from "./event-catalogue.ts";
 import type { OwnLocatorView, PeerLocatorsView } from "./locator-views.ts";
 import type { NameAnswer } from "./name-answers.ts";
+import type { CloudView, SightingView } from "./sightings.ts";
 import type { CloudFacts } from "./whereabouts.ts";
 
 /** Tells the answers of one request from those of others. */
@@ -61,6 +62,8 @@ export type ControlRequest =
   | { readonly type: "away"; readonly seconds: number }
   /** From the cloud's metadata service. */
   | { readonly type: "cloud"; readonly facts: CloudFacts }
+  /** What peers and the cloud say about where this host is. */
+  | { readonly type: "whereabouts" }
   /** What DNS is told about a name; `kind` is the number of the type. */
   | { readonly type: "name-query"; readonly name: string; readonly kind: number }
   /** The peers to look for in DNS, and what was found about one. */
@@ -146,14 +149,14 @@ export interface PeerView {
   readonly rttMillis: number | null;
   /** Other pairs of addresses that work. */
   readonly otherPaths: number;
-}
-
-export interface AssociationDetails {
-  readonly name: string;
   /** 0 to 1: of the probes along the path in use. */
   readonly loss: number | null;
   /** Times that data moved to another path, since the peer is known to this daemon. */
   readonly handovers: number;
+}
+
+export interface AssociationDetails {
+  readonly name: string;
   readonly hit: string;
   readonly identity: string;
   readonly lsi: string | null;
@@ -266,6 +269,11 @@ export type ControlReply =
       readonly moved: boolean;
       readonly path: PathView | null;
       readonly millis: number;
+    }
+  | {
+      readonly type: "whereabouts";
+      readonly seen: readonly SightingView[];
+      readonly cloud: CloudView | null;
     }
   | { readonly type: "noted" }
   | { readonly type: "name-answer"; readonly answer: NameAnswer }

@@ -13,6 +13,7 @@ import { findPeer } from "./names.ts";
 import type { Overlay } from "./overlay.ts";
 import type { Peer, Refusal } from "./peers.ts";
 import { mayConnect } from "./policy.ts";
+import { whereaboutsReply } from "./sightings.ts";
 import {
   associationDetails,
   identityViews,
@@ -137,6 +138,8 @@ export class Requests {
       case "cloud":
         overlay.whereabouts.cloud(request.facts);
         return ok({ type: "noted" });
+      case "whereabouts":
+        return ok(whereaboutsReply(overlay));
       case "name-query":
         return nameQuery(overlay, request.name, request.kind);
       case "dns-peers":

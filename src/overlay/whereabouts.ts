@@ -16,6 +16,7 @@ import type { Membership } from "./membership.ts";
 import { type LocalAddress, OwnLocators } from "./own-locators.ts";
 import { type Pace, PacedCalls } from "./pacing.ts";
 import type { Peer, PeerTable } from "./peers.ts";
+import { Sightings } from "./sightings.ts";
 import { endpointOf, type SavedState } from "./state.ts";
 
 /** After a start: exchanges with former peers that may run at once, so that own traffic is not behind thousands of them. */
@@ -45,6 +46,9 @@ export interface CloudFacts {
   readonly addresses: readonly string[];
 }
 
+/** A peer's word on where our packets come from. */
+export type SeenAs = Pick<Extract<HostOutput, { type: "seen-as" }>, "peer" | "local" | "mapped">;
+
 /** What this needs from the overlay. */
 export interface WhereaboutsPort {
   readonly peers: PeerTable;
@@ -60,6 +64,7 @@ export interface WhereaboutsPort {
 
 export class Whereabouts {
   readonly own: OwnLocators;
+  readonly sightings = new Sightings();
   readonly #port: WhereaboutsPort;
   readonly #reconnects: PacedCalls;
   readonly #wakes: PacedCalls;
@@ -74,6 +79,7 @@ export class Whereabouts {
   #stopping = false;
   #cloud: CloudFacts | undefined;
   #told = "";
+  #inherited: readonly SeenAs[] = [];
 
   constructor(
     port: WhereaboutsPort,
@@ -94,6 +100,11 @@ export class Whereabouts {
     );
   }
 
+  /** What peers told a predecessor about our addresses: good once we know which they are. */
+  inherit(told: readonly SeenAs[]): void {
+    this.#inherited = told;
+  }
+
   /** The cloud's word, when there is one. */
   get cloudFacts(): CloudFacts | undefined {
     return this.#cloud;
@@ -111,7 +122,10 @@ export class Whereabouts {
     this.tell();
     const { peers, now } = this.#port;
     this.#reconnects.add(
-      [...this.#wanted].filter((hit) => peers.byHit(hit) !== undefined),
+      [...this.#wanted].filter((hit) => {
+        const peer = peers.byHit(hit);
+        return peer !== undefined && this.#port.association(peer) === undefined;
+      }),
       now,
     );
   }
@@ -123,6 +137,11 @@ export class Whereabouts {
 
   addresses(all: readonly LocalAddress[]): void {
     this.own.addresses(all, this.#port.now);
+    for (const { peer, local, mapped } of this.#inherited)
+      this.own.seenAs(peer, local.address, mapped, this.#port.now);
+    this.#inherited = [];
+    const present = new Set(all.map(({ address }) => address));
+    this.sightings.keep((address) => present.has(address));
     this.tell();
   }
 
@@ -138,7 +157,8 @@ export class Whereabouts {
     this.tell();
   }
 
-  seenAs({ peer, local, mapped }: Extract<HostOutput, { type: "seen-as" }>): void {
+  seenAs({ peer, local, mapped }: SeenAs): void {
+    this.sightings.add(peer, local, mapped, this.#port.now);
     if (this.own.seenAs(peer, local.address, mapped, this.#port.now)) this.tell();
   }
 
@@ -183,6 +203,7 @@ export class Whereabouts {
 
   /** An association ended. What somebody wanted to end stays ended; what we end because we stop is to come back with us. */
   closed(hit: Hit, reason: string): void {
+    this.sightings.forget(hit);
     if (this.own.forgetPeer(hit)) this.tell();
     if (this.#stopping || LOST.has(reason)) return;
     this.#missed.delete(hit);
@@ -227,7 +248,11 @@ export class Whereabouts {
   }
 
   overflows(): Readonly<Record<string, number>> {
-    return { ...this.own.overflows(), [this.#hinted.name]: this.#hinted.overflows };
+    return {
+      ...this.own.overflows(),
+      ...this.sightings.overflows(),
+      [this.#hinted.name]: this.#hinted.overflows,
+    };
   }
 
   tick(now: Instant): void {

@@ -12,6 +12,15 @@ export interface IdentityDetails {
   readonly hipRecord: string;
 }
 
+/** How often the cloud's metadata service was asked, and with what result. */
+export interface MetadataView {
+  /** The cloud that is asked; null: none. */
+  readonly cloud: string | null;
+  readonly requests: number;
+  readonly failures: number;
+  readonly changes: number;
+}
+
 /** What a reload did. */
 export interface ReloadReport {
   readonly added: readonly string[];

@@ -17,6 +17,7 @@ import { HIP_PORT } from "./config-schema.ts";
 import { parseLocator, withDefaultPort } from "./config-values.ts";
 import {
   eventMessage,
+  type MetadataView,
   type NamedIdentityView,
   type PingReply,
   type Problem,
@@ -44,11 +45,11 @@ export interface ControlBackend {
   /** Makes it the default, also after a restart. */
   useIdentity(reference: string): Result<undefined, Problem>;
   reload(): Result<ReloadReport, Problem>;
-}
   /** Whether an exchange with this host would be answered at once. */
   readonly ready: boolean;
   /** The poller of the cloud's metadata service; undefined: it is never asked. */
   metadata?(): MetadataView | undefined;
+}
 
 const CODES: Readonly<Record<Problem["code"], status>> = {
   not_found: status.NOT_FOUND,
@@ -172,6 +173,10 @@ function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> 
       });
     },
     ...locatorMethods(ask),
+    GetWhereabouts: plain({ type: "whereabouts" }, (reply) => ({
+      ...reply,
+      metadata: backend.metadata?.() ?? null,
+    })),
     GetCounters: plain({ type: "counters" }, (reply) => reply),
     ListIdentities: listIdentities,
     GetIdentity: (fields, answer) => {

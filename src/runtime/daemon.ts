@@ -8,7 +8,7 @@ import type { ConfigChanges, ControlReply, ControlRequest } from "../overlay/con
 import { Overlay } from "../overlay/overlay.ts";
 import { SystemAlarm, SystemClock } from "./clock.ts";
 import { type DaemonConfig, findIdentity, loadConfig, problemText } from "./config-file.ts";
-import type { Problem, ReloadReport } from "./control-convert.ts";
+import type { MetadataView, Problem, ReloadReport } from "./control-convert.ts";
 import { type ControlBackend, ControlServer, freeSocket } from "./control-server.ts";
 import { EventLog } from "./event-log.ts";
 import { groupId } from "./files.ts";
@@ -286,6 +286,7 @@ export class Daemon implements ControlBackend {
         driver: this.#driver.metrics(),
         jobs: { ...this.#jobs.counters() },
         metadata: { ...this.#metadata?.counters() },
+        peers: this.#driver.peerSamples(this.#active.config.metrics.peerSeries),
         version: this.#version,
         stateWriteFailures: this.#state.failures,
       })),
@@ -325,6 +326,10 @@ export class Daemon implements ControlBackend {
 
   get carrier(): "udp" | "none" {
     return this.#active.config.network.carrier;
+  }
+
+  metadata(): MetadataView | undefined {
+    return this.#metadata?.view();
   }
 
   identityName(hit: string): string {

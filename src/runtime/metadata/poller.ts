@@ -2,6 +2,7 @@
 import type { Result } from "../../core/types.ts";
 import type { CloudFacts } from "../../overlay/whereabouts.ts";
 import type { MetadataSource } from "../config-values.ts";
+import type { MetadataView } from "../control-convert.ts";
 import type { Log } from "../log.ts";
 import { CONFIG_DRIVE, type ConfigDrive } from "./config-drive.ts";
 import { type Cloud, DMI_DIRECTORY, detectCloud } from "./dmi.ts";
@@ -83,6 +84,10 @@ export class MetadataPoller {
     this.#epoch++;
     clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  view(): MetadataView {
+    return { cloud: this.#cloud ?? null, ...this.#counters };
   }
 
   counters(): MetadataCounters {
