@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { packageVersion } from "../runtime/version.ts";
 import { addAssociation } from "./commands/association.ts";
 import { addCompletion } from "./commands/completion.ts";
+import { addDoctor } from "./commands/doctor.ts";
 import { addEvents } from "./commands/events.ts";
 import { addIdentity } from "./commands/identity.ts";
 import { addInventory } from "./commands/inventory.ts";
@@ -11,6 +12,9 @@ import { addMigrate } from "./commands/migrate.ts";
 import { addPeer } from "./commands/peer.ts";
 import { addPing } from "./commands/ping.ts";
 import { addStatus } from "./commands/status.ts";
+import { addTop } from "./commands/top.ts";
+import { addWait } from "./commands/wait.ts";
+import { addWhy } from "./commands/why.ts";
 import { CommandFailure, DEFAULT_SOCKET } from "./context.ts";
 import { EXIT, type ExitStatus } from "./exit.ts";
 import type { Io } from "./output.ts";
@@ -49,6 +53,10 @@ export function hipctl(io: Io): Command {
   addMigrate(program, io);
   addPing(program, io);
   addEvents(program, io);
+  addTop(program, io);
+  addWait(program, io);
+  addWhy(program, io);
+  addDoctor(program, io);
   addCompletion(program, io);
   inherit(program);
   return program;
@@ -61,7 +69,9 @@ export async function run(argv: readonly string[], io: Io): Promise<ExitStatus> 
     return EXIT.ok;
   } catch (error) {
     if (error instanceof CommandFailure) {
-      for (const line of error.message.split("\n")) io.error(`hipctl: ${line}\n`);
+      // Without a message, what was printed says it.
+      const lines = error.message === "" ? [] : error.message.split("\n");
+      for (const line of lines) io.error(`hipctl: ${line}\n`);
       return error.status;
     }
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;

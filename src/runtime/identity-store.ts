@@ -47,6 +47,13 @@ const KIND_NAMES: Readonly<Record<KeyKind, string>> = {
 /** What a first start makes. */
 export const DEFAULT_KIND: KeyKind = "ecdsa-p256";
 
+/** The files that `loadIdentities` would read, whether they are there or not. */
+export function keyFilesOf(places: IdentityPlaces): readonly string[] {
+  const listed = keyFiles(places.directory);
+  const others = listed.ok ? listed.value : [];
+  return [...new Set([...(places.key === undefined ? [] : [places.key]), ...places.extra, ...others])];
+}
+
 /** Reads every key; the main one first. All refusals are told, not only the first. */
 export function loadIdentities(places: IdentityPlaces): Result<readonly StoredIdentity[], readonly string[]> {
   const problems: string[] = [];

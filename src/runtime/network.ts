@@ -143,6 +143,15 @@ function guard(lsiPrefix: Prefix): undefined {
   for (const prefix of [HIT_PREFIX, lsiPrefix]) addRoute(prefix, UNREACHABLE, 0, WORST_METRIC, NO_METRICS);
 }
 
+/** Whether one of these routes keeps what no better route takes from leaving. */
+export function guards(prefix: Prefix, routeRows: readonly RouteRow[]): boolean {
+  const wanted = formatPrefix(prefix);
+  return routeRows.some(
+    ({ destination, type, metric }) =>
+      type === UNREACHABLE && metric === WORST_METRIC && formatPrefix(destination) === wanted,
+  );
+}
+
 /** Removes the interface, and with it its routes, and the guarding routes. What is not there is no error. */
 function tearDown(interfaceName: string, lsiPrefix: Prefix): undefined {
   const native = addon();

@@ -1,0 +1,58 @@
+/** hipctl doctor: everything that can be wrong, looked at at once, each with its remedy. */
+import type { Command } from "commander";
+import { CommandFailure, contextOf, DEFAULT_CONFIG_FILE } from "../context.ts";
+import { EXIT } from "../exit.ts";
+import type { Io } from "../output.ts";
+import { type Finding, findingsText, type Verdict, verdictText, worst } from "../verdict.ts";
+
+export interface Diagnosis {
+  readonly verdict: Verdict;
+  readonly problems: number;
+  readonly warnings: number;
+  readonly findings: readonly Finding[];
+}
+
+export function addDoctor(program: Command, io: Io): void {
+  program
+    .command("doctor")
+    .description("find out what is wrong with this host's overlay, and what to do about it")
+    .option("--config <file>", "the configuration of hipd", DEFAULT_CONFIG_FILE)
+    .action(async (options: { config: string }, command: Command) => {
+      const context = contextOf(command, io);
+      const { socket } = command.optsWithGlobals<{ socket?: string }>();
+      const [{ gather }, { diagnose }] = await Promise.all([
+        import("../doctor/gather.ts"),
+        import("../doctor/doctor.ts"),
+      ]);
+      const facts = await gather({
+        config: options.config,
+        socket: socket ?? (io.environment["HIPD_SOCKET"] || undefined),
+        now: io.now(),
+        progress: io.progress,
+      });
+      const diagnosis = summed(diagnose(facts));
+      context.print(diagnosis, () => diagnosisText(diagnosis, io.color));
+      if (diagnosis.problems > 0) throw new CommandFailure(EXIT.failed, "");
+    });
+}
+
+export function summed(findings: readonly Finding[]): Diagnosis {
+  const count = (verdict: Verdict): number => findings.filter((each) => each.verdict === verdict).length;
+  return { verdict: worst(findings), problems: count("problem"), warnings: count("warning"), findings };
+}
+
+export function diagnosisText({ findings }: Diagnosis, color: boolean): string {
+  return `${findingsText(findings, color)}\n${summaryText(findings)}\n`;
+}
+
+/** `2 problems, 1 warning, 17 ok, 3 not checked` */
+export function summaryText(findings: readonly Finding[]): string {
+  const order: readonly Verdict[] = ["problem", "warning", "ok", "info", "not-checked"];
+  const parts = order.flatMap((verdict) => {
+    const count = findings.filter((each) => each.verdict === verdict).length;
+    if (count === 0 && verdict !== "problem") return [];
+    const plural = count !== 1 && (verdict === "problem" || verdict === "warning") ? "s" : "";
+    return [`${count} ${verdictText(verdict)}${plural}`];
+  });
+  return parts.join(", ");
+}
