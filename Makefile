@@ -6,7 +6,7 @@ JOBS ?= $(shell nproc)
 NATIVE := $(MAKE) -f native/native.mk -j$(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sim e2e bench bench-quick bench-peers fuzz native build bootstrap clean
+.PHONY: help demo test check sim e2e bench bench-quick bench-peers fuzz native build bootstrap deb e2e-systemd clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,11 @@ e2e: ## the namespace suite: real daemons, real kernels (needs root) [ONLY=name]
 	@$(MAKE) compile
 	@node tools/test.ts netns $(ONLY)
 
+e2e-systemd: ## the package on two booted machines: install, restart, upgrade, purge (needs root) [ONLY=name]
+	@tools/bootstrap net systemd
+	@$(MAKE) compile
+	@node tools/test.ts systemd $(ONLY)
+
 bench: ## everything that is measured, beside TLS and the bare path, in 5 minutes (needs root) [SUITE=all] [PEERS=...] [ROUNDS=3] [SECONDS=1]
 	@tools/bootstrap net bench
 	@$(MAKE) compile
@@ -60,6 +65,11 @@ native: ## the C++ data plane
 build: ## everything that the daemon needs
 	@tools/bootstrap
 	@$(MAKE) compile
+
+deb: ## the Debian package, in build/deb [ARCH=amd64|arm64] [VERSION=...]
+	@tools/bootstrap $(if $(filter arm64,$(ARCH)),arm64)
+	@$(MAKE) compile
+	@node tools/deb/main.ts $(if $(ARCH),--arch $(ARCH)) $(if $(VERSION),--version $(VERSION))
 
 .PHONY: compile
 compile:

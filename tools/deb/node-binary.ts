@@ -68,7 +68,7 @@ export function stripped(file: string, arch: Arch, target: string): void {
   mkdirSync(dirname(target), { recursive: true });
   const strip = arch === NATIVE_ARCH ? "strip" : "aarch64-linux-gnu-strip";
   try {
-    run([strip, "--strip-unneeded", "-o", target, file]);
+    run([strip, "--strip-unneeded", "--remove-section=.comment", "-o", target, file]);
   } catch {
     throw new Lacking(
       `${strip} is needed: apt-get install ${strip === "strip" ? "binutils" : "binutils-aarch64-linux-gnu"}`,

@@ -62,7 +62,9 @@ export function copyPackage({ path }: NpmPackage, target: string): void {
       const name = basename(file);
       if (name === "node_modules" || name.startsWith(".")) return false;
       if (statSync(file).isDirectory()) return inside.includes("/") || !NEVER_LOADED.has(name);
-      return LOADED.has(extname(name)) && !name.endsWith(".min.js");
+      if (!LOADED.has(extname(name)) || name.endsWith(".min.js")) return false;
+      // Commands of packages, which nobody calls here.
+      return !readFileSync(file, "latin1").startsWith("#!");
     },
   });
 }

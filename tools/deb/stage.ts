@@ -76,6 +76,8 @@ function program(home: string, { version, arch, node, addon }: Ingredients): rea
     `${JSON.stringify({ name, version, description, license, type }, null, 2)}\n`,
   );
   for (const each of productionPackages()) copyPackage(each, home);
+  run(["find", join(home, "node_modules"), "-type", "f", "-exec", "chmod", "644", "{}", "+"]);
+  run(["find", join(home, "node_modules"), "-type", "d", "-empty", "-delete"]);
   return [binary, native];
 }
 
