@@ -12,6 +12,7 @@ import { addMigrate } from "./commands/migrate.ts";
 import { addPeer } from "./commands/peer.ts";
 import { addPing } from "./commands/ping.ts";
 import { addStatus } from "./commands/status.ts";
+import { addTakeover } from "./commands/takeover.ts";
 import { addTop } from "./commands/top.ts";
 import { addWait } from "./commands/wait.ts";
 import { addWhy } from "./commands/why.ts";
@@ -53,6 +54,7 @@ export function hipctl(io: Io): Command {
   addMigrate(program, io);
   addPing(program, io);
   addEvents(program, io);
+  addTakeover(program, io);
   addTop(program, io);
   addWait(program, io);
   addWhy(program, io);

@@ -45,6 +45,8 @@ export interface ControlBackend {
   /** Makes it the default, also after a restart. */
   useIdentity(reference: string): Result<undefined, Problem>;
   reload(): Result<ReloadReport, Problem>;
+  /** For so many seconds, a stop hands over to the next daemon. */
+  announceTakeover(): Result<{ readonly seconds: number }, Problem>;
   /** Whether an exchange with this host would be answered at once. */
   readonly ready: boolean;
   /** The poller of the cloud's metadata service; undefined: it is never asked. */
@@ -218,6 +220,7 @@ function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> 
       listIdentities({}, answer);
     },
     Reload: (_fields, answer) => answer(backend.reload()),
+    AnnounceTakeover: (_fields, answer) => answer(backend.announceTakeover()),
   };
 }
 

@@ -396,6 +396,10 @@ export class Daemon implements ControlBackend {
     return applied.ok ? ok(undefined) : applied;
   }
 
+  announceTakeover(): Result<{ readonly seconds: number }, Problem> {
+    return err({ code: "failed", message: "this hipd cannot hand its associations over" });
+  }
+
   /** Reads the file again and applies the differences; anything wrong in it changes nothing. */
   reload(): Result<ReloadReport, Problem> {
     this.#service.notify("RELOADING");
