@@ -6,6 +6,8 @@ import type { ControlReply, ControlRequest, OverlayEvent, RequestId } from "../o
 import type { Counts, OverlayInput, OverlayOutput } from "../overlay/io.ts";
 import type { Metrics } from "../overlay/metrics.ts";
 import type { Overlay } from "../overlay/overlay.ts";
+import type { HandedOverlay } from "../overlay/takeover.ts";
+import type { PeerSample } from "../overlay/peer-metrics.ts";
 import { checksumValid, withChecksum } from "../wire/packet.ts";
 import { EventRing } from "./event-ring.ts";
 import type { Alarm, Clock, DataPlane, DataPlaneEvent, JobRunner, Shell } from "./ports.ts";
@@ -123,6 +125,11 @@ export class Driver {
         jobs_running: this.#jobsRunning,
       },
     };
+  }
+
+  /** Of the first `limit` peers. */
+  peerSamples(limit: number): readonly PeerSample[] {
+    return this.#overlay.peerSamples(this.#plane.associations(), limit);
   }
 
   /**

@@ -1,5 +1,7 @@
 /** Counters and gauges of the control plane as plain data, ready for any exporter. */
 import type { HostGauges, StateName } from "../hip/io.ts";
+import { isUp } from "./peer-metrics.ts";
+import type { Peer } from "./peers.ts";
 
 /** Upper bounds in seconds of the buckets of the exchange duration histogram. */
 export const EXCHANGE_BUCKETS: readonly number[] = [
@@ -40,6 +42,10 @@ export interface Metrics {
   readonly jobsInFlight: number;
   readonly r1Generations: number;
   readonly peers: number;
+  /** Those that packets flow to. */
+  readonly peersUp: number;
+  /** Those that did not answer when they were called last, or went silent. */
+  readonly peersUnreachable: number;
   readonly lsiEntries: number;
   readonly requestsWaiting: number;
   /** Things refused because a named table was full, by the table's name. */
@@ -123,7 +129,7 @@ export class Meter {
     readonly states: Iterable<StateName>;
     readonly gauges: HostGauges;
     readonly locators: Readonly<Record<string, number>>;
-    readonly peers: number;
+    readonly peers: Iterable<Peer>;
     readonly lsiEntries: number;
     readonly requestsWaiting: number;
     readonly overflows: Readonly<Record<string, number>>;
@@ -146,7 +152,7 @@ export class Meter {
       puzzleDifficulty: around.gauges.puzzleDifficulty,
       jobsInFlight: around.gauges.jobsInFlight,
       r1Generations: around.gauges.r1Generations,
-      peers: around.peers,
+      ...countPeers(around.peers),
       lsiEntries: around.lsiEntries,
       requestsWaiting: around.requestsWaiting,
       overflows: around.overflows,
@@ -178,9 +184,23 @@ export function flatCounters(metrics: Metrics): Readonly<Record<string, number>>
   flat["jobs_in_flight"] = metrics.jobsInFlight;
   flat["r1_generations"] = metrics.r1Generations;
   flat["peers"] = metrics.peers;
+  flat["peers_up"] = metrics.peersUp;
+  flat["peers_unreachable"] = metrics.peersUnreachable;
   flat["lsi_entries"] = metrics.lsiEntries;
   flat["requests_waiting"] = metrics.requestsWaiting;
   return flat;
+}
+
+function countPeers(all: Iterable<Peer>): Pick<Metrics, "peers" | "peersUp" | "peersUnreachable"> {
+  let peers = 0;
+  let peersUp = 0;
+  let peersUnreachable = 0;
+  for (const peer of all) {
+    peers++;
+    if (isUp(peer)) peersUp++;
+    if (peer.unreachable === true) peersUnreachable++;
+  }
+  return { peers, peersUp, peersUnreachable };
 }
 
 function count(counts: Map<string, number>, name: string): void {

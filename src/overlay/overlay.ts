@@ -27,7 +27,7 @@ import type {
   StateName,
 } from "../hip/io.ts";
 import type { OverlayConfig } from "./config.ts";
-import type { ControlReply, Facts, OverlayEvent, PeerView, RequestId } from "./control.ts";
+import type { ControlReply, Facts, OverlayEvent, PeerView, RequestId, Traffic } from "./control.ts";
 import type { AnyEventDetail, AnyEventName } from "./event-catalogue.ts";
 import type { OverlayInput, OverlayOutput } from "./io.ts";
 import { countLocators, type QualityOf } from "./locator-views.ts";
@@ -36,6 +36,7 @@ import { Membership, roomFor } from "./membership.ts";
 import { Meter, type Metrics } from "./metrics.ts";
 import { PathWatch } from "./path-watch.ts";
 import { checkPeers, type Peer, PeerTable } from "./peers.ts";
+import { type PeerSample, peerSamples, reachability } from "./peer-metrics.ts";
 import { mayConnect } from "./policy.ts";
 import { Requests } from "./requests.ts";
 import { parseState, type SavedState } from "./state.ts";
@@ -222,7 +223,7 @@ export class Overlay {
     return this.meter.snapshot({
       states: this.host.associations().map(({ state }) => state),
       gauges: this.host.gauges(),
-      peers: this.peers.size,
+      peers: this.peers.all(),
       lsiEntries: this.lsis.size,
       requestsWaiting: this.waiting.size,
       locators: countLocators(this),
@@ -243,6 +244,11 @@ export class Overlay {
       case "job-done":
       case "esp":
         this.run(input);
+  /** Of the first `limit` peers. */
+  peerSamples(traffic: readonly Traffic[], limit: number): readonly PeerSample[] {
+    return peerSamples(this, traffic, limit);
+  }
+
         break;
       case "timeout":
         this.run(input);
@@ -442,6 +448,9 @@ export class Overlay {
     for (const peer of this.peers.all()) {
       if (peer.hit === undefined && this.waiting.waitsFor(peer)) return peer;
     }
+    const reached = reachability(event);
+    if (peer !== undefined && reached !== undefined) peer.unreachable = !reached;
+    if (peer !== undefined && event.name === "handover") peer.handovers++;
     return undefined;
   }
 

@@ -40,6 +40,8 @@ export interface Peer {
   via: Spi | "demand" | "reject";
   /** `event`: the protocol's event that it is from. */
   lastError: { readonly text: string; readonly wall: number; readonly event?: string } | undefined;
+  /** It did not answer when it was called last, or went silent. */
+  unreachable?: boolean;
   /** Where it was last, as it said or was seen, best first; may repeat what is configured. */
   learned: readonly Endpoint[];
   /** Where DNS says that it is, best first. */

@@ -17,6 +17,7 @@ const FIXED: readonly Setting[] = [
   ["control.socket", (config) => config.control.socket],
   ["control.group", (config) => config.control.group],
   ["metrics.listen", (config) => config.metrics.listen],
+  ["metrics.peer_series", (config) => config.metrics.peerSeries],
   ["log.format", (config) => config.log.format],
   ["state.directory", (config) => config.stateDirectory],
 ];

@@ -337,7 +337,7 @@ describe("metrics", () => {
     expect(page.body).toContain('hipd_drops_total{layer="data",reason="replay"} 1');
     expect(page.body).toContain('hipd_esp_packets_total{direction="tx"} 3');
     expect(page.body).toContain('hipd_exchange_seconds_bucket{le="+Inf"} 0');
-    expect(page.body).toContain('hipd_info{version="1.2.3"} 1');
+    expect(page.body).toContain('hipd_build_info{version="1.2.3",node="');
     expect(page.body).toContain("hipd_puzzle_difficulty ");
     expect((await fetchText("/healthz")).body).toBe("ok\n");
     expect((await fetchText("/")).status).toBe(404);

@@ -74,7 +74,7 @@ export const DATA_DROPS = {
   ),
   tun_write_failed: look(
     "the TUN device refused a packet",
-    "hip0 is down or was removed: ip link show hip0; restart hipd.",
+    "The interface is down or was removed: ip link show hip0; restart hipd.",
   ),
 
   // Inbound.
