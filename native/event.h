@@ -101,6 +101,12 @@ class EventQueue {
   std::size_t drain(Bytes out, std::size_t max);
 
   std::size_t size() const { return ring_.size(); }
+  /// Takes all events but `addresses` out, and calls `use(const Event&)` for each.
+  template <class Use>
+  void empty(Use&& use) {
+    while (ring_.pop(use)) {
+    }
+  }
 
  private:
   void signal() {

@@ -122,6 +122,25 @@ std::optional<InnerFamily> FlowTable::find(const FlowKey& key, std::uint32_t now
   return std::nullopt;
 }
 
+FlowTable::Memory FlowTable::save() const {
+  Memory memory{static_cast<std::uint32_t>(mask_ + kWays), secret_, {}};
+  for (std::uint32_t i = 0; i < memory.size; i++) {
+    const std::uint64_t entry = entries_[i].load(std::memory_order_relaxed);
+    if (entry != 0) memory.entries.emplace_back(i, entry);
+  }
+  return memory;
+}
+
+bool FlowTable::restore(const Memory& memory) {
+  if (memory.size != mask_ + kWays) return false;
+  secret_ = memory.secret;
+  for (const auto& [at, entry] : memory.entries) {
+    if (at >= memory.size) return false;
+    entries_[at].store(entry, std::memory_order_relaxed);
+  }
+  return true;
+}
+
 InnerFamily FlowTable::decide(const Hit& peer, const InnerView& view, View payload, InnerFamily otherwise,
                               std::uint32_t now) {
   const InnerFamily family = find(inboundFlow(peer, view, payload), now).value_or(otherwise);

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "types.h"
 #include "view.h"
@@ -41,6 +43,16 @@ class FlowTable {
   std::optional<InnerFamily> find(const FlowKey& key, std::uint32_t now);
   /// The family for an inbound payload: of its flow, else `otherwise`. A first fragment makes its later ones follow.
   InnerFamily decide(const Hit& peer, const InnerView& view, View payload, InnerFamily otherwise, std::uint32_t now);
+
+  /// All that it knows: the places that are taken, of `size` places.
+  struct Memory {
+    std::uint32_t size = 0;
+    std::array<std::uint64_t, 2> secret{};
+    std::vector<std::pair<std::uint32_t, std::uint64_t>> entries;
+  };
+  Memory save() const;
+  /// While nobody else uses it. False when it comes from a table of another size.
+  bool restore(const Memory& memory);
 
  private:
   std::uint64_t hash(const FlowKey& key) const;

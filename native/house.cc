@@ -22,7 +22,7 @@ Housekeeper::~Housekeeper() {
   stop();
 }
 
-std::string Housekeeper::start() {
+std::string Housekeeper::start(bool follow) {
   std::string error;
   // First watch, then list: no change falls between.
   monitor_ = netlink::openMonitor(error);
@@ -31,7 +31,10 @@ std::string Housekeeper::start() {
   addresses_ = netlink::underlayAddresses(overlayLink_);
   shared_.interfaces.set(addresses_);
   shared_.events.setAddresses(addresses_);
-  thread_ = std::thread([this] { run(); });
+  thread_ = std::thread([this, follow] {
+    if (follow) followRoutes();
+    run();
+  });
   return "";
 }
 

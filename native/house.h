@@ -32,8 +32,9 @@ class Housekeeper {
   Housekeeper(const Housekeeper&) = delete;
   Housekeeper& operator=(const Housekeeper&) = delete;
 
-  /// Reads the addresses, tells them as a first event, and starts the thread. "" or what went wrong.
-  std::string start();
+  /// Reads the addresses, tells them as a first event, and starts the thread. `follow`: there are SAs already, whose
+  /// way out it looks up first. "" or what went wrong.
+  std::string start(bool follow = false);
   void stop();
   /// The underlay addresses as told last.
   std::vector<netlink::LocalAddress> addresses() const;

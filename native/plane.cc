@@ -31,9 +31,13 @@ void tellMissing(const Offloads& wanted, const Offloads& granted, std::vector<st
 Plane::Plane(const PlaneOptions& options)
     : options_(options),
       shared_(options.ownLsi, options.lsiPrefix, options.notify, options.context),
-      house_(shared_, options.interface, options.silentAfter) {}
+      house_(shared_, options.interface, options.silentAfter) {
+  // Keys live in this process: no core dump, no other process of this user that looks in.
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
 
 Plane::~Plane() {
+  for (const auto& worker : workers_) worker->halt();
   house_.stop();
   for (const auto& worker : workers_) worker->stop();
 }
@@ -43,16 +47,30 @@ std::unique_ptr<Plane> Plane::open(const PlaneOptions& options, std::string& err
     error = "the data plane runs 1 to " + std::to_string(kMaxQueues) + " workers";
     return nullptr;
   }
-  // Keys live in this process: no core dump, no other process of this user that looks in.
-  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   std::unique_ptr<Plane> plane(new Plane(options));
-  std::string note;
-  plane->backend_ = &chooseBackend(options.aead, note);
-  if (!note.empty()) notes.push_back(note);
+  plane->chooseCipher(notes);
   error = plane->openSockets(notes);
   if (error.empty()) error = plane->house_.start();
   if (!error.empty()) return nullptr;
   return plane;
+}
+
+void Plane::chooseCipher(std::vector<std::string>& notes) {
+  std::string note;
+  backend_ = &chooseBackend(options_.aead, note);
+  if (!note.empty()) notes.push_back(note);
+}
+
+std::string Plane::makeWorker(WorkerOptions options, Fd tun, Sockets sockets) {
+  options.index = workers_.size();
+  options.port = options_.port;
+  options.shared = options_.workers > 1;
+  options.offloads = offloads_;
+  options.headers = headers_;
+  options.busyPoll = options_.busyPoll;
+  options.backend = backend_;
+  workers_.push_back(std::make_unique<Worker>(shared_, options, std::move(tun), std::move(sockets)));
+  return workers_.back()->prepare();
 }
 
 std::string Plane::openSockets(std::vector<std::string>& notes) {
@@ -98,15 +116,17 @@ std::string Plane::openSockets(std::vector<std::string>& notes) {
   const std::string refused = netlink::setLink(options_.interface, change);
   if (!refused.empty()) return refused;
 
+  headers_ = tun.headers;
   for (std::size_t i = 0; i < count; i++) {
-    const WorkerOptions worker{i, options_.port, shared, offloads_, tun.headers, options_.busyPoll, backend_};
-    workers_.push_back(std::make_unique<Worker>(shared_, worker, std::move(tun.fds[i]), std::move(sockets[i])));
-  }
-  for (const auto& worker : workers_) {
-    const std::string failed = worker->start();
+    const std::string failed = makeWorker({}, std::move(tun.fds[i]), std::move(sockets[i]));
     if (!failed.empty()) return failed;
   }
-  return options_.raw ? openRawSockets() : "";
+  if (options_.raw) {
+    const std::string failed = openRawSockets();
+    if (!failed.empty()) return failed;
+  }
+  for (const auto& worker : workers_) worker->start();
+  return "";
 }
 
 std::string Plane::openRawSockets() {
@@ -123,6 +143,10 @@ std::string Plane::openRawSockets() {
       }
     }
   }
+  return useRawSockets();
+}
+
+std::string Plane::useRawSockets() {
   if (raw_.esp6.valid()) mtuListener_ = openMtuListener(proto::kEsp);
   for (const auto& worker : workers_) {
     const std::string failed = worker->useRaw(raw_, worker == workers_[0]);
@@ -260,6 +284,11 @@ void Plane::ping(const Hit& local, const Hit& peer, std::uint32_t sequence, std:
   } else {
     stats_.count(Verdict::RateLimited);
   }
+}
+
+std::size_t Plane::stalled(std::uint64_t millis) const {
+  return static_cast<std::size_t>(std::count_if(workers_.begin(), workers_.end(),
+                                                [millis](const auto& worker) { return worker->stalled(millis); }));
 }
 
 std::vector<Counter> Plane::counters() const {

@@ -3,40 +3,42 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "house.h"
+#include "plane_options.h"
 #include "worker.h"
 
 namespace hipd {
 
-struct PlaneOptions {
-  std::string interface;
-  std::uint32_t mtu = 0;
-  std::uint16_t port = 10500;
-  /// Fail if HIP and ESP cannot also be carried as IP protocols 139 and 50. Else raw sockets are opened when they are
-  /// needed: they would see the ESP of others on this host.
-  bool raw = false;
-  std::size_t workers = 1;
-  Lsi ownLsi;
-  Prefix lsiPrefix;
-  /// What may be used where the kernel has it.
-  Offloads offloads;
-  /// How long a worker looks for more packets before it sleeps. Microseconds; 0: not at all.
-  std::uint32_t busyPoll = 0;
-  /// Milliseconds without an answer after which a peer is `silent`.
-  std::uint32_t silentAfter = kSilentMs;
-  /// The AEAD back-end: see chooseBackend.
-  std::string aead = "auto";
-  /// Called from any thread when events wait.
-  void (*notify)(void*) = nullptr;
-  void* context = nullptr;
-};
-
 struct Counter {
   std::string name;
   std::uint64_t value;
+};
+
+struct SavedPlane;
+struct SavedSocket;
+
+/// What a plane leaves to its successor.
+struct Suspended {
+  /// As takeover.h describes. Holds keys: wipe it after use.
+  std::vector<std::uint8_t> blob;
+  /// One queue of the TUN device for each worker.
+  std::vector<Fd> tuns;
+  /// In the order that the blob knows.
+  std::vector<Fd> sockets;
+};
+
+/// What a successor finds. The descriptors stay the caller's until it succeeds.
+struct Handover {
+  View blob;
+  std::span<const int> tuns;
+  std::span<const int> sockets;
+  /// As in PlaneOptions.
+  void (*notify)(void*) = nullptr;
+  void* context = nullptr;
 };
 
 /// All calls from one thread. Every call returns at once.
@@ -47,6 +49,20 @@ class Plane {
   ~Plane();
   Plane(const Plane&) = delete;
   Plane& operator=(const Plane&) = delete;
+
+  // plane_takeover.cc
+  /// Ends all threads and gives everything away: from now on the plane may only be asked for numbers, and destroyed.
+  /// Packets that wait for an exchange are lost. "" or what went wrong: then it goes on as before.
+  std::string suspend(Suspended& suspended);
+  /// Goes on where another plane was suspended, in this process or another one, with that plane's options and devices.
+  /// nullptr and the reason in `error`, or a running plane, to which the descriptors then belong.
+  /// Only once for each `suspend`: whoever resumes twice repeats sequence numbers.
+  static std::unique_ptr<Plane> resume(const Handover& from, std::string& error, std::vector<std::string>& notes);
+  const PlaneOptions& options() const { return options_; }
+  /// Microseconds between `suspend` and `resume`; 0 after `open`.
+  std::uint64_t gap() const { return gap_; }
+  /// How many workers have been busy with one look at their sockets for longer than `millis`.
+  std::size_t stalled(std::uint64_t millis) const;
 
   /// Sends a HIP packet; over UDP behind the zero SPI marker. Larger ones than the path are fragmented (RFC
   /// 7401 5.1.3).
@@ -72,7 +88,16 @@ class Plane {
  private:
   explicit Plane(const PlaneOptions& options);
   std::string openSockets(std::vector<std::string>& notes);
+  void chooseCipher(std::vector<std::string>& notes);
+  /// "" or what went wrong.
+  std::string makeWorker(WorkerOptions options, Fd tun, Sockets sockets);
   std::string openRawSockets();
+  std::string useRawSockets();
+  void save(SavedPlane& saved);
+  /// "" or what went wrong; the descriptors are copies.
+  std::string restore(const SavedPlane& saved, std::vector<Fd> tuns, std::vector<Fd> sockets);
+  std::string restoreTables(const SavedPlane& saved);
+  std::string adoptSocket(const SavedSocket& saved, Fd fd, std::vector<Sockets>& sets);
   /// Opens the raw sockets when something uses them for the first time.
   void need(Carrier carrier);
   void rejectHeld(Peer& peer);
@@ -81,6 +106,9 @@ class Plane {
 
   const PlaneOptions options_;
   Offloads offloads_;
+  /// A VirtioHeader stands before each packet of the TUN device.
+  bool headers_ = false;
+  std::uint64_t gap_ = 0;
   const Backend* backend_ = &opensslBackend();
   Shared shared_;
   Housekeeper house_;

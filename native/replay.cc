@@ -90,6 +90,30 @@ ReplayWindow::Ring* ReplayWindow::widen(std::uint64_t newest) {
   return ring;
 }
 
+ReplayWindow::Memory ReplayWindow::save() const {
+  const Ring* ring = ring_.load();
+  Memory memory{top_.load(), ring != nullptr, {}};
+  memory.words.reserve(ring == nullptr ? kNear : kWords);
+  if (ring == nullptr) {
+    for (const auto& word : near_) memory.words.push_back(word.load());
+  } else {
+    for (const auto& word : ring->words) memory.words.push_back(word.load());
+  }
+  return memory;
+}
+
+bool ReplayWindow::restore(const Memory& memory) {
+  if (memory.words.size() != (memory.wide ? kWords : kNear)) return false;
+  Ring* const ring = memory.wide ? replay_rings::take() : nullptr;
+  if (memory.wide && ring == nullptr) return false;
+  for (std::size_t i = 0; i < memory.words.size(); i++) {
+    (ring == nullptr ? near_[i] : ring->words[i]).store(memory.words[i]);
+  }
+  ring_.store(ring);
+  top_.store(memory.top);
+  return true;
+}
+
 void ReplayWindow::lock() {
   // Held for some ten instructions, and contended only when one SA's packets reach two workers. A holder may still lose
   // its processor, so waiting gives ours away.

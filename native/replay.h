@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "verdict.h"
 
@@ -43,9 +44,20 @@ class ReplayWindow {
   /// Whether it has a ring of its own.
   bool wide() const { return ring_.load(std::memory_order_relaxed) != nullptr; }
 
- private:
+  /// The words of a window that has no ring.
   static constexpr std::uint32_t kNear = 4;
+  /// All that it knows: kWords words, or kNear while there is no ring.
+  struct Memory {
+    std::uint64_t top = 0;
+    bool wide = false;
+    std::vector<std::uint64_t> words{1, 0, 0, 0};
+  };
+  /// Not while others commit.
+  Memory save() const;
+  /// For a window that nobody has used yet. False when the words are too few or many, or without memory.
+  bool restore(const Memory& memory);
 
+ private:
   void lock();
   void unlock() { busy_.clear(std::memory_order_release); }
   /// The word that holds number 64 * `to` becomes the newest one; until now it was `from`, less than `to`.

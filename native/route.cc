@@ -62,14 +62,17 @@ std::uint32_t refreshMtu(OutboundRoute& route, std::uint64_t now) {
   return mtu;
 }
 
-void earnCredit(InboundRoute& route) {
+std::uint64_t earned(const InboundRoute& route) {
   // The smallest outer packet that can have carried each: IPv4, no UDP, no padding.
   const SuiteShape& shape = route.sa->shape();
   const std::uint64_t around = outerHeaders({Carrier::None, false}) + esp::kHeaderLength + esp::kTrailerLength +
                                shape.ivLength + shape.icvLength;
   const SaCounters& counters = route.sa->counters;
-  const std::uint64_t bytes =
-      counters.bytes.load(std::memory_order_relaxed) + around * counters.packets.load(std::memory_order_relaxed);
+  return counters.bytes.load(std::memory_order_relaxed) + around * counters.packets.load(std::memory_order_relaxed);
+}
+
+void earnCredit(InboundRoute& route) {
+  const std::uint64_t bytes = earned(route);
   // Differences of a sum: whoever is early or late, all together is right.
   route.peer->credit.earn(static_cast<std::int64_t>(bytes - route.credited.exchange(bytes)));
 }

@@ -36,6 +36,7 @@ inline constexpr std::uint64_t kFormerPathMs = 10'000;
 enum class Mode : std::uint8_t { Unknown, Demand, Reject, Send };
 
 struct Peer;
+struct SavedPeer;
 
 /// An outbound SA and where it sends.
 struct OutboundRoute {
@@ -217,11 +218,20 @@ class Routes {
   void forgetIfUnused(const Hit& peer);
   bool setAlias(const Lsi& lsi, const Hit* peer);
 
+  // route_takeover.cc. Only while no worker runs.
+  /// Everything but packets that wait, which are forgotten: returns how many those were.
+  std::uint32_t save(std::vector<SavedPeer>& peers);
+  /// Puts a peer into tables that have not been used yet. False when it contradicts itself or those before it; then the
+  /// tables must not be used.
+  bool restore(const SavedPeer& peer);
+
   std::vector<AssociationStats> associations() const;
   std::size_t peerCount() const { return peers_.size(); }
   std::size_t spiCount() const { return spis_.size(); }
 
  private:
+  bool restoreOutbound(Peer* peer, const SavedPeer& saved);
+  bool restoreInbound(Peer* peer, const SavedPeer& saved);
   Peer* getOrMake(const Hit& hit);
   void forget(Peer* peer);
   void removeAlias(Peer* peer);
@@ -241,6 +251,8 @@ class Routes {
   std::unordered_multimap<Spi, OutboundRoute*> outbound_;
 };
 
+/// Bytes of credit that all packets of this SA are worth.
+std::uint64_t earned(const InboundRoute& route);
 /// Gives the peer credit for what came under this SA since the last time. Any thread that is online.
 void earnCredit(InboundRoute& route);
 

@@ -46,6 +46,11 @@ Verdict OutboundSa::reserve(std::uint32_t count, Run& run) {
   return Verdict::Ok;
 }
 
+bool OutboundSa::follow(std::uint64_t given) {
+  next_.store(given + kSequenceReserve + 1);
+  return given < soft_ && soft_ <= given + kSequenceReserve;
+}
+
 std::unique_ptr<InboundSa> InboundSa::make(const SaParameters& parameters) {
   if (!validSpis(parameters)) return nullptr;
   auto keys = Keys::make(parameters.suite, Direction::In, parameters.encryptionKey, parameters.integrityKey);

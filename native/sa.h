@@ -11,6 +11,11 @@
 
 namespace hipd {
 
+/// Sequence numbers that a successor in another process leaves out, so that whatever its predecessor may have sealed is
+/// never sealed again.
+inline constexpr std::uint64_t kSequenceReserve = 1024;
+static_assert(kSequenceReserve < ReplayWindow::kWindow);
+
 /// What the control plane says about one direction of an SA. The views need to live only during the call.
 struct SaParameters {
   std::uint32_t spi = 0;
@@ -74,6 +79,10 @@ class OutboundSa {
   const Hit& peerHit() const { return peerHit_; }
   /// Sequence numbers given so far.
   std::uint64_t sealed() const { return next_.load(std::memory_order_relaxed) - 1; }
+  std::uint64_t softPackets() const { return soft_; }
+  /// Goes on behind a predecessor that had given `given` numbers. Before the first `reserve`. @return whether
+  /// softPackets is among the numbers that are left out.
+  bool follow(std::uint64_t given);
 
   SaCounters counters;
   /// Largest outer packet that the path carries.

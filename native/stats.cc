@@ -56,4 +56,16 @@ std::string_view tallyName(Tally tally) {
   return "unknown";
 }
 
+void Stats::continueFrom(std::string_view name, std::uint64_t value) {
+  static constexpr std::string_view kEnd = "_total";
+  if (!name.ends_with(kEnd)) return;
+  name.remove_suffix(kEnd.size());
+  for (std::size_t i = 0; i < tallies_.size(); i++) {
+    if (tallyName(static_cast<Tally>(i)) == name) return count(static_cast<Tally>(i), value);
+  }
+  for (std::size_t i = 1; i < kVerdicts; i++) {
+    if (verdictName(static_cast<Verdict>(i)) == name) return count(static_cast<Verdict>(i), value);
+  }
+}
+
 }  // namespace hipd

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <string_view>
 
 #include "verdict.h"
 
@@ -51,6 +52,9 @@ class Stats {
   std::uint64_t get(Tally tally) const {
     return tallies_[static_cast<std::size_t>(tally)].load(std::memory_order_relaxed);
   }
+
+  /// Adds what a predecessor has counted under this name, with the ending "_total". A name that is gone is left out.
+  void continueFrom(std::string_view name, std::uint64_t value);
 
  private:
   static void add(std::atomic<std::uint64_t>& counter, std::uint64_t times) {

@@ -17,6 +17,8 @@ namespace {
 // Newer than the C library's headers may be (linux/if_tun.h).
 constexpr unsigned kTunUso4 = 0x20;
 constexpr unsigned kTunUso6 = 0x40;
+constexpr unsigned kTso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+constexpr unsigned kUso = kTso | kTunUso4 | kTunUso6;
 
 ifreq request(const std::string& name, int flags) {
   ifreq interface {};
@@ -57,12 +59,11 @@ Fd attach(const std::string& name, int flags, int& error) {
 
 /// Asks for one set of offloads after the other, best first.
 Offloads negotiate(int fd, const Offloads& wanted) {
-  constexpr unsigned tso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
   Offloads granted{false, false, wanted.gso, wanted.gro};
   // USO leaves checksums to us, and so goes with them.
-  if (wanted.uso && wanted.tso && ioctl(fd, TUNSETOFFLOAD, tso | kTunUso4 | kTunUso6) == 0) {
+  if (wanted.uso && wanted.tso && ioctl(fd, TUNSETOFFLOAD, kUso) == 0) {
     granted.tso = granted.uso = true;
-  } else if (wanted.tso && ioctl(fd, TUNSETOFFLOAD, tso) == 0) {
+  } else if (wanted.tso && ioctl(fd, TUNSETOFFLOAD, kTso) == 0) {
     granted.tso = true;
   } else {
     // A device that an earlier run left may still have its offloads.
@@ -111,6 +112,26 @@ TunQueues openTun(const std::string& name, std::size_t queues, const Offloads& w
   }
   result.index = static_cast<int>(if_nametoindex(name.c_str()));
   return result;
+}
+
+std::string adoptTun(int fd, const std::string& name, bool headers, bool several, const Offloads& granted) {
+  const std::string wrong = "a descriptor that was handed over is not a queue of TUN device " + name;
+  ifreq interface {};
+  if (ioctl(fd, TUNGETIFF, &interface) < 0) return wrong + ": " + errorText(errno);
+  if (name != std::string(interface.ifr_name, strnlen(interface.ifr_name, IFNAMSIZ))) return wrong;
+  constexpr unsigned looked = IFF_TUN | IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE | IFF_DETACH_QUEUE;
+  const unsigned wanted =
+      IFF_TUN | IFF_NO_PI | (headers ? unsigned{IFF_VNET_HDR} : 0) | (several ? unsigned{IFF_MULTI_QUEUE} : 0);
+  if ((static_cast<unsigned short>(interface.ifr_flags) & looked) != wanted) return wrong + " of the kind that it was";
+  int size = 0;
+  if (headers && (ioctl(fd, TUNGETVNETHDRSZ, &size) < 0 || size != sizeof(VirtioHeader))) {
+    return wrong + " with virtio-net headers of " + std::to_string(sizeof(VirtioHeader)) + " bytes";
+  }
+  if (ioctl(fd, TUNSETOFFLOAD, granted.uso ? kUso : (granted.tso ? kTso : 0)) < 0) {
+    return "TUN device " + name + " refuses the offloads that it had: " + errorText(errno);
+  }
+  if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0) return wrong + ": " + errorText(errno);
+  return "";
 }
 
 std::string deleteTun(const std::string& name) {

@@ -27,6 +27,10 @@ struct TunQueues {
 /// What the kernel does not know of `wanted` is left out of `offloads`.
 TunQueues openTun(const std::string& name, std::size_t queues, const Offloads& wanted = {});
 
+/// Whether a descriptor that came from elsewhere is a queue of this device as openTun makes them, with `headers` or
+/// without, one of `several` or the only one; and makes the device have the offloads `granted`. "" or what is wrong.
+std::string adoptTun(int fd, const std::string& name, bool headers, bool several, const Offloads& granted);
+
 /// Packets that may wait in a queue of the device: 20 ms of small datagrams while the worker has no processor. TCP does
 /// not fill it, see backlog.h.
 inline constexpr std::uint32_t kTunQueue = 4096;

@@ -1,5 +1,6 @@
 #include "udp.h"
 
+#include <fcntl.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
 #include <poll.h>
@@ -71,6 +72,34 @@ Socket openUdp(int family, std::uint16_t port, bool shared) {
   if (!prepareSocket(fd, family)) return failed(family, port, errno);
   if (bindTo(fd, family, port) < 0) return failed(family, port, errno);
   return result;
+}
+
+std::string adoptSocket(int fd, const SocketKind& kind) {
+  const auto is = [fd](int option, int wanted) {
+    int value = 0;
+    socklen_t length = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 && value == wanted;
+  };
+  const std::string wrong = "a descriptor that was handed over is not ";
+  const std::string name =
+      "the socket of IPv" + std::to_string(kind.family) + " and protocol " + std::to_string(kind.protocol);
+  if (!is(SO_DOMAIN, kind.family == 4 ? AF_INET : AF_INET6) || !is(SO_TYPE, kind.type) ||
+      !is(SO_PROTOCOL, kind.protocol)) {
+    return wrong + name;
+  }
+  SocketAddress local;
+  local.length = sizeof local.v6;
+  if (getsockname(fd, &local.any, &local.length) < 0) return wrong + name + ": " + errorText(errno);
+  if (kind.port != 0 && (local.endpoint().port != kind.port || !is(SO_REUSEPORT, kind.shared ? 1 : 0))) {
+    return wrong + name + " on port " + std::to_string(kind.port);
+  }
+  SocketAddress remote;
+  remote.length = sizeof remote.v6;
+  if ((getpeername(fd, &remote.any, &remote.length) == 0) != kind.connected) return wrong + name + " as it was";
+  if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 || !prepareSocket(fd, kind.family)) {
+    return "cannot prepare " + name + ": " + errorText(errno);
+  }
+  return "";
 }
 
 bool knowsSegmentation(int fd) {

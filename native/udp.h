@@ -47,6 +47,21 @@ struct Socket {
 /// (SO_REUSEPORT).
 Socket openUdp(int family, std::uint16_t port, bool shared);
 
+/// What a socket that came from elsewhere must be.
+struct SocketKind {
+  int family = 4;
+  /// SOCK_DGRAM or SOCK_RAW, and the protocol.
+  int type = 0;
+  int protocol = 0;
+  /// Of a UDP socket; 0: of a raw one.
+  std::uint16_t port = 0;
+  bool shared = false;
+  /// It has one peer; else none.
+  bool connected = false;
+};
+/// Gives it the options that a new one gets. "" or what is wrong.
+std::string adoptSocket(int fd, const SocketKind& kind);
+
 /// Whether the kernel takes many datagrams as one message (UDP_SEGMENT), and has been told to give them so (UDP_GRO).
 bool knowsSegmentation(int fd);
 bool receiveMany(int fd);

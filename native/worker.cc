@@ -29,11 +29,14 @@ Worker::Worker(Shared& shared, const WorkerOptions& options, Fd tun, Sockets soc
       options_(options),
       reader_(shared.epochs.join()),
       tun_(std::move(tun)),
-      sockets_(std::move(sockets)),
+      sockets_{std::move(sockets.udp4), std::move(sockets.udp6), {}, {}},
       ciphers_(*options.backend),
+      fragmentId_(options.fragmentId),
       arena_(kBatch * kTunStride + (kSlots - kBatch) * kHeldStride),
       coalescer_([](void* self, const Departure& departure) { static_cast<Worker*>(self)->depart(departure); }, this) {
   coalescer_.allow(options.headers && options.offloads.tso, options.headers && options.offloads.uso);
+  near_[0].fd = std::move(sockets.near4);
+  near_[1].fd = std::move(sockets.near6);
   for (std::atomic<int>& fd : fds_) fd.store(-1);
 }
 
@@ -50,20 +53,24 @@ bool Worker::watch(int fd, Inlet inlet) {
   return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-std::string Worker::start() {
+std::string Worker::prepare() {
   epoll_ = Fd(epoll_create1(EPOLL_CLOEXEC));
   mailbox_ = Fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   if (!epoll_.valid() || !mailbox_.valid() || !watch(mailbox_.get(), Inlet::Mailbox) ||
       !watch(tun_.get(), Inlet::Tun) || !watch(sockets_.udp4.get(), Inlet::Udp4) ||
-      !watch(sockets_.udp6.get(), Inlet::Udp6)) {
+      !watch(sockets_.udp6.get(), Inlet::Udp6) || !watch(near_[0].fd.get(), Inlet::Near4) ||
+      !watch(near_[1].fd.get(), Inlet::Near6)) {
     return "cannot watch the data plane's sockets: " + errorText(errno);
   }
   sends_[0].use(sockets_.udp4.get());
   sends_[1].use(sockets_.udp6.get());
   sends_[0].allowSegmentation(options_.offloads.gso);
   sends_[1].allowSegmentation(options_.offloads.gso);
-  thread_ = std::thread([this] { run(); });
   return "";
+}
+
+void Worker::start() {
+  thread_ = std::thread([this] { run(); });
 }
 
 std::string Worker::useRaw(const RawSockets& raw, bool receive) {
@@ -77,11 +84,15 @@ std::string Worker::useRaw(const RawSockets& raw, bool receive) {
   return "";
 }
 
-void Worker::stop() {
+void Worker::halt() {
   if (!thread_.joinable()) return;
   stopping_.store(true);
   wake();
-  thread_.join();
+}
+
+void Worker::stop() {
+  halt();
+  if (thread_.joinable()) thread_.join();
 }
 
 void Worker::wake() {
@@ -110,13 +121,15 @@ void Worker::warmUp() {
 void Worker::run() {
   const std::string name = "hipd-data-" + std::to_string(options_.index);
   pthread_setname_np(pthread_self(), name.c_str());
-  warmUp();
+  if (options_.warm) warmUp();
   std::array<epoll_event, 8> events;
   while (!stopping_.load()) {
     shared_.epochs.offline(reader_);
+    busySince_.store(0, std::memory_order_relaxed);
     const int count = await(events);
     shared_.epochs.online(reader_);
     nowMs_ = monotonicCoarse() / 1'000'000;
+    busySince_.store(nowMs_, std::memory_order_relaxed);
     const std::uint64_t sweeps = shared_.sweeps.load(std::memory_order_acquire);
     if (sweeps != swept_) {
       ciphers_.sweep();
@@ -126,6 +139,7 @@ void Worker::run() {
       serve(static_cast<Inlet>(events[static_cast<std::size_t>(i)].data.u32));
     }
   }
+  busySince_.store(0, std::memory_order_relaxed);
   shared_.epochs.offline(reader_);
 }
 

@@ -62,6 +62,9 @@ struct Shared {
 struct Sockets {
   Fd udp4;
   Fd udp6;
+  /// Connected to the favourite peer (favourite.h), where a predecessor has left them.
+  Fd near4;
+  Fd near6;
 };
 
 /// The raw sockets of the plane. The first worker reads them, all send through them.
@@ -86,6 +89,10 @@ struct WorkerOptions {
   std::uint32_t busyPoll = 0;
   /// Makes its ciphers.
   const Backend* backend = &opensslBackend();
+  /// Ciphers are loaded before the first packet is served, else by the packet that needs them.
+  bool warm = true;
+  /// Of the latest packet that a predecessor has split.
+  std::uint32_t fragmentId = 0;
 };
 
 /// Writes one complete packet to a TUN device. False when the device refuses.
@@ -98,11 +105,15 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  /// "" or what went wrong.
-  std::string start();
-  /// Raw sockets to send ESP through, at any time. `receive`: this worker also reads them. They outlive the worker.
-  /// "" or what went wrong.
+  /// Everything before the thread that can fail. "" or what went wrong.
+  std::string prepare();
+  /// Begins the thread. After `prepare`.
+  void start();
+  /// Raw sockets to send ESP through, at any time after `prepare`. `receive`: this worker also reads them. They outlive
+  /// the worker. "" or what went wrong.
   std::string useRaw(const RawSockets& raw, bool receive);
+  /// Asks the thread to end.
+  void halt();
   /// Ends the thread. May be called twice.
   void stop();
   /// Makes the worker look at released packets, pings and dropped keys. Any thread.
@@ -112,6 +123,15 @@ class Worker {
   /// Writes a complete packet to the TUN device. Any thread.
   bool show(View packet) const { return writeToTun(tun_.get(), options_.headers, packet); }
   const Stats& stats() const { return stats_; }
+  int tun() const { return tun_.get(); }
+  /// Whether it has been busy with what it found in one look at its sockets for longer than `millis`. Any thread.
+  bool stalled(std::uint64_t millis) const {
+    const std::uint64_t since = busySince_.load(std::memory_order_relaxed);
+    return since != 0 && monotonicCoarse() / 1'000'000 > since + millis;
+  }
+  // Only when it has stopped.
+  int nearSocket(bool v6) const { return near_[v6].fd.get(); }
+  std::uint32_t fragmentId() const { return fragmentId_; }
 
  private:
   enum class Inlet : std::uint8_t { Mailbox, Tun, Udp4, Udp6, Esp4, Esp6, Hip4, Hip6, Near4, Near6 };
@@ -207,6 +227,8 @@ class Worker {
   Fd mailbox_;
   std::thread thread_;
   std::atomic<bool> stopping_{false};
+  /// Coarse milliseconds: when it woke up; 0 while it sleeps.
+  std::atomic<std::uint64_t> busySince_{0};
   /// By `Inlet`: -1 where there is none.
   std::array<std::atomic<int>, kInlets> fds_;
 

@@ -9,82 +9,8 @@ import type { AssociationStats, DataPlane, DataPlaneEvent, Route } from "../driv
 import type { SaSpec } from "../hip/sa.ts";
 import type { LocalAddress } from "../overlay/own-locators.ts";
 import { OFFLOADS, type Offload } from "./config-values.ts";
+import type { Addon, Handle } from "./native-addon.ts";
 import { bytesOf, decodeAssociations, decodeEvents, encodePath, parseAddresses } from "./native-records.ts";
-
-/** The plane inside the addon. */
-interface Handle {
-  readonly native: unique symbol;
-}
-
-/** native/addon.cc. Addresses are 4 or 16 bytes; "text" results are described there. */
-export interface Addon {
-  open(
-    name: string,
-    mtu: number,
-    port: number,
-    raw: boolean,
-    workers: number,
-    ownLsi: Uint8Array,
-    lsiNetwork: Uint8Array,
-    lsiPrefixLength: number,
-    notify: () => void,
-    offloads: number,
-    busyPollMicros: number,
-    aead: string,
-    silentMillis: number,
-  ): [Handle, ...string[]];
-  close(plane: Handle): void;
-  send(plane: Handle, path: Uint8Array, bytes: Uint8Array): void;
-  addSa(
-    plane: Handle,
-    inbound: boolean,
-    spi: number,
-    lsiSpi: number,
-    suite: number,
-    encryptionKey: Uint8Array,
-    integrityKey: Uint8Array,
-    localHit: Uint8Array,
-    peerHit: Uint8Array,
-    path: Uint8Array,
-    lsiFamily: boolean,
-    softPackets: number,
-    idleAfter: number,
-  ): number;
-  setPath(plane: Handle, spi: number, peer: Uint8Array, path: Uint8Array, verified: boolean): boolean;
-  probe(plane: Handle, peer: Uint8Array, path: Uint8Array, token: number, bytes: number): void;
-  setPathMtu(plane: Handle, peer: Uint8Array, mtu: number): void;
-  dropSa(plane: Handle, spi: number, inbound: boolean, peer: Uint8Array): void;
-  route(plane: Handle, peer: Uint8Array, mode: number, spi: number): void;
-  alias(plane: Handle, lsi: Uint8Array, peer: Uint8Array): void;
-  ping(plane: Handle, local: Uint8Array, peer: Uint8Array, sequence: number, bytes: number): void;
-  drain(plane: Handle, buffer: Uint8Array, max: number): number;
-  associations(plane: Handle): Uint8Array;
-  counters(plane: Handle): Record<string, number>;
-  addresses(plane: Handle): string;
-  /** The AEAD back-end in use, like "openssl 3.5.8". */
-  cipher(plane: Handle): string;
-  source(remote: Uint8Array): Uint8Array;
-  trimMemory(): string;
-  underlayAddresses(overlayLink: string): string;
-  deleteTun(name: string): void;
-  setLink(name: string, up: boolean, mtu: number): void;
-  listLinks(): string;
-  listAddresses(): string;
-  listRoutes(): string;
-  changeAddress(add: boolean, link: string, address: Uint8Array, prefixLength: number): void;
-  changeRoute(
-    add: boolean,
-    destination: Uint8Array,
-    prefixLength: number,
-    type: number,
-    link: number,
-    table: number,
-    metric: number,
-    mtu: number,
-    source: Uint8Array,
-    ecn: boolean,
-  ): void;
-}
 
 let loaded: Addon | undefined;
 
@@ -135,6 +61,19 @@ export interface NativePlaneOptions {
   readonly silentMillis?: number;
 }
 
+/** What a suspended plane leaves to its successor. */
+export interface SuspendedPlane {
+  /** The tables, as native/takeover.h describes. It holds keys: overwrite it after use, and let it never touch a disk. */
+  readonly blob: Uint8Array;
+  /** The queues of the TUN device, one for each worker. The holder closes them, or `NativePlane.resume` takes them. */
+  readonly tunFds: readonly number[];
+  /** The sockets of the underlay, UDP and raw ones, in the order that the blob knows. The same holds for them. */
+  readonly udpFds: readonly number[];
+}
+
+/** With which options a resumed plane runs: those of the plane that was suspended. */
+export type ResumedOptions = Required<Omit<NativePlaneOptions, "log">>;
+
 /** In native/addon.cc. */
 const OFFLOAD_BIT: Readonly<Record<Offload, number>> = { tso: 1, uso: 2, gso: 4, gro: 8 };
 
@@ -152,49 +91,27 @@ export class NativePlane implements DataPlane {
   readonly #log: NativeLog;
   readonly #buffer = new Uint8Array(BUFFER_LENGTH);
   #handle: Handle | undefined;
+  #suspended: Handle | undefined;
   #onReady: (() => void) | undefined;
   /** Events came before anybody listened. */
   #missed = false;
   /** SAs that did not fit: keys of a wrong length, a reserved SPI, or more than the tables take. */
   #refusedSas = 0;
 
-  private constructor(options: NativePlaneOptions) {
+  private constructor(
+    log: NativeLog | undefined,
+    begin: (native: Addon, notify: () => void) => readonly [Handle, ...string[]],
+  ) {
     this.#native = addon();
-    this.#log = options.log ?? (() => {});
-    const wanted = options.offloads ?? OFFLOADS;
-    const [handle, ...notes] = this.#native.open(
-      options.interface,
-      options.mtu,
-      options.port,
-      options.raw,
-      options.workers ?? 1,
-      bytesOf(options.ownLsi),
-      options.lsiPrefix.bytes,
-      options.lsiPrefix.length,
-      () => {
-        if (this.#handle === undefined) return;
-        if (this.#onReady === undefined) this.#missed = true;
-        else this.#onReady();
-      },
-      wanted.reduce((mask, name) => mask | OFFLOAD_BIT[name], 0),
-      options.busyPollMicros ?? 0,
-      options.aead ?? "auto",
-      options.silentMillis ?? SILENT_MILLIS,
-    );
+    this.#log = log ?? (() => {});
+    const [handle, ...notes] = begin(this.#native, () => {
+      if (this.#handle === undefined) return;
+      if (this.#onReady === undefined) this.#missed = true;
+      else this.#onReady();
+    });
     this.#handle = handle;
     for (const note of notes) this.#log("warn", note);
     this.#log("info", `packets are sealed by ${this.#native.cipher(handle)}`);
-    const counters = this.#native.counters(handle);
-    const used = OFFLOADS.filter((name) => counters[`offload_${name}`] === 1);
-    this.#log("info", `the data plane uses the offloads ${used.join(", ") || "none"}`);
-    for (const name of OFFLOADS) {
-      if (used.includes(name)) continue;
-      const why = wanted.includes(name) ? "the kernel does not have it" : "the configuration leaves it out";
-      this.#log("info", `the data plane does without the offload ${name}: ${why}`);
-    }
-    if (options.busyPollMicros) {
-      this.#log("info", `data threads look for packets for ${options.busyPollMicros} us before they sleep`);
-    }
   }
 
   /**
@@ -202,7 +119,99 @@ export class NativePlane implements DataPlane {
    * @throws Error in words for an administrator.
    */
   static open(options: NativePlaneOptions): NativePlane {
-    return new NativePlane(options);
+    const wanted = options.offloads ?? OFFLOADS;
+    const plane = new NativePlane(options.log, (native, notify) =>
+      native.open(
+        options.interface,
+        options.mtu,
+        options.port,
+        options.raw,
+        options.workers ?? 1,
+        bytesOf(options.ownLsi),
+        options.lsiPrefix.bytes,
+        options.lsiPrefix.length,
+        notify,
+        wanted.reduce((mask, name) => mask | OFFLOAD_BIT[name], 0),
+        options.busyPollMicros ?? 0,
+        options.aead ?? "auto",
+        options.silentMillis ?? SILENT_MILLIS,
+      ),
+    );
+    plane.#tellOffloads(wanted, options.busyPollMicros ?? 0);
+    return plane;
+  }
+
+  /**
+   * Goes on where another plane was suspended, in this process or another one: with its options, tables, TUN device and sockets. The
+   * threads run at once; events wait until `onReady` is set. The descriptors belong to the plane from now on. Each suspended plane may
+   * be resumed once only: two would repeat sequence numbers under the same keys.
+   * @throws Error when the blob is damaged or of another format, or a descriptor is not what it should be. Then nothing has changed, and
+   * the descriptors are still the caller's.
+   */
+  static resume(suspended: SuspendedPlane, log?: NativeLog): NativePlane {
+    const { blob, tunFds, udpFds } = suspended;
+    const plane = new NativePlane(log, (native, notify) => native.resume(blob, tunFds, udpFds, notify));
+    const { offloads, busyPollMicros } = plane.resumedOptions() as ResumedOptions;
+    plane.#tellOffloads(offloads, busyPollMicros);
+    return plane;
+  }
+
+  #tellOffloads(wanted: readonly Offload[], busyPollMicros: number): void {
+    const counters = this.counters();
+    const used = OFFLOADS.filter((name) => counters[`offload_${name}`] === 1);
+    this.#log("info", `the data plane uses the offloads ${used.join(", ") || "none"}`);
+    for (const name of OFFLOADS) {
+      if (used.includes(name)) continue;
+      const why = wanted.includes(name) ? "the kernel does not have it" : "the configuration leaves it out";
+      this.#log("info", `the data plane does without the offload ${name}: ${why}`);
+    }
+    if (busyPollMicros > 0) {
+      this.#log("info", `data threads look for packets for ${busyPollMicros} us before they sleep`);
+    }
+  }
+
+  /**
+   * Stops all threads and gives away everything that a successor needs to go on. Events that nobody has drained travel along; packets
+   * that wait for an exchange are lost. Afterwards every call but `close` does nothing; `close` leaves what was given away open.
+   * Undefined when it is closed already.
+   * @throws Error when the process has no descriptors left; then the plane goes on.
+   */
+  suspend(): SuspendedPlane | undefined {
+    if (this.#handle === undefined) return undefined;
+    const [blob, tunFds, udpFds] = this.#native.suspend(this.#handle);
+    this.#suspended = this.#handle;
+    this.#handle = undefined;
+    return { blob, tunFds, udpFds };
+  }
+
+  /** The options that it runs with, whoever gave them. Undefined when it is closed. */
+  resumedOptions(): ResumedOptions | undefined {
+    if (this.#handle === undefined) return undefined;
+    const [name, mtu, port, raw, workers, ownLsi, bytes, length, mask, busyPollMicros, aead, silentMillis] =
+      this.#native.resumedOptions(this.#handle);
+    return {
+      interface: name,
+      mtu,
+      port,
+      raw,
+      workers,
+      aead: aead as Aead,
+      ownLsi: formatIp(ownLsi) as Lsi,
+      lsiPrefix: { bytes, length },
+      offloads: OFFLOADS.filter((one) => (mask & OFFLOAD_BIT[one]) !== 0),
+      busyPollMicros,
+      silentMillis,
+    };
+  }
+
+  /** For how many microseconds nobody served the TUN device and the sockets before it was resumed; 0 for a new plane. */
+  gapMicros(): number {
+    return this.#handle === undefined ? 0 : this.#native.resumedOptions(this.#handle)[12];
+  }
+
+  /** How many data threads have been busy with what they found in one look at their sockets for longer than `millis`. For a watchdog. */
+  stalled(millis: number): number {
+    return this.#handle === undefined ? 0 : this.#native.stalled(this.#handle, millis);
   }
 
   get onReady(): () => void {
@@ -316,8 +325,10 @@ export class NativePlane implements DataPlane {
   }
 
   close(): void {
-    if (this.#handle === undefined) return;
-    this.#native.close(this.#handle);
+    const handle = this.#handle ?? this.#suspended;
+    if (handle === undefined) return;
+    this.#native.close(handle);
     this.#handle = undefined;
+    this.#suspended = undefined;
   }
 }

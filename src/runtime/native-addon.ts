@@ -1,0 +1,101 @@
+/** What native/addon.cc exports. */
+
+/** The plane inside the addon. */
+export interface Handle {
+  readonly native: unique symbol;
+}
+
+/** native/addon.cc. Addresses are 4 or 16 bytes; "text" results are described there. */
+export interface Addon {
+  open(
+    name: string,
+    mtu: number,
+    port: number,
+    raw: boolean,
+    workers: number,
+    ownLsi: Uint8Array,
+    lsiNetwork: Uint8Array,
+    lsiPrefixLength: number,
+    notify: () => void,
+    offloads: number,
+    busyPollMicros: number,
+    aead: string,
+    silentMillis: number,
+  ): [Handle, ...string[]];
+  close(plane: Handle): void;
+  suspend(plane: Handle): [blob: Uint8Array, tunFds: number[], udpFds: number[]];
+  resume(
+    blob: Uint8Array,
+    tunFds: readonly number[],
+    udpFds: readonly number[],
+    notify: () => void,
+  ): [Handle, ...string[]];
+  resumedOptions(
+    plane: Handle,
+  ): [
+    name: string,
+    mtu: number,
+    port: number,
+    raw: boolean,
+    workers: number,
+    ownLsi: Uint8Array,
+    lsiNetwork: Uint8Array,
+    lsiPrefixLength: number,
+    offloads: number,
+    busyPollMicros: number,
+    aead: string,
+    silentMillis: number,
+    gapMicros: number,
+  ];
+  stalled(plane: Handle, millis: number): number;
+  send(plane: Handle, path: Uint8Array, bytes: Uint8Array): void;
+  addSa(
+    plane: Handle,
+    inbound: boolean,
+    spi: number,
+    lsiSpi: number,
+    suite: number,
+    encryptionKey: Uint8Array,
+    integrityKey: Uint8Array,
+    localHit: Uint8Array,
+    peerHit: Uint8Array,
+    path: Uint8Array,
+    lsiFamily: boolean,
+    softPackets: number,
+    idleAfter: number,
+  ): number;
+  setPath(plane: Handle, spi: number, peer: Uint8Array, path: Uint8Array, verified: boolean): boolean;
+  probe(plane: Handle, peer: Uint8Array, path: Uint8Array, token: number, bytes: number): void;
+  setPathMtu(plane: Handle, peer: Uint8Array, mtu: number): void;
+  dropSa(plane: Handle, spi: number, inbound: boolean, peer: Uint8Array): void;
+  route(plane: Handle, peer: Uint8Array, mode: number, spi: number): void;
+  alias(plane: Handle, lsi: Uint8Array, peer: Uint8Array): void;
+  ping(plane: Handle, local: Uint8Array, peer: Uint8Array, sequence: number, bytes: number): void;
+  drain(plane: Handle, buffer: Uint8Array, max: number): number;
+  associations(plane: Handle): Uint8Array;
+  counters(plane: Handle): Record<string, number>;
+  addresses(plane: Handle): string;
+  /** The AEAD back-end in use, like "openssl 3.5.8". */
+  cipher(plane: Handle): string;
+  source(remote: Uint8Array): Uint8Array;
+  trimMemory(): string;
+  underlayAddresses(overlayLink: string): string;
+  deleteTun(name: string): void;
+  setLink(name: string, up: boolean, mtu: number): void;
+  listLinks(): string;
+  listAddresses(): string;
+  listRoutes(): string;
+  changeAddress(add: boolean, link: string, address: Uint8Array, prefixLength: number): void;
+  changeRoute(
+    add: boolean,
+    destination: Uint8Array,
+    prefixLength: number,
+    type: number,
+    link: number,
+    table: number,
+    metric: number,
+    mtu: number,
+    source: Uint8Array,
+    ecn: boolean,
+  ): void;
+}
