@@ -4,6 +4,7 @@ import { packageVersion } from "../runtime/version.ts";
 import { addAssociation } from "./commands/association.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addDrops } from "./commands/drops.ts";
 import { addEvents } from "./commands/events.ts";
 import { addIdentity } from "./commands/identity.ts";
 import { addInventory } from "./commands/inventory.ts";
@@ -55,6 +56,7 @@ export function hipctl(io: Io): Command {
   addPing(program, io);
   addEvents(program, io);
   addTakeover(program, io);
+  addDrops(program, io);
   addTop(program, io);
   addWait(program, io);
   addWhy(program, io);

@@ -84,6 +84,11 @@ describe("every command answers people and programs", () => {
     ],
     [["handover", "b"], /^b is at udp .*; the policy chooses\n$/],
     [["counters"], /^COUNTER +VALUE\n.*more are zero: --all\)\n$/s],
+    [
+      ["drops", "mac"],
+      /^Discarded since the start .*\n\nREASON +LAYER +COUNT +MEANING\nmac +hip +0 .*\n\nWhat to do:\nmac: /s,
+    ],
+    [["drops", "--all"], /^Discarded since the start .*\nesp_auth +data +0 /s],
     [["reload"], /^nothing changed\n$/],
     [["version"], /^hipctl \S+\nhipd {3}1\.2\.3\n$/],
     [["ping", "b", "-c", "1"], /^ping b .*\n1: 0\.412 ms over udp .*\nb: 1 sent, 1 answered, 0 % lost/],
