@@ -35,6 +35,26 @@ const DAEMON_LINES = {
       millis: "since the program began",
     },
   },
+  "privileges-dropped": {
+    level: "debug",
+    meaning: "Capabilities that are not needed any more were given up.",
+    fields: { kept: "which ones are left" },
+  },
+  "privileges-not-dropped": {
+    level: "error",
+    meaning: "Capabilities that are not needed could not be given up: hipd ends.",
+    fields: { reason: "the kernel's answer" },
+  },
+  "service-manager-deaf": {
+    level: "warn",
+    meaning: "The service manager cannot be told how hipd is.",
+    fields: { reason: "the kernel's answer" },
+  },
+  "watchdog-hungry": {
+    level: "error",
+    meaning: "The main thread or a data thread hangs: the service manager will start hipd again.",
+    fields: { reason: "which one" },
+  },
   stopping: { level: "info", meaning: "Associations are closed.", fields: { signal: "who asked" } },
   stopped: { level: "info", meaning: "The last line.", fields: {} },
   "start-failed": { level: "error", meaning: "hipd could not start: the message says why.", fields: {} },
