@@ -5,6 +5,7 @@ import { loadConfig, problemText } from "../runtime/config-file.ts";
 import type { Daemon } from "../runtime/daemon.ts";
 import { createLog, type Log, StdoutSink } from "../runtime/log.ts";
 import type { NetworkSystem } from "../runtime/network-port.ts";
+import { keptCapabilities } from "../runtime/privileges.ts";
 import { serviceManager } from "../runtime/systemd.ts";
 import { Tidy } from "../runtime/tidy.ts";
 import { packageVersion } from "../runtime/version.ts";
@@ -28,6 +29,10 @@ Signals: SIGHUP reads the configuration again; SIGTERM and SIGINT stop.
 Exit status: 0 ok, 1 failure, 2 wrong usage, 3 wrong configuration,
              4 lacking permission or a private key that is not private.
 `;
+
+/** How long a start may take before the service manager may call it hung. */
+const START_MILLIS = 60_000;
+const START_MILLIS_PER_PEER = 2;
 
 const ERROR_KINDS = {
   config: EXIT.config,
@@ -118,9 +123,12 @@ async function run(config: DaemonConfig, network: LoadNetwork): Promise<ExitStat
   crashLoudly(log);
   const signals = new Signals();
   const version = packageVersion();
-  const service = serviceManager(process.env, undefined);
   const { Daemon } = await import("../runtime/daemon.ts");
   const system = await network();
+  const service = serviceManager(process.env, system.service?.notify, {
+    complain: (reason) => log.warn("service-manager-deaf", "the service manager cannot be told", { reason }),
+  });
+  service.extendStart(START_MILLIS + config.peers.length * START_MILLIS_PER_PEER);
   const { METADATA_PLACES } = await import("../runtime/metadata/poller.ts");
   const started = await Daemon.start({
     config,
@@ -135,9 +143,13 @@ async function run(config: DaemonConfig, network: LoadNetwork): Promise<ExitStat
     return complain(ERROR_KINDS[started.error.kind], started.error.messages);
   }
   const daemon = started.value;
+  if (!dropPrivileges(config, system, log)) {
+    await daemon.stop();
+    return EXIT.permission;
+  }
   const millis = Math.round(performance.now());
   log.info("ready", "ready", { version, ...daemon.summary(), millis });
-  service.notify("READY");
+  service.notify("READY", daemon.statusText());
   const tidy = new Tidy(
     () => system.trimMemory?.(),
     undefined,
@@ -149,6 +161,20 @@ async function run(config: DaemonConfig, network: LoadNetwork): Promise<ExitStat
   await daemon.stop();
   log.info("stopped", "stopped");
   return EXIT.ok;
+}
+
+/** Rights that are not needed any more go; what is left is logged. False: they cannot be given up. */
+function dropPrivileges(config: DaemonConfig, system: NetworkSystem, log: Log): boolean {
+  const keep = keptCapabilities(config, process.geteuid?.() ?? 0);
+  try {
+    system.service?.dropPrivileges(keep);
+    log.debug("privileges-dropped", "gave up all capabilities but these", { kept: keep });
+    return true;
+  } catch (error) {
+    const reason = (error as Error).message;
+    log.error("privileges-not-dropped", "cannot give up capabilities that are not needed", { reason });
+    return false;
+  }
 }
 
 const AGAIN_MILLIS = 200;

@@ -44,6 +44,7 @@ import { Rehearsal } from "./rehearsal.ts";
 import { changedSettings } from "./restart.ts";
 import { StateStore } from "./state-store.ts";
 import type { ServiceManager } from "./systemd.ts";
+import { Watchdog, type Watched } from "./watchdog.ts";
 
 /** Time for peers to answer CLOSE when the daemon stops. */
 const CLOSE_MILLIS = 1_500;
@@ -90,7 +91,7 @@ export class Daemon implements ControlBackend {
   #sourcesDue = false;
   #control: ControlServer | undefined;
   #metrics: MetricsServer | undefined;
-  #watchdog: NodeJS.Timeout | undefined;
+  #watchdog: Watchdog | undefined;
   #stopping: Promise<void> | undefined;
   #ready = false;
 
@@ -189,6 +190,7 @@ export class Daemon implements ControlBackend {
       event: (event) => {
         events.add(event, clock.now());
         if (SOURCE_EVENTS.has(event.name)) this.#sourcesChanged();
+        this.#service.status(() => this.statusText());
       },
       identities: (all, preferred) => this.#setIdentities(all, preferred),
       defer: (task) => void setImmediate(task),
@@ -270,12 +272,19 @@ export class Daemon implements ControlBackend {
       if (!metrics.ok) return metrics;
       this.#metrics = metrics.value;
     }
-    const every = this.#service.watchdogMillis;
-    if (every !== undefined) {
-      this.#watchdog = setInterval(() => this.#service.notify("WATCHDOG"), every / 2);
-      this.#watchdog.unref();
-    }
+    const patience = this.#service.watchdogMillis;
+    if (patience !== undefined) this.#watchdog = new Watchdog(this.#watched(), patience);
     return ok(undefined);
+  }
+
+  #watched(): Watched {
+    return {
+      turn: (answered) => void this.#driver.request({ type: "version" }, answered),
+      stalled: (millis) => this.#network.stalled?.(millis) ?? 0,
+      feed: () => this.#service.notify("WATCHDOG"),
+      complain: (reason) =>
+        this.#log.error("watchdog-hungry", "hipd hangs; the service manager will start it again", { reason }),
+    };
   }
 
   #page: Promise<import("./metrics-server.ts").MetricsPage> | undefined;
@@ -297,6 +306,12 @@ export class Daemon implements ControlBackend {
   /** Memory that other threads do not need is freed. */
   tidy(): void {
     this.#jobs.tidy();
+  }
+
+  /** For "systemctl status". */
+  statusText(): string {
+    const { peers, peersUp } = this.#driver.metrics().overlay;
+    return `${formatHit(this.#preferred)}, ${peersUp} of ${peers} peers up`;
   }
 
   /** For the log line that says that all is well. */
@@ -404,7 +419,7 @@ export class Daemon implements ControlBackend {
   reload(): Result<ReloadReport, Problem> {
     this.#service.notify("RELOADING");
     const report = this.#reload();
-    this.#service.notify("READY");
+    this.#service.notify("READY", this.statusText());
     if (report.ok) {
       const { needsRestart, ...applied } = report.value;
       this.#log.info("reloaded", "reloaded the configuration", { ...applied });
@@ -472,7 +487,7 @@ export class Daemon implements ControlBackend {
     this.#rehearsal.stop();
     this.#metadata?.stop();
     await new Promise<void>((resolve) => this.#driver.stop(CLOSE_MILLIS, resolve));
-    if (this.#watchdog !== undefined) clearInterval(this.#watchdog);
+    this.#watchdog?.stop();
     this.#control?.close();
     this.#metrics?.close();
     await Promise.all([this.#jobs.close(), this.#state.flush()]);

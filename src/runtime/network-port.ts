@@ -46,6 +46,8 @@ export interface PeerSource {
 
 export interface Network {
   readonly plane: DataPlane;
+  /** How many data workers have had work for so many milliseconds without doing any. */
+  stalled?(millis: number): number;
   /** The host's own HITs changed: their addresses on the interface follow. */
   setIdentities(hits: readonly Hit[], preferred: Hit): void;
   /** All peers that are shown another identity than the preferred one. */
@@ -61,4 +63,9 @@ export interface NetworkSystem {
   teardown(options: Pick<NetworkOptions, "interface" | "lsiPrefix">): Result<undefined, NetworkError>;
   /** Gives memory that native code has freed back to the system. */
   trimMemory?(): void;
+  /** What only native code can do for the process: see native-service.ts. */
+  readonly service?: {
+    readonly notify: (socket: string, message: string, fds: readonly number[]) => void;
+    readonly dropPrivileges: (keep: readonly string[]) => void;
+  };
 }

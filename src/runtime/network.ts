@@ -4,6 +4,7 @@ import { equal, toHex } from "../core/bytes.ts";
 import { contains, formatPrefix, HIT_PREFIX, hitBytes, overlaps, type Prefix, parseIp } from "../core/ip.ts";
 import { err, type Hit, ok, type Result } from "../core/types.ts";
 import { addon, NativePlane } from "./native.ts";
+import { serviceAddon } from "./native-service.ts";
 import type { Network, NetworkError, NetworkOptions, NetworkSystem, PeerSource } from "./network-port.ts";
 
 export interface LinkRow {
@@ -62,6 +63,10 @@ export const NATIVE_NETWORK: NetworkSystem = {
   guard: (options) => attempt(() => guard(options.lsiPrefix)),
   teardown: (options) => attempt(() => tearDown(options.interface, options.lsiPrefix)),
   trimMemory: () => void addon().trimMemory(),
+  service: {
+    notify: (socket, message, fds) => serviceAddon().notify(socket, message, fds),
+    dropPrivileges: (keep) => serviceAddon().dropPrivileges(keep),
+  },
 };
 
 function open(options: NetworkOptions): Network {

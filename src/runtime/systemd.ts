@@ -1,38 +1,156 @@
-/** What the service manager is told (sd_notify(3)). */
+/** The service manager: what it is told (sd_notify(3)) and what it kept for us (sd_listen_fds(3)). */
 
 export type ServiceState = "READY" | "RELOADING" | "STOPPING" | "WATCHDOG";
 
-/** Sends one datagram to a Unix socket; a name that begins with "@" is abstract. Node has no such sockets, so it is handed in. */
-export type UnixDatagram = (socket: string, message: string) => void;
+/** Sends one datagram with descriptors to a Unix socket; a name that begins with "@" is abstract. Node has no such sockets, so it is handed in. */
+export type UnixDatagram = (socket: string, message: string, fds: readonly number[]) => void;
+
+/** A descriptor that the manager kept while no hipd was running. */
+export interface StoredDescriptor {
+  readonly name: string;
+  readonly fd: number;
+}
 
 export interface ServiceManager {
   notify(state: ServiceState, status?: string): void;
+  /** One line for people ("systemctl status"): told when it is another one, and at most once a second. Made when it is told. */
+  status(line: () => string): void;
+  /** Asks for more time to start, from now on. */
+  extendStart(millis: number): void;
+  /** Keeps descriptors for the next hipd. @throws Error when the manager did not take them. */
+  store(name: string, fds: readonly number[]): void;
+  /** Lets the manager close what is stored under this name. */
+  unstore(name: string): void;
+  /** Whether there is a manager that could keep descriptors. */
+  readonly present: boolean;
   /** Milliseconds between two WATCHDOG messages that the manager expects at most; undefined: none. */
   readonly watchdogMillis: number | undefined;
 }
 
-/** Does nothing when there is no service manager, or no way to reach it. */
+/** A status changes no more often than this. */
+const STATUS_MILLIS = 1_000;
+/** The first descriptor that a service gets. */
+const FIRST_DESCRIPTOR = 3;
+/** More are a mistake. */
+const MAX_DESCRIPTORS = 1_024;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Does nothing when there is no service manager, or no way to reach it. What cannot be told is told to `complain`. */
 export function serviceManager(
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
   send: UnixDatagram | undefined,
-  monotonicMicros: () => bigint = () => process.hrtime.bigint() / 1000n,
+  options: {
+    readonly monotonicMicros?: () => bigint;
+    readonly complain?: (reason: string) => void;
+  } = {},
 ): ServiceManager {
   const socket = environment["NOTIFY_SOCKET"];
   const micros = Number(environment["WATCHDOG_USEC"]);
   const mine =
     environment["WATCHDOG_PID"] === undefined || environment["WATCHDOG_PID"] === String(process.pid);
+  const monotonicMicros = options.monotonicMicros ?? (() => process.hrtime.bigint() / 1000n);
+  const tell = (lines: readonly string[], fds: readonly number[] = []): void => {
+    if (socket !== undefined && send !== undefined) send(socket, lines.join("\n"), fds);
+  };
+  const tellIfPossible = (lines: readonly string[]): void => {
+    try {
+      tell(lines);
+    } catch (error) {
+      options.complain?.((error as Error).message);
+    }
+  };
+  const status = new StatusLine((text) => tellIfPossible([`STATUS=${text}`]));
   return {
+    present: socket !== undefined && send !== undefined,
     watchdogMillis: socket !== undefined && mine && micros > 0 ? Math.floor(micros / 1000) : undefined,
-    notify: (state, status) => {
-      if (socket === undefined || send === undefined) return;
-      send(socket, message(state, status, monotonicMicros));
+    notify: (state, text) => {
+      const lines = [`${state}=1`];
+      if (state === "RELOADING") lines.push(`MONOTONIC_USEC=${monotonicMicros()}`);
+      if (text !== undefined) lines.push(`STATUS=${status.told(text)}`);
+      if (state === "STOPPING") status.end();
+      tellIfPossible(lines);
     },
+    status: (line) => {
+      if (socket !== undefined) status.change(line);
+    },
+    extendStart: (millis) => tellIfPossible([`EXTEND_TIMEOUT_USEC=${Math.round(millis * 1000)}`]),
+    // Without FDPOLL=0 the manager closes a socket as soon as it has an error to tell.
+    store: (name, fds) => tell(["FDSTORE=1", `FDNAME=${name}`, "FDPOLL=0"], fds),
+    unstore: (name) => tellIfPossible(["FDSTOREREMOVE=1", `FDNAME=${name}`]),
   };
 }
 
-function message(state: ServiceState, status: string | undefined, monotonicMicros: () => bigint): string {
-  const lines = [`${state}=1`];
-  if (state === "RELOADING") lines.push(`MONOTONIC_USEC=${monotonicMicros()}`);
-  if (status !== undefined) lines.push(`STATUS=${status.replaceAll("\n", " ")}`);
-  return lines.join("\n");
+/** The last line is told in the end, however many there were in between. */
+class StatusLine {
+  readonly #tell: (text: string) => void;
+  #told = "";
+  #line: () => string = () => "";
+  #at = Number.NEGATIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
+  #ended = false;
+
+  constructor(tell: (text: string) => void) {
+    this.#tell = tell;
+  }
+
+  /** As part of another message. */
+  told(text: string): string {
+    this.#told = oneLine(text);
+    this.#at = performance.now();
+    return this.#told;
+  }
+
+  change(line: () => string): void {
+    this.#line = line;
+    if (this.#ended || this.#timer !== undefined) return;
+    // Never at once: who changes something is in the midst of it.
+    const wait = Math.max(0, this.#at + STATUS_MILLIS - performance.now());
+    this.#timer = setTimeout(() => this.#send(), wait);
+    this.#timer.unref();
+  }
+
+  #send(): void {
+    this.#timer = undefined;
+    if (this.#ended) return;
+    const text = oneLine(this.#line());
+    this.#at = performance.now();
+    if (text !== this.#told) this.#tell(this.told(text));
+  }
+
+  end(): void {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+  }
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll("\n", " ");
+}
+
+/**
+ * The descriptors that the manager kept, in its order, closed when another program is executed. Removes the variables, so that nobody
+ * takes them twice. A descriptor that is not open is left out.
+ */
+export function takeDescriptors(
+  environment: Record<string, string | undefined>,
+  closeOnExec: (fd: number) => void,
+  pid = process.pid,
+): readonly StoredDescriptor[] {
+  const count = Number(environment["LISTEN_FDS"] ?? 0);
+  const mine = environment["LISTEN_PID"] === String(pid);
+  const names = (environment["LISTEN_FDNAMES"] ?? "").split(":");
+  for (const name of ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]) delete environment[name];
+  if (!mine || !Number.isInteger(count) || count < 1 || count > MAX_DESCRIPTORS) return [];
+  const found: StoredDescriptor[] = [];
+  for (let i = 0; i < count; i++) {
+    const fd = FIRST_DESCRIPTOR + i;
+    try {
+      closeOnExec(fd);
+    } catch {
+      continue;
+    }
+    found.push({ name: names[i] || "unknown", fd });
+  }
+  return found;
 }

@@ -12,7 +12,6 @@ import { JobPool } from "../../src/runtime/job-pool.ts";
 import { cleanText, readableLine } from "../../src/runtime/log.ts";
 import { nearest } from "../../src/runtime/nearest.ts";
 import { StateStore } from "../../src/runtime/state-store.ts";
-import { serviceManager } from "../../src/runtime/systemd.ts";
 import { TomlPositions } from "../../src/runtime/toml-positions.ts";
 import { memoryLog, temporaryFolder, write } from "../support/runtime.ts";
 
@@ -295,24 +294,6 @@ describe("job pool", () => {
     await pool.close();
     expect(await run(seal("verify"))).toMatchObject({ reason: "jobs_stopped" });
   });
-});
-
-test("the service manager hears the protocol of sd_notify(3), or nothing", () => {
-  const sent: (readonly [string, string])[] = [];
-  const send = (socket: string, message: string) => void sent.push([socket, message]);
-  const manager = serviceManager({ NOTIFY_SOCKET: "/run/x", WATCHDOG_USEC: "3000000" }, send, () => 42n);
-  manager.notify("READY", "two\nlines");
-  manager.notify("RELOADING");
-  expect(sent).toEqual([
-    ["/run/x", "READY=1\nSTATUS=two lines"],
-    ["/run/x", "RELOADING=1\nMONOTONIC_USEC=42"],
-  ]);
-  expect(manager.watchdogMillis).toBe(3_000);
-  expect(
-    serviceManager({ NOTIFY_SOCKET: "/x", WATCHDOG_USEC: "1", WATCHDOG_PID: "1" }, send).watchdogMillis,
-  ).toBeUndefined();
-  serviceManager({}, send).notify("READY");
-  expect(sent).toHaveLength(2);
 });
 
 test("nearly right words", () => {

@@ -71,6 +71,31 @@ const DAEMON_LINES = {
       identities: "whether identities changed",
     },
   },
+  "names-served": {
+    level: "info",
+    meaning: "Names of peers are answered: docs/NAMES.md.",
+    fields: { host: "address", port: "UDP and TCP port", domain: "what all names end with" },
+  },
+  "names-not-served": {
+    level: "warn",
+    meaning: "The DNS responder could not be opened: names of peers are not answered.",
+    fields: { reason: "why" },
+  },
+  "names-wired": {
+    level: "info",
+    meaning: "systemd-resolved was told to ask hipd for names of peers.",
+    fields: { zones: "domains that it asks for" },
+  },
+  "names-not-wired": {
+    level: "info",
+    meaning: "systemd-resolved did not let hipd tell it: hipctl dns on, as root, does.",
+    fields: { reason: "why" },
+  },
+  "hosts-not-written": {
+    level: "warn",
+    meaning: "Names of peers could not be written to /etc/hosts.",
+    fields: { reason: "why" },
+  },
   "restart-needed": {
     level: "warn",
     meaning: "Some settings take effect only after a restart.",
