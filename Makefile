@@ -71,6 +71,11 @@ deb: ## the Debian package, in build/deb [ARCH=amd64|arm64] [VERSION=...]
 	@$(MAKE) compile
 	@node tools/deb/main.ts $(if $(ARCH),--arch $(ARCH)) $(if $(VERSION),--version $(VERSION))
 
+.PHONY: reference
+reference: ## docs/REFERENCE.md, from the program itself
+	@tools/bootstrap
+	@node tools/reference.ts
+
 .PHONY: compile
 compile:
 	@tsc -b src/cli
