@@ -1,5 +1,5 @@
 /** The overlay's interface, the routes that guard it, prefixes that others use, and our UDP port. */
-import { formatIp, formatPrefix, HIT_PREFIX, type Prefix, parseIp, parsePrefix } from "../../core/ip.ts";
+import { formatIp, formatPrefix, HIT_PREFIX, type Prefix, parsePrefix } from "../../core/ip.ts";
 import { guards, refuseOverlaps } from "../../runtime/network.ts";
 import type { Finding } from "../verdict.ts";
 import type { BoundSocket, DaemonFacts, Known, MachineFacts, NetworkFacts, Plan } from "./facts.ts";
@@ -139,11 +139,4 @@ export function checkPort(
   if (unknown.length > 0 && uid !== 0)
     return [ok(`UDP port ${port} is bound on ${where}; by whom only root may see`)];
   return [ok(`UDP port ${port} is bound by hipd on ${where}`)];
-}
-
-/** The address of a locator or path end, without its port. */
-export function hostOf(endpoint: string): string {
-  const bracketed = /^\[(.*)\](?::\d+)?$/.exec(endpoint);
-  if (bracketed !== null) return bracketed[1] as string;
-  return parseIp(endpoint) !== undefined ? endpoint : endpoint.replace(/:\d+$/, "");
 }

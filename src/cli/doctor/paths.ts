@@ -1,8 +1,9 @@
 /** Peers, the paths to them, and whether anybody reaches us. */
+
+import { hostOf } from "../endpoint.ts";
 import { ago } from "../output.ts";
 import type { Finding } from "../verdict.ts";
 import type { Answers, DaemonFacts, MachineFacts, NameFacts } from "./facts.ts";
-import { hostOf } from "./interface.ts";
 import { say, some } from "./say.ts";
 
 const SILENT = "hipd does not answer";
