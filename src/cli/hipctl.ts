@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { packageVersion } from "../runtime/version.ts";
 import { addAssociation } from "./commands/association.ts";
+import { addBundle } from "./commands/bundle.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addDrops } from "./commands/drops.ts";
@@ -63,6 +64,7 @@ export function hipctl(io: Io): Command {
   addWhy(program, io);
   addDoctor(program, io);
   addNetcheck(program, io);
+  addBundle(program, io);
   addCompletion(program, io);
   inherit(program);
   return program;

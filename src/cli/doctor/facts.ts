@@ -43,6 +43,8 @@ export interface Plan {
   /** "auto", "off" or the name of a cloud. */
   readonly metadata: string;
   readonly peers: number;
+  /** Where /metrics is, `127.0.0.1:9510`; undefined: nowhere. */
+  readonly metrics: string | undefined;
   /** Whether the responder for PEER.hip is configured. */
   readonly names: boolean;
 }
@@ -51,6 +53,8 @@ export interface ConfigFacts {
   readonly plan: Plan;
   /** As `hipd --check` says it: none when all is well. */
   readonly problems: readonly string[];
+  /** Of all peers that the configuration has. */
+  readonly peerNames: readonly string[];
   /** It could not be read because of rights: nothing can be said. */
   readonly unreadable: string | undefined;
 }

@@ -33,7 +33,7 @@ export function gatherConfig(file: string, daemonUids: readonly number[]): Confi
         ? checkProblems(loaded.value, daemonUids)
         : loaded.error.map(problemText);
   return {
-    facts: { plan, problems, unreadable },
+    facts: { plan, problems, peerNames: config?.peers.map(({ name }) => name) ?? [], unreadable },
     files: filesOf(config, plan),
     disk: diskOf(plan.stateDirectory),
   };
@@ -73,8 +73,16 @@ function planOf(config: DaemonConfig): Plan {
     offloads: network.offloads,
     metadata: metadata.source,
     peers: config.peers.length,
+    metrics: metricsPlace(config.metrics.listen),
     names: servesNames(config),
   };
+}
+
+/** "Every address" is asked at the loopback. */
+function metricsPlace(listen: DaemonConfig["metrics"]["listen"]): string | undefined {
+  if (listen === undefined) return undefined;
+  const host = { "0.0.0.0": "127.0.0.1", "::": "::1" }[listen.host] ?? listen.host;
+  return host.includes(":") ? `[${host}]:${listen.port}` : `${host}:${listen.port}`;
 }
 
 function servesNames(config: object): boolean {
@@ -106,6 +114,7 @@ function roughPlan(path: string): Plan {
     offloads: [...OFFLOADS],
     metadata: value("locators", "metadata", "auto"),
     peers: 0,
+    metrics: undefined,
     names: false,
   };
 }
