@@ -1,6 +1,7 @@
 /** What every hipctl command has: its output, the options that all share, and the way to hipd. */
 import type { Command } from "commander";
 import type { Result } from "../core/types.ts";
+import { parseDuration } from "../runtime/config-values.ts";
 import type { ClientError, ControlClient } from "../runtime/control-client.ts";
 import { EXIT, type ExitStatus, exitOf } from "./exit.ts";
 import { type Io, json } from "./output.ts";
@@ -75,15 +76,23 @@ export function wholeNumber(name: string, low: number, high: number): (text: str
   };
 }
 
-/** Seconds, with a fraction if wanted, as milliseconds. */
-export function seconds(name: string, lowMillis: number, highMillis: number): (text: string) => number {
+/** A length of time from the command line, in milliseconds: `30` (seconds), `1.5`, `500ms`, `30s`, `2m`, `1h`. */
+export function timeSpan(name: string, lowMillis: number, highMillis: number): (text: string) => number {
   return (text) => {
-    const value = Math.round(Number(text) * 1000);
-    if (!/^[0-9]+(\.[0-9]+)?$/.test(text) || value < lowMillis || value > highMillis) {
-      throw usage(
-        `${name}: "${text}" is not a number of seconds from ${lowMillis / 1000} to ${highMillis / 1000}`,
-      );
+    const millis = parseDuration(/^[0-9.]+$/.test(text) ? `${text}s` : text);
+    if (!millis.ok || millis.value < lowMillis || millis.value > highMillis) {
+      const [low, high] = [spanText(lowMillis), spanText(highMillis)];
+      throw usage(`${name}: "${text}" is not a time from ${low} to ${high}, like 30 (seconds), 500ms or 2m`);
     }
-    return value;
+    return millis.value;
   };
+}
+
+function spanText(millis: number): string {
+  if (millis < 1000) return `${millis}ms`;
+  return millis < 120_000
+    ? `${millis / 1000}s`
+    : millis < 7_200_000
+      ? `${millis / 60_000}m`
+      : `${millis / 3_600_000}h`;
 }

@@ -3,6 +3,7 @@ import { writeSync } from "node:fs";
 import { useCompileCache } from "./compile-cache.ts";
 import { EXIT } from "./exit.ts";
 import type { Io } from "./output.ts";
+import { progressLine, terminal } from "./terminal.ts";
 
 /** A pipe whose reader has gone (`hipctl events | head`) ends the command quietly. */
 function writer(descriptor: number): (text: string) => void {
@@ -22,6 +23,8 @@ function writer(descriptor: number): (text: string) => void {
 const io: Io = {
   out: writer(1),
   error: writer(2),
+  terminal: process.stdout.isTTY === true ? terminal() : undefined,
+  progress: process.stderr.isTTY === true ? progressLine(writer(2)) : undefined,
   color: process.stdout.isTTY === true && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb",
   environment: process.env,
   now: () => Date.now(),

@@ -12,6 +12,19 @@ export interface Io {
   readonly input: () => Promise<Uint8Array>;
   /** Calls back when the user interrupts; the returned function ends that. */
   readonly onInterrupt: (action: () => void) => () => void;
+  /** What standard output is; absent for files and pipes. */
+  readonly terminal?: Terminal | undefined;
+  /** Shows one line on standard error that the next call replaces; "" removes it. Absent where nobody watches. */
+  readonly progress?: ((text: string) => void) | undefined;
+}
+
+export interface Terminal {
+  readonly columns: () => number;
+  readonly rows: () => number;
+  /** Gives each key as it is pressed, unseen, until the returned function is called. Nothing when standard input is no terminal. */
+  readonly keys: (each: (key: string) => void) => () => void;
+  /** Calls back when the size changes; the returned function ends that. */
+  readonly onResize: (action: () => void) => () => void;
 }
 
 export type Style = "bold" | "dim" | "red" | "green" | "yellow";
@@ -27,24 +40,57 @@ export interface Column<Row> {
   readonly value: (row: Row) => string;
   readonly align?: "right";
   readonly style?: (row: Row) => Style | undefined;
+  /** Left out where lines do not fit, the highest number first. Without a number the column always stays. */
+  readonly spare?: number;
 }
 
-/** Columns two spaces apart; nothing after the last one. Unknown values show as "-". No rows: only the titles. */
-export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[], color: boolean): string {
-  const cells = rows.map((row) => columns.map((column) => column.value(row) || "-"));
-  const widths = columns.map((column, i) =>
-    Math.max(column.title.length, ...cells.map((line) => (line[i] ?? "").length)),
-  );
+const GAP = 2;
+
+/**
+ * Columns two spaces apart; nothing after the last one. Unknown values show as "-". No rows: only the titles. `width` is that of the
+ * terminal: columns that can be spared are left out until lines fit.
+ */
+export function table<Row>(
+  rows: readonly Row[],
+  all: readonly Column<Row>[],
+  color: boolean,
+  width = Number.POSITIVE_INFINITY,
+): string {
+  const { columns, widths, cells } = fitted(rows, all, width);
   const pad = (text: string, i: number): string => {
-    const width = widths[i] as number;
-    if (columns[i]?.align === "right") return text.padStart(width);
-    return i === columns.length - 1 ? text : text.padEnd(width);
+    const size = widths[i] as number;
+    if (columns[i]?.align === "right") return text.padStart(size);
+    return i === columns.length - 1 ? text : text.padEnd(size);
   };
   const titles = columns.map((column, i) => styled(pad(column.title, i), "bold", color)).join("  ");
   const lines = cells.map((line, r) =>
     line.map((cell, i) => styled(pad(cell, i), columns[i]?.style?.(rows[r] as Row), color)).join("  "),
   );
   return `${[titles, ...lines].join("\n")}\n`;
+}
+
+interface Fitted<Row> {
+  readonly columns: readonly Column<Row>[];
+  readonly widths: readonly number[];
+  readonly cells: readonly (readonly string[])[];
+}
+
+function fitted<Row>(rows: readonly Row[], all: readonly Column<Row>[], width: number): Fitted<Row> {
+  const texts = rows.map((row) => all.map((column) => column.value(row) || "-"));
+  const sizes = all.map((column, i) =>
+    texts.reduce((most, line) => Math.max(most, (line[i] ?? "").length), column.title.length),
+  );
+  const kept = new Set(all.keys());
+  const total = (): number => [...kept].reduce((sum, i) => sum + (sizes[i] as number) + GAP, -GAP);
+  while (total() > width) {
+    const spares = [...kept].filter((i) => all[i]?.spare !== undefined);
+    const most = Math.max(...spares.map((i) => all[i]?.spare as number));
+    const gone = spares.findLast((i) => all[i]?.spare === most);
+    if (gone === undefined) break;
+    kept.delete(gone);
+  }
+  const pick = <T>(list: readonly T[]): readonly T[] => list.filter((_, i) => kept.has(i));
+  return { columns: pick(all), widths: pick(sizes), cells: texts.map(pick) };
 }
 
 /** `name  value` lines, the values under each other; pairs without a value are left out. */

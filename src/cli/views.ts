@@ -41,14 +41,14 @@ export function peerColumns(now: number): readonly Column<PeerView>[] {
   return [
     { title: "PEER", value: (peer) => peer.name },
     { title: "STATE", value: (peer) => peer.state, style: (peer) => stateStyle(peer.state) },
-    { title: "HIT", value: (peer) => peer.hit ?? "" },
+    { title: "HIT", value: (peer) => peer.hit ?? "", spare: 5 },
     { title: "LSI", value: (peer) => peer.lsi ?? "" },
-    { title: "ADDRESS", value: (peer) => peer.path?.remote ?? peer.locators[0] ?? "" },
-    { title: "PATH", value: pathStateText, style: (peer) => pathStyle(peer.pathState) },
-    { title: "SUITE", value: (peer) => peer.suite ?? "" },
+    { title: "ADDRESS", value: (peer) => peer.path?.remote ?? peer.locators[0] ?? "", spare: 1 },
+    { title: "PATH", value: pathStateText, style: (peer) => pathStyle(peer.pathState), spare: 3 },
+    { title: "SUITE", value: (peer) => peer.suite ?? "", spare: 4 },
     { title: "SENT", value: (peer) => bytes(peer.txBytes), align: "right" },
     { title: "RECEIVED", value: (peer) => bytes(peer.rxBytes), align: "right" },
-    { title: "SINCE", value: (peer) => ago(peer.establishedAt, now), align: "right" },
+    { title: "SINCE", value: (peer) => ago(peer.establishedAt, now), align: "right", spare: 2 },
   ];
 }
 

@@ -86,6 +86,8 @@ describe("status", () => {
           pathState: null,
           rttMillis: null,
           otherPaths: 0,
+          loss: null,
+          handovers: 0,
         },
       ],
     });

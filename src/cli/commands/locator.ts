@@ -7,12 +7,12 @@ import type {
   PeerLocatorsView,
   PeerLocatorView,
 } from "../../overlay/locator-views.ts";
-import { eventFrom } from "../../runtime/control-convert.ts";
-import { type Context, contextOf, orFail, seconds } from "../context.ts";
-import { ago, type Column, type Io, jsonLine, millis, styled, table } from "../output.ts";
+import { contextOf, timeSpan } from "../context.ts";
+import { ago, type Column, type Io, millis, styled, table } from "../output.ts";
 import { pathStyle, pathText, percent } from "../views.ts";
+import { show, WATCH_FLAG, WATCH_HELP } from "../watch.ts";
 
-interface LocatorList {
+export interface LocatorList {
   readonly own: readonly OwnLocatorView[];
   readonly peers: readonly PeerLocatorsView[];
 }
@@ -45,7 +45,7 @@ const MOVING_EVENTS: ReadonlySet<string> = new Set([
   "peer-removed",
 ]);
 
-const HANDOVER_SECONDS = "5";
+const HANDOVER_TIMEOUT = "5s";
 const UNTIL_RESTART = "until hipd restarts; to keep it: [locators] in hipd.toml";
 
 export function addLocator(program: Command, io: Io): void {
@@ -56,12 +56,11 @@ export function addLocator(program: Command, io: Io): void {
   locator
     .command("list [peer]")
     .description("show where this host and its peers are, with state, round trip, loss and MTU")
-    .option("--watch", "again whenever something changes, until interrupted")
+    .option(WATCH_FLAG, WATCH_HELP)
     .action(async (peer: string | undefined, options: { watch?: boolean }, command: Command) => {
-      const context = contextOf(command, io);
-      const list = await context.call<LocatorList>("ListLocators", { peer });
-      if (options.watch === true) return watch(context, peer, list);
-      context.print(list, () => listText(list, io));
+      const text = (list: LocatorList): string => listText(list, io);
+      const watched = { method: "ListLocators", request: { peer }, text, events: MOVING_EVENTS };
+      await show(contextOf(command, io), watched, options.watch === true);
     });
 
   locator
@@ -102,11 +101,11 @@ export function addLocator(program: Command, io: Io): void {
     .description("move an association to another pair of addresses; without any, back to the policy's choice")
     .option("--to <address>", "the peer's address")
     .option("--from <address>", "our address")
-    .option("--timeout <seconds>", "how long to wait for an answer along that path", HANDOVER_SECONDS)
+    .option("--timeout <time>", "how long to wait for an answer along that path", HANDOVER_TIMEOUT)
     .action(
       async (peer: string, options: { to?: string; from?: string; timeout: string }, command: Command) => {
         const context = contextOf(command, io);
-        const timeoutMillis = seconds("--timeout", 100, 60_000)(options.timeout);
+        const timeoutMillis = timeSpan("--timeout", 100, 60_000)(options.timeout);
         const { to, from } = options;
         const done = await context.call<HandedOver>(
           "Handover",
@@ -124,45 +123,6 @@ export function handoverText({ name, moved, path, millis: took }: HandedOver, as
   return asked
     ? `${name} is at ${where} already, and stays there\n`
     : `${name} is at ${where}; the policy chooses\n`;
-}
-
-async function watch(context: Context, peer: string | undefined, first: LocatorList): Promise<void> {
-  const { io } = context;
-  const show = (list: LocatorList): void => {
-    const time = styled(new Date(io.now()).toISOString(), "dim", io.color);
-    io.out(context.json ? jsonLine(list) : `${time}\n${listText(list, io)}\n`);
-  };
-  show(first);
-  await context.withClient(async (client) => {
-    let asking = false;
-    let again = false;
-    let ended = false;
-    // Many events may belong together: one answer is awaited before the next is asked for.
-    const refresh = async (): Promise<void> => {
-      if (asking) {
-        again = true;
-        return;
-      }
-      asking = true;
-      do {
-        again = false;
-        const list = await client.call<LocatorList>("ListLocators", { peer });
-        if (ended || !list.ok) break;
-        show(list.value);
-      } while (again);
-      asking = false;
-    };
-    const stream = client.stream<Record<string, unknown>>("WatchEvents", {}, (message) => {
-      if (MOVING_EVENTS.has(eventFrom(message).name)) void refresh();
-    });
-    const restore = io.onInterrupt(() => {
-      ended = true;
-      stream.cancel();
-    });
-    const result = await stream.done;
-    restore();
-    if (!ended) orFail(result);
-  });
 }
 
 export function listText(list: LocatorList, io: Io): string {

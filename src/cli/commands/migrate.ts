@@ -1,7 +1,6 @@
 /** hipctl migrate prepare, cancel: tells peers beforehand that this host will be gone for a while. */
 import type { Command } from "commander";
-import { parseDuration } from "../../runtime/config-values.ts";
-import { contextOf, usage } from "../context.ts";
+import { contextOf, timeSpan } from "../context.ts";
 import type { Io } from "../output.ts";
 
 interface Told {
@@ -20,13 +19,11 @@ export function addMigrate(program: Command, io: Io): void {
   migrate
     .command("prepare")
     .description("ask peers to wait for this host, and to keep their associations until it is back")
-    .option("--for <duration>", "how long at most: 90s, 10m, 2h", DEFAULT_FOR)
+    .option("--for <time>", "how long at most: 90s, 10m, 2h", DEFAULT_FOR)
     .action(async (options: { for: string }, command: Command) => {
       const context = contextOf(command, io);
-      const millis = parseDuration(options.for);
-      if (!millis.ok) throw usage(`--for: ${millis.error}`);
-      if (millis.value < 1_000 || millis.value > DAY) throw usage("--for: must be 1s to 24h");
-      const told = await context.call<Told>("Away", { seconds: Math.ceil(millis.value / 1_000) });
+      const millis = timeSpan("--for", 1_000, DAY)(options.for);
+      const told = await context.call<Told>("Away", { seconds: Math.ceil(millis / 1_000) });
       context.print(told, () => {
         const which =
           told.peers.length === 0

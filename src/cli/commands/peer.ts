@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { contextOf } from "../context.ts";
 import { type Io, table } from "../output.ts";
 import { type PeerView, peerColumns, peerText } from "../views.ts";
+import { show, WATCH_FLAG, WATCH_HELP } from "../watch.ts";
 
 interface AddOptions {
   readonly hit?: string;
@@ -23,23 +24,27 @@ export function addPeer(program: Command, io: Io): void {
     .description("show all peers")
     .option("--hosts", "as lines for /etc/hosts")
     .option("--names", "only their names")
-    .action(async (options: { hosts?: boolean; names?: boolean }, command: Command) => {
-      const context = contextOf(command, io);
-      const list = await context.call<{ peers: readonly PeerView[] }>("ListPeers");
-      context.print(list, () => {
-        if (options.hosts) return hostsText(list.peers);
-        if (options.names) return list.peers.map((each) => `${each.name}\n`).join("");
-        return table(list.peers, peerColumns(io.now()), io.color);
-      });
+    .option(WATCH_FLAG, WATCH_HELP)
+    .action(async (options: { hosts?: boolean; names?: boolean; watch?: boolean }, command: Command) => {
+      const text = ({ peers }: { peers: readonly PeerView[] }): string => {
+        if (options.hosts) return hostsText(peers);
+        if (options.names) return peers.map((each) => `${each.name}\n`).join("");
+        return table(peers, peerColumns(io.now()), io.color, io.terminal?.columns());
+      };
+      await show(contextOf(command, io), { method: "ListPeers", text }, options.watch === true);
     });
 
   peer
     .command("show <peer>")
     .description("show one peer, given by name, HIT or LSI")
-    .action(async (reference: string, _options, command: Command) => {
-      const context = contextOf(command, io);
-      const view = await context.call<PeerView>("GetPeer", { peer: reference });
-      context.print(view, () => peerText(view, io.now(), io.color));
+    .option(WATCH_FLAG, WATCH_HELP)
+    .action(async (peer: string, options: { watch?: boolean }, command: Command) => {
+      const text = (view: PeerView): string => peerText(view, io.now(), io.color);
+      await show(
+        contextOf(command, io),
+        { method: "GetPeer", request: { peer }, text },
+        options.watch === true,
+      );
     });
 
   peer

@@ -1,7 +1,7 @@
 /** hipctl ping: echo requests through the overlay, with path and round-trip time. */
 import type { Command } from "commander";
 import { type PingReply, pingReply } from "../../runtime/control-convert.ts";
-import { CommandFailure, contextOf, orFail, seconds, wholeNumber } from "../context.ts";
+import { CommandFailure, contextOf, orFail, timeSpan, wholeNumber } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { type Io, jsonLine, millis } from "../output.ts";
 import { pathText } from "../views.ts";
@@ -18,17 +18,17 @@ export function addPing(program: Command, io: Io): void {
     .command("ping <peer>")
     .description("send echo requests to a peer through the overlay")
     .option("-c, --count <number>", "how many (default: until interrupted)")
-    .option("-i, --interval <seconds>", "time between two", "1")
+    .option("-i, --interval <time>", "time between two: 1s, 200ms", "1s")
     .option("-s, --size <bytes>", "bytes of payload", "56")
-    .option("-W, --timeout <seconds>", "how long to wait for the association, and for each reply", "5")
+    .option("-W, --timeout <time>", "how long to wait for the association, and for each reply", "5s")
     .action(async (peer: string, options: PingOptions, command: Command) => {
       const context = contextOf(command, io);
       const request = {
         peer,
         count: options.count === undefined ? 0 : wholeNumber("--count", 1, 1_000_000_000)(options.count),
-        intervalMillis: seconds("--interval", 10, 3_600_000)(options.interval),
+        intervalMillis: timeSpan("--interval", 10, 3_600_000)(options.interval),
         bytes: wholeNumber("--size", 8, 65_000)(options.size),
-        timeoutMillis: seconds("--timeout", 10, 3_600_000)(options.timeout),
+        timeoutMillis: timeSpan("--timeout", 10, 3_600_000)(options.timeout),
       };
       const summary = new PingSummary(peer);
       const received = await context.withClient(async (client) => {

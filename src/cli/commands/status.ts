@@ -5,15 +5,16 @@ import { packageVersion } from "../../runtime/version.ts";
 import { contextOf } from "../context.ts";
 import { duration, type Io, pairs, table } from "../output.ts";
 import { peerColumns, type StatusView } from "../views.ts";
+import { show, WATCH_FLAG, WATCH_HELP } from "../watch.ts";
 
 export function addStatus(program: Command, io: Io): void {
   program
     .command("status")
     .description("show this host and all its peers")
-    .action(async (_options, command: Command) => {
-      const context = contextOf(command, io);
-      const status = await context.call<StatusView>("GetStatus");
-      context.print(status, () => statusText(status, io));
+    .option(WATCH_FLAG, WATCH_HELP)
+    .action(async (options: { watch?: boolean }, command: Command) => {
+      const text = (status: StatusView): string => statusText(status, io);
+      await show(contextOf(command, io), { method: "GetStatus", text }, options.watch === true);
     });
 
   program
@@ -71,7 +72,7 @@ export function statusText(status: StatusView, io: Io): string {
   );
   if (peers.length === 0)
     return `${head}\nNo peers. Add one: hipctl peer add NAME --hit HIT --locator ADDRESS\n`;
-  return `${head}\n${table(peers, peerColumns(io.now()), io.color)}`;
+  return `${head}\n${table(peers, peerColumns(io.now()), io.color, io.terminal?.columns())}`;
 }
 
 function countersText(shown: readonly (readonly [string, number])[], all: number, color: boolean): string {
