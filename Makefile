@@ -17,7 +17,7 @@ demo: ## two virtual machines, a hipd in each, and an application that talks bet
 	@node tools/demo.ts
 
 test: ## every test there is; the last line counts them
-	@tools/bootstrap net fuzz
+	@tools/bootstrap net fuzz systemd
 	@$(MAKE) compile
 	@node tools/test.ts
 

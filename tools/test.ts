@@ -29,6 +29,11 @@ const SUITES: readonly Suite[] = [
     what: "real daemons in network namespaces",
     run: () => runVitest("netns", ["--config", "test/netns/vitest.config.ts", ...filters]),
   },
+  {
+    name: "systemd",
+    what: "the package on two booted machines",
+    run: () => runVitest("systemd", ["--config", "test/systemd/vitest.config.ts", ...filters], 8),
+  },
 ];
 
 const chosen = SUITES.filter((suite) => only === undefined || suite.name === only);
@@ -53,6 +58,7 @@ for (const suite of chosen) {
   console.log(
     `${mark.padEnd(5)}${suite.name.padEnd(8)}${seconds(start).padStart(8)}  ${counts}  (${suite.what})`,
   );
+  for (const note of outcome.notes ?? []) console.log(`       ${note}`);
   showSkips(outcome.skipped);
   for (const name of outcome.failed) console.log(`       failed: ${name}`);
   if (outcome.failed.length > 0 && outcome.log !== undefined) showLog(outcome.log);

@@ -162,8 +162,7 @@ function exitStatus(column: number): string {
 }
 
 function settingsText(): string {
-  const { options, problems } = configOptions();
-  if (problems.length > 0) throw new Error(`deploy/hipd.toml: ${problems.join("; ")}`);
+  const { options } = configOptions();
   const tables = [...new Set(options.map((option) => option.table))];
   return tables
     .map((table) => {

@@ -18,6 +18,8 @@ export interface Outcome {
   readonly passed: number;
   readonly failed: readonly string[];
   readonly skipped: readonly Skip[];
+  /** Figures that people want to see, whatever the outcome. */
+  readonly notes?: readonly string[];
   /** Shown when something failed. */
   readonly log?: string;
 }
@@ -78,7 +80,10 @@ interface VitestReport {
   }[];
 }
 
-/** A vitest configuration as a suite. A skipped test says why in its name: "... (needs root)". */
+/**
+ * A vitest configuration as a suite. A skipped test says why in its name: "... (needs root)". What a test prints behind "note: " is
+ * shown.
+ */
 export async function runVitest(name: string, args: readonly string[], minutes = 20): Promise<Outcome> {
   const report = join(RESULTS, `${name}.json`);
   const done = await runProgram(
@@ -105,7 +110,8 @@ export async function runVitest(name: string, args: readonly string[], minutes =
   }
   if (done.status !== 0 && failed.length === 0)
     failed.push(`${name}: vitest ended with status ${done.status}`);
-  return { passed: parsed.numPassedTests, failed, skipped, log: done.log };
+  const notes = [...done.output.matchAll(/^note: (.*)$/gm)].map((match) => match[1] as string);
+  return { passed: parsed.numPassedTests, failed, skipped, notes, log: done.log };
 }
 
 /** The reason stands in the name of the test or of a group around it. */

@@ -1,0 +1,106 @@
+/** Restarts, an upgrade and a downgrade while everything is in use: connections go on. */
+import { beforeAll, expect, test } from "vitest";
+import { longestGap, lostOf, monotonic, Pulse } from "../../tools/lab/pulse.ts";
+import { KINDS, type Session } from "../netns/sessions.ts";
+import { Flood } from "./flood.ts";
+import { NEWER, OLDER } from "./packages.ts";
+import { installed, type Member, sharedMachines, suite } from "./support.ts";
+
+const RESTARTS = 10;
+/** Milliseconds: what the longest gap should stay below, and what fails even on a busy machine. */
+const TARGET = 100;
+const LIMIT = 1_000;
+/** More than is sent in the time. */
+const BYTES = 4_000_000_000;
+const RATE = "200mbit";
+
+suite("restarts under load", () => {
+  const machines = sharedMachines();
+  const gaps: { readonly what: string; readonly millis: number; readonly flood: number }[] = [];
+
+  beforeAll(async () => {
+    await installed(machines());
+  });
+
+  test(`a TCP transfer, an ssh session and a ping flood survive ${RESTARTS} restarts, an upgrade and a downgrade`, {
+    timeout: 240_000,
+  }, async () => {
+    const { a, b, lab, router } = machines();
+    const [from, to] = [a.machine.namespace, b.machine.namespace];
+    const hit = await b.hit();
+    await router.rate("to-west", RATE);
+    const serving = await to.agent();
+    const port = await serving.serveTcp();
+    const sending = await from.agent();
+    const sent = sending.sendTcp(hit, port, BYTES, 220_000);
+    await serving.arrived(1_000_000);
+    const ssh = KINDS.find(({ name }) => name === "ssh");
+    if (ssh === undefined || ssh.missing !== undefined) throw new Error(`no ssh here: ${ssh?.missing}`);
+    const session = await ssh.open(from, to, hit, lab.folder);
+    await session.say();
+    const flood = await Flood.start(from, hit);
+    const pulse = await Pulse.start(from, to, hit, 7100);
+    const before = [await a.associationWith(b.name), await b.associationWith(a.name)];
+
+    const during = async (what: string, member: Member, action: () => Promise<unknown>): Promise<void> => {
+      const start = monotonic();
+      const process = await member.property("MainPID");
+      await action();
+      expect(await member.property("MainPID"), what).not.toBe(process);
+      await alive(session, serving);
+      await pulse.beats(50);
+      const millis = longestGap(await pulse.report(), start);
+      gaps.push({ what, millis, flood: flood.longestGap(start) });
+      expect([await a.associationWith(b.name), await b.associationWith(a.name)], what).toEqual(before);
+    };
+
+    for (let i = 0; i < RESTARTS; i++) {
+      const member = i % 2 === 0 ? a : b;
+      await during(`restart ${i + 1} (${member.name})`, member, () =>
+        member.machine.run(["systemctl", "restart", "hipd.service"]),
+      );
+    }
+    for (const [what, version] of [
+      ["upgrade", NEWER],
+      ["downgrade", OLDER],
+    ] as const) {
+      await during(`${what} (${b.name})`, b, () => b.install(version));
+      expect(await b.hipctl("version")).toContain(version);
+    }
+    await sending.finishTcp();
+    const { bytes, sentHash, receivedHash, receivedBytes, error } = await sent;
+    expect({ error, receivedHash, receivedBytes }).toEqual({
+      error: undefined,
+      receivedHash: sentHash,
+      receivedBytes: bytes,
+    });
+    const beats = await pulse.stop();
+    const pings = await flood.stop();
+    show(gaps, bytes, `${lostOf(beats)} of ${beats.highest + 1} datagrams`, pings);
+    expect(Math.max(...gaps.map(({ millis }) => millis))).toBeLessThan(LIMIT);
+  });
+});
+
+/** The session answers and the transfer goes on. */
+async function alive(session: Session, serving: { arrived(bytes: number): Promise<number> }): Promise<void> {
+  await session.say();
+  await serving.arrived((await serving.arrived(0)) + 1_000_000);
+}
+
+function show(
+  gaps: readonly { readonly what: string; readonly millis: number; readonly flood: number }[],
+  bytes: number,
+  lost: string,
+  pings: { readonly sent: number; readonly received: number },
+): void {
+  for (const { what, millis, flood } of gaps) {
+    console.log(
+      `${what.padEnd(24)} gap ${millis.toFixed(0).padStart(5)} ms   ping ${flood.toFixed(0).padStart(5)} ms`,
+    );
+  }
+  const longest = Math.max(...gaps.map(({ millis }) => millis));
+  console.log(
+    `note: longest gap ${longest.toFixed(0)} ms (target ${TARGET} ms); ${(bytes / 1e6).toFixed(0)} MB of TCP with the same hash; ` +
+      `lost ${lost}, ${pings.sent - pings.received} of ${pings.sent} pings`,
+  );
+}
