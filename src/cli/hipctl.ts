@@ -8,6 +8,7 @@ import { addDoctor } from "./commands/doctor.ts";
 import { addDrops } from "./commands/drops.ts";
 import { addEvents } from "./commands/events.ts";
 import { addIdentity } from "./commands/identity.ts";
+import { addImage } from "./commands/image.ts";
 import { addInventory } from "./commands/inventory.ts";
 import { addLocator } from "./commands/locator.ts";
 import { addMigrate } from "./commands/migrate.ts";
@@ -54,6 +55,7 @@ export function hipctl(io: Io): Command {
   addAssociation(program, io);
   addLocator(program, io);
   addInventory(program, io);
+  addImage(program, io);
   addMigrate(program, io);
   addPing(program, io);
   addEvents(program, io);

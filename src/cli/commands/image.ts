@@ -1,0 +1,85 @@
+/** hipctl image clean: before a snapshot that other machines are to be made of. */
+import { spawnSync } from "node:child_process";
+import type { Command } from "commander";
+import { loadConfig, problemText } from "../../runtime/config-file.ts";
+import { type Leftover, leftovers, removeLeftovers } from "../../runtime/image-clean.ts";
+import { CommandFailure, contextOf, DEFAULT_CONFIG_FILE } from "../context.ts";
+import { EXIT } from "../exit.ts";
+import { type Io, table } from "../output.ts";
+
+interface CleanOptions {
+  readonly stop?: boolean;
+  readonly unit: string;
+  readonly peers?: boolean;
+  readonly dryRun?: boolean;
+  readonly config: string;
+}
+
+/** systemd gives a stopping hipd a few seconds. */
+const STOP_MILLIS = 30_000;
+
+export function addImage(program: Command, io: Io): void {
+  program
+    .command("image")
+    .description("prepare a disk that other machines are to be made of")
+    .command("clean")
+    .description("delete identities, state and what ties them to this machine, and list what was deleted")
+    .option("--stop", "stop hipd first; without it a running hipd is a reason to refuse")
+    .option("--unit <name>", "the unit that --stop stops", "hipd.service")
+    .option("--peers", "also delete the peers of peers.d")
+    .option("--dry-run", "only list what would be deleted")
+    .option("--config <file>", "the configuration of hipd", DEFAULT_CONFIG_FILE)
+    .action(async (options: CleanOptions, command: Command) => {
+      const context = contextOf(command, io);
+      const config = loadConfig(options.config);
+      if (!config.ok) throw new CommandFailure(EXIT.config, config.error.map(problemText).join("\n"));
+      const dryRun = options.dryRun === true;
+      if (!dryRun) {
+        if (options.stop === true) stop(options.unit);
+        await refuseWhileRunning(config.value.control.socket, options);
+      }
+      const found = leftovers(config.value, options.peers === true);
+      if (!found.ok) throw new CommandFailure(EXIT.permission, found.error.join("\n"));
+      const { removed, problems } = dryRun
+        ? { removed: found.value, problems: [] }
+        : removeLeftovers(found.value, config.value.identity.directory);
+      const shown = { dryRun, removed: removed.map(({ file, what }) => ({ file, what })) };
+      context.print(shown, () => cleanText(removed, dryRun, io));
+      if (problems.length > 0) throw new CommandFailure(EXIT.permission, problems.join("\n"));
+    });
+}
+
+function stop(unit: string): void {
+  const done = spawnSync("systemctl", ["stop", "--", unit], { encoding: "utf8", timeout: STOP_MILLIS });
+  if (done.status === 0) return;
+  const why = done.error?.message ?? done.stderr.trim();
+  throw new CommandFailure(EXIT.failed, `nothing was deleted: systemctl stop ${unit}: ${why}`);
+}
+
+/** A running hipd has its key in memory and writes its state again when it stops. */
+async function refuseWhileRunning(socket: string, { stop: asked, unit }: CleanOptions): Promise<void> {
+  const { ControlClient } = await import("../../runtime/control-client.ts");
+  const client = ControlClient.open(socket);
+  if (!client.ok) {
+    if (client.error.code === "unreachable") return;
+    throw new CommandFailure(EXIT.permission, `nothing was deleted: ${client.error.message}`);
+  }
+  const answer = await client.value.call("GetVersion", {});
+  client.value.close();
+  if (!answer.ok && answer.error.code === "unreachable") return;
+  const how = asked === true ? `stopping ${unit} did not end it` : "stop it, or add --stop";
+  throw new CommandFailure(EXIT.failed, `nothing was deleted: hipd answers at ${socket}; ${how}`);
+}
+
+function cleanText(removed: readonly Leftover[], dryRun: boolean, io: Io): string {
+  if (removed.length === 0) return "nothing to delete: no identity and no state is here\n";
+  const rows = table(
+    removed,
+    [
+      { title: dryRun ? "WOULD BE DELETED" : "DELETED", value: ({ file }) => file },
+      { title: "WHAT", value: ({ what }) => what },
+    ],
+    io.color,
+  );
+  return `${rows}${dryRun ? "" : "The next start of hipd makes a new identity: do not start it before the snapshot.\n"}`;
+}

@@ -1,0 +1,118 @@
+/** hipctl image clean: what a daemon leaves on a disk, and what is left of it afterwards. */
+import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeEach, expect, test } from "vitest";
+import { EXIT } from "../../src/cli/exit.ts";
+import { Identity } from "../../src/crypto/identity.ts";
+import { loadConfig } from "../../src/runtime/config-file.ts";
+import { Daemon } from "../../src/runtime/daemon.ts";
+import { serviceManager } from "../../src/runtime/systemd.ts";
+import { hipctl } from "../support/cli.ts";
+import { FakeNetwork, Medium, memoryLog, temporaryFolder, write } from "../support/runtime.ts";
+
+let folder = "";
+let daemon: Daemon | undefined;
+
+async function start(): Promise<void> {
+  const config = loadConfig(join(folder, "hipd.toml"));
+  if (!config.ok) throw new Error(JSON.stringify(config.error));
+  const places = ["smbios", "cloud", "machine"].map((name) =>
+    write(folder, name, `${name}-of-this-machine\n`),
+  );
+  const [smbios = "", cloud = "", machine = ""] = places;
+  const started = await Daemon.start({
+    config: config.value,
+    network: new FakeNetwork("192.0.2.1", new Medium()),
+    log: memoryLog().log,
+    service: serviceManager({}, undefined),
+    version: "1.2.3",
+    instance: { smbios, cloud: [cloud], machine },
+  });
+  if (!started.ok) throw new Error(started.error.messages.join("\n"));
+  daemon = started.value;
+}
+
+async function stop(): Promise<void> {
+  await daemon?.stop();
+  daemon = undefined;
+}
+
+const ctl = (...argv: string[]) => hipctl(["--socket", join(folder, "hipd.sock"), ...argv]);
+const clean = (...argv: string[]) =>
+  hipctl(["image", "clean", "--config", join(folder, "hipd.toml"), ...argv]);
+
+beforeEach(async () => {
+  await stop();
+  folder = temporaryFolder();
+  write(
+    folder,
+    "hipd.toml",
+    '[state]\ndirectory = "state"\n[control]\nsocket = "hipd.sock"\n[identity]\nextra = ["more/second.pem"]\n',
+  );
+  mkdirSync(join(folder, "more"));
+  write(join(folder, "more"), "second.pem", Identity.generate("ed25519").toPkcs8Pem(), 0o600);
+});
+afterAll(stop);
+
+test("after it nothing of a daemon is left but configuration and peers, and the list says so", async () => {
+  await start();
+  expect((await ctl("identity", "new", "third")).status).toBe(0);
+  expect((await ctl("identity", "use", "third")).status).toBe(0);
+  const peer = ["peer", "add", "b", "--hit", "2001:22::1", "--locator", "192.0.2.2", "--keep"];
+  expect((await ctl(...peer)).status).toBe(0);
+  expect((await ctl("inventory", "export", "--name", "a", "-o", join(folder, "self.json"))).status).toBe(0);
+  await stop();
+  write(join(folder, "state"), "identity.pem.before-20260101T000000Z", "a former key", 0o600);
+  write(join(folder, "state"), ".state.json.0123456789ab.tmp", "{}");
+  write(join(folder, "state"), "inventory.json", "{}");
+  const there = [...readdirSync(join(folder, "state")), ...readdirSync(join(folder, "state/identities"))];
+  expect(there).toEqual(
+    expect.arrayContaining(["identity.pem", "state.json", "r1-counter", "instance.json", "third.pem"]),
+  );
+
+  const dry = await clean("--dry-run", "--json");
+  expect(existsSync(join(folder, "state/identity.pem"))).toBe(true);
+  const done = await clean("--json");
+  expect(done.status, done.error).toBe(0);
+  expect(readdirSync(join(folder, "state"))).toEqual([]);
+  expect(readdirSync(join(folder, "more"))).toEqual([]);
+  expect(readdirSync(join(folder, "peers.d"))).toEqual(["b.toml"]);
+  expect(existsSync(join(folder, "self.json"))).toBe(false);
+  const removed = JSON.parse(done.out).removed as { file: string }[];
+  expect(removed).toHaveLength(there.length - 1 + 2);
+  expect(JSON.parse(dry.out).removed).toEqual(removed);
+  expect((await clean()).out).toBe("nothing to delete: no identity and no state is here\n");
+  expect((await clean("--peers")).out).toMatch(/^DELETED +WHAT\n.*peers\.d\/b\.toml +peer\n/);
+});
+
+test("it refuses while hipd runs, and when --stop does not end it", async () => {
+  await start();
+  const before = readdirSync(join(folder, "state"));
+  const refused = await clean();
+  expect(refused.status).toBe(EXIT.failed);
+  expect(refused.error).toMatch(
+    /^hipctl: nothing was deleted: hipd answers at .*; stop it, or add --stop\n$/,
+  );
+  const stopped = await clean("--stop", "--unit", "hipd-test-none.service");
+  expect(stopped.status).toBe(EXIT.failed);
+  expect(stopped.error).toMatch(/^hipctl: nothing was deleted: /);
+  expect(readdirSync(join(folder, "state"))).toEqual(before);
+});
+
+test("keys are overwritten before they are deleted", async () => {
+  mkdirSync(join(folder, "state"));
+  const key = write(join(folder, "state"), "identity.pem", Identity.generate("rsa-2048").toPkcs8Pem(), 0o600);
+  linkSync(key, join(folder, "witness"));
+  expect((await clean()).status).toBe(0);
+  expect(readFileSync(join(folder, "witness"), "latin1")).toMatch(/^\0{1600,}$/);
+});
+
+test("a key that is a symbolic link is left to whoever made the link", async () => {
+  mkdirSync(join(folder, "state"));
+  const key = write(folder, "real.pem", Identity.generate("ed25519").toPkcs8Pem(), 0o600);
+  symlinkSync(key, join(folder, "state/identity.pem"));
+  const done = await clean();
+  expect(done.status).toBe(EXIT.permission);
+  expect(done.error).toContain("is a symbolic link");
+  expect(existsSync(join(folder, "more/second.pem"))).toBe(true);
+});
