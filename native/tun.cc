@@ -4,6 +4,7 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -50,7 +51,9 @@ Fd attach(const std::string& name, int flags, int& error) {
     return fd;
   }
   ifreq interface = request(name, flags);
-  if (ioctl(fd.get(), TUNSETIFF, &interface) < 0 || ioctl(fd.get(), TUNSETPERSIST, 1) < 0) {
+  // Without an owner every user of the host could read from a device that stays, or remove it.
+  if (ioctl(fd.get(), TUNSETIFF, &interface) < 0 || ioctl(fd.get(), TUNSETOWNER, geteuid()) < 0 ||
+      ioctl(fd.get(), TUNSETPERSIST, 1) < 0) {
     error = errno;
     fd.reset();
   }
