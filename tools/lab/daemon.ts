@@ -22,6 +22,8 @@ export interface DaemonOptions {
   readonly kind?: KeyKind;
   /** Tables of hipd.toml, laid over the defaults one by one. */
   readonly config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** What runs hipd: a command line that hipd's is added to. */
+  readonly runner?: readonly string[];
 }
 
 /** What `hipctl status --json` says, as far as tests read it. */
@@ -72,11 +74,13 @@ export class Daemon {
   readonly configFile: string;
   readonly keyFile: string;
   readonly socket: string;
+  readonly #runner: readonly string[];
   #process: Background | undefined;
 
   /** Makes the folder with a key; nothing runs yet. */
   constructor(lab: Lab, namespace: Namespace, options: DaemonOptions = {}) {
     this.namespace = namespace;
+    this.#runner = options.runner ?? [];
     this.folder = join(lab.folder, namespace.label);
     mkdirSync(this.folder, { recursive: true, mode: 0o700 });
     this.keyFile = join(this.folder, "identity.pem");
@@ -120,7 +124,7 @@ export class Daemon {
   /** Writes the configuration and starts hipd; resolves when it says that it is ready. */
   async start(): Promise<void> {
     this.writeConfig();
-    this.#process = this.namespace.spawn(this.command());
+    this.#process = this.namespace.spawn([...this.#runner, ...this.command()]);
     await this.event("ready");
   }
 

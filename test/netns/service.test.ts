@@ -1,0 +1,126 @@
+/** hipd as a service: as a user without rights but one, under a service manager, several on one host. */
+import { chmodSync, chownSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import type { Daemon } from "../../tools/lab/daemon.ts";
+import { ping, suite, withPair } from "./support.ts";
+
+/** Any user and group that own nothing on this machine. */
+const USER = 64_990;
+const NET_ADMIN = 1n << 12n;
+const NET_RAW = 1n << 13n;
+
+/** As systemd starts it: User=, AmbientCapabilities=, CapabilityBoundingSet=. */
+function asUser(...capabilities: readonly string[]): readonly string[] {
+  const set = (prefix: string) => capabilities.map((name) => `${prefix}${name}`).join(",");
+  return [
+    ...["setpriv", `--reuid=${USER}`, `--regid=${USER}`, "--clear-groups", "--no-new-privs"],
+    ...[`--inh-caps=${set("+")}`, `--ambient-caps=${set("+")}`, `--bounding-set=-all,${set("+")}`],
+    "--",
+  ];
+}
+
+/** Gives the daemon's folder with all that is in it to that user; the way there is open to everybody. */
+function handOver(daemon: Daemon): void {
+  chmodSync(join(daemon.folder, ".."), 0o711);
+  daemon.writeConfig();
+  for (const name of readdirSync(daemon.folder)) chownSync(join(daemon.folder, name), USER, USER);
+  chownSync(daemon.folder, USER, USER);
+}
+
+/** The fields of /proc/PID/task/TID/status, for each thread. */
+function threads(pid: number): readonly ReadonlyMap<string, string>[] {
+  return readdirSync(`/proc/${pid}/task`).map((task) => {
+    const lines = readFileSync(`/proc/${pid}/task/${task}/status`, "utf8").split("\n");
+    return new Map(lines.map((line) => line.split(":\t") as [string, string]));
+  });
+}
+
+function capabilities(
+  pid: number,
+  set: "CapEff" | "CapPrm" | "CapBnd" | "CapInh" | "CapAmb",
+): readonly bigint[] {
+  return [...new Set(threads(pid).map((fields) => fields.get(set) ?? ""))].map((text) => BigInt(`0x${text}`));
+}
+
+function expectNothingBut(pid: number, kept: bigint): void {
+  for (const set of ["CapEff", "CapPrm"] as const)
+    expect([set, capabilities(pid, set)]).toEqual([set, [kept]]);
+  for (const set of ["CapInh", "CapAmb"] as const) expect([set, capabilities(pid, set)]).toEqual([set, [0n]]);
+  expect(new Set(threads(pid).map((fields) => fields.get("NoNewPrivs")))).toEqual(new Set(["1"]));
+  const core = readFileSync(`/proc/${pid}/limits`, "utf8")
+    .split("\n")
+    .find((line) => line.startsWith("Max core"));
+  expect(core).toMatch(/^Max core file size +0 +0 /);
+  // A process that cannot be dumped belongs to root in /proc.
+  expect(threads(pid).length).toBeGreaterThan(3);
+}
+
+suite("an unprivileged user", () => {
+  it("with CAP_NET_ADMIN alone runs hipd, and keeps an interface that root has left", async () => {
+    const runner = asUser("net_admin");
+    await withPair({ idle: true, daemonA: { runner }, daemonB: { runner } }, async ({ a, b }) => {
+      for (const { daemon } of [a, b]) handOver(daemon);
+      await a.daemon.namespace.run(["ip", "tuntap", "add", "hip0", "mode", "tun", "vnet_hdr", "user", "0"]);
+      await Promise.all([a.daemon.start(), b.daemon.start()]);
+      expect((await ping(a.daemon.namespace, b.daemon.hit)).received).toBe(3);
+      expect((await ping(b.daemon.namespace, await b.daemon.lsi("a"))).received).toBe(3);
+      for (const { daemon } of [a, b]) {
+        expectNothingBut(daemon.pid, NET_ADMIN);
+        expect(capabilities(daemon.pid, "CapBnd")).toEqual([NET_ADMIN]);
+        expect(new Set(threads(daemon.pid).map((fields) => fields.get("Uid")))).toEqual(
+          new Set([Array(4).fill(USER).join("\t")]),
+        );
+      }
+      await a.daemon.ctl("identity", "new", "second");
+      expect((await a.daemon.ctl("reload")).status).toBe(0);
+      await a.daemon.stop();
+      await a.daemon.start();
+      expect((await ping(a.daemon.namespace, b.daemon.hit)).received).toBe(3);
+    });
+  });
+
+  it("without any capability is told what hipd needs", async () => {
+    await withPair({ idle: true }, async ({ a }) => {
+      handOver(a.daemon);
+      const user = [`--reuid=${USER}`, `--regid=${USER}`, "--clear-groups"];
+      const bare = ["setpriv", ...user, "--inh-caps=-all", "--bounding-set=-all", "--"];
+      const ended = await a.daemon.namespace.attempt([...bare, ...a.daemon.command()]);
+      expect([ended.status, ended.stderr]).toEqual([4, expect.stringContaining("hipd needs CAP_NET_ADMIN")]);
+    });
+  });
+});
+
+suite("root", () => {
+  it("gives everything up but CAP_NET_ADMIN, in every thread, and still reloads", async () => {
+    await withPair({}, async ({ a, b }) => {
+      expectNothingBut(a.daemon.pid, NET_ADMIN);
+      expect(capabilities(a.daemon.pid, "CapBnd")).toEqual([NET_ADMIN]);
+      expect((await ping(a.daemon.namespace, b.daemon.hit)).received).toBe(3);
+      expect((await a.daemon.ctl("identity", "new", "second")).status).toBe(0);
+      expect((await a.daemon.ctl("reload")).status).toBe(0);
+    });
+  });
+
+  it("leaves an interface that no other user can read from", async () => {
+    await withPair({}, async ({ a }) => {
+      await a.daemon.kill();
+      const nobody = [
+        "setpriv",
+        `--reuid=${USER}`,
+        `--regid=${USER}`,
+        "--clear-groups",
+        "--bounding-set=-all",
+      ];
+      const attach = ["ip", "tuntap", "del", "dev", "hip0", "mode", "tun", "vnet_hdr"];
+      const attached = await a.daemon.namespace.attempt([...nobody, "--inh-caps=-all", "--", ...attach]);
+      expect(attached.stderr).toContain("Operation not permitted");
+    });
+  });
+
+  it("keeps CAP_NET_RAW where plain carriers are configured", async () => {
+    await withPair({ carrier: "none" }, async ({ a }) => {
+      expectNothingBut(a.daemon.pid, NET_ADMIN | NET_RAW);
+    });
+  });
+});
