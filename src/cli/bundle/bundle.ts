@@ -63,7 +63,8 @@ export async function makeBundle(plan: BundlePlan, io: Io): Promise<Bundle> {
   });
   const missing: { name: string; why: string }[] = [];
   for (const { name, keep, content } of parts) {
-    const shown = clean(name);
+    // Our own names of files are no hosts; those of peers.d are made of names of peers.
+    const shown = name.startsWith("config/peers.d/") ? clean(name) : name;
     if (!content.ok) missing.push({ name: shown, why: clean(content.error) });
     else if (
       !(await archive.add({ name: shown, text: cleaned(name, content.value, clean, pseudonyms), keep }))

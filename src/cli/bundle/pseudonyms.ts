@@ -9,7 +9,7 @@ export type Kind = "addr" | "hit" | "lsi" | "mac" | "peer" | "host" | "identity"
 
 /** The last label of names that are files, units and the like, not hosts. */
 const NO_DOMAINS: ReadonlySet<string> = new Set(
-  "toml service pem sock socket json js ts conf d target slice mount timer scope so ko log txt gz md key node prom device path swap automount proto cc".split(
+  "toml service pem jsonl prom sock socket json js ts conf d target slice mount timer scope so ko log txt gz md key node prom device path swap automount proto cc".split(
     " ",
   ),
 );
@@ -22,7 +22,7 @@ const HEX_ADDRESS = /(?<![0-9A-Za-z])[0-9a-f]{32}(?![0-9A-Za-z])/g;
 const MAC = /(?<![0-9A-Za-z:])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![0-9A-Za-z:])/g;
 const UUID = /(?<![0-9A-Za-z-])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z-])/g;
 const DOMAIN =
-  /(?<![\w.@/-])(?:[A-Za-z0-9_](?:[\w-]*[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9](?![\w-])/g;
+  /(?<![\w.@-])(?:[A-Za-z0-9_](?:[\w-]*[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9](?![\w-])/g;
 const ACCOUNT = /[\w.+-]+@(?:[\w-]+\.)*[\w-]+/g;
 
 /** Longer runs of hex digits and colons are no addresses. */
@@ -148,9 +148,9 @@ export class Pseudonyms {
     return this.#pseudonym(text.toLowerCase(), "host", "");
   }
 
-  /** `hipd@blue.service` */
+  /** `hipd@blue.service`; `eth0@if7`, as links into other namespaces are shown. */
   #isUnit(text: string): boolean {
-    return /@.*\.(service|slice|socket|target)$|^[\w.-]+@\.service$/.test(text);
+    return /@.*\.(service|slice|socket|target)$|@(if[0-9]+|NONE)$/.test(text);
   }
 }
 

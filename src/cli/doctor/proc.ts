@@ -54,18 +54,23 @@ function commandLine(pid: number): readonly string[] {
   return (read(`/proc/${pid}/cmdline`) ?? "").split("\0").filter((word) => word !== "");
 }
 
+const INTERPRETER = /(^|\/)(node|sh|dash|bash|python3?|perl|ruby|java)$/;
+/** What hipd does before it ends at once. */
+const ONLY_ONCE: ReadonlySet<string> = new Set(["--check", "--guard", "--teardown", "--version", "--help"]);
+
 /** Whether a command line is that of the daemon, however it was started. */
 export function isHipd(words: readonly string[]): boolean {
-  return (
-    words.slice(0, 3).some((word) => /(^|\/)(hipd-main\.js|hipd)$/.test(word)) && !words.includes("--check")
-  );
+  const at = words.findIndex((word, i) => i > 0 && !word.startsWith("-"));
+  const program = INTERPRETER.test(words[0] ?? "") ? words[at] : words[0];
+  return /(^|\/)(hipd-main\.js|hipd)$/.test(program ?? "") && !words.some((word) => ONLY_ONCE.has(word));
 }
 
 function processName(pid: number): string {
-  const [program = "", first = ""] = commandLine(pid);
+  const words = commandLine(pid);
+  const [program = ""] = words;
   // What an interpreter runs says more than the interpreter.
-  if (/(^|\/)(node|python3?|perl|ruby|java)$/.test(program) && first !== "" && !first.startsWith("-"))
-    return `${program} ${first}`;
+  const first = words.slice(1).find((word) => !word.startsWith("-"));
+  if (INTERPRETER.test(program) && first !== undefined) return first;
   return program || (read(`/proc/${pid}/comm`) ?? "").trim() || "?";
 }
 
