@@ -4,6 +4,7 @@ import { packageVersion } from "../runtime/version.ts";
 import { addAssociation } from "./commands/association.ts";
 import { addBundle } from "./commands/bundle.ts";
 import { addCompletion } from "./commands/completion.ts";
+import { addDns } from "./commands/dns.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addDrops } from "./commands/drops.ts";
 import { addEvents } from "./commands/events.ts";
@@ -64,6 +65,7 @@ export function hipctl(io: Io): Command {
   addTop(program, io);
   addWait(program, io);
   addWhy(program, io);
+  addDns(program, io);
   addDoctor(program, io);
   addNetcheck(program, io);
   addBundle(program, io);

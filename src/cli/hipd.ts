@@ -95,11 +95,19 @@ export async function main(argv: readonly string[], network: LoadNetwork): Promi
         interface: name,
         lsiPrefix,
       });
+      if (args.mode === "teardown") await forgetNames(name);
       return done.ok ? EXIT.ok : complain(ERROR_KINDS[done.error.kind], [done.error.message]);
     }
     case "run":
       return run(config.value, network);
   }
+}
+
+/** A daemon that was killed may have left names behind. systemd-resolved forgets them with the interface. */
+async function forgetNames(name: string): Promise<void> {
+  const { HOSTS_FILE, writeHostsBlock } = await import("../runtime/dns/hosts-file.ts");
+  const removed = writeHostsBlock(HOSTS_FILE, name, []);
+  if (!removed.ok) complain(EXIT.failed, [removed.error]);
 }
 
 function complain(status: ExitStatus, lines: readonly string[]): ExitStatus {
@@ -129,6 +137,7 @@ async function run(config: DaemonConfig, network: LoadNetwork): Promise<ExitStat
     complain: (reason) => log.warn("service-manager-deaf", "the service manager cannot be told", { reason }),
   });
   service.extendStart(START_MILLIS + config.peers.length * START_MILLIS_PER_PEER);
+  const { NAMES_PLACES } = await import("../runtime/dns/names.ts");
   const { METADATA_PLACES } = await import("../runtime/metadata/poller.ts");
   const started = await Daemon.start({
     config,
@@ -137,6 +146,7 @@ async function run(config: DaemonConfig, network: LoadNetwork): Promise<ExitStat
     service,
     version,
     metadata: METADATA_PLACES,
+    names: NAMES_PLACES,
   });
   if (!started.ok) {
     for (const message of started.error.messages) log.error("start-failed", message);

@@ -1,5 +1,6 @@
 /** hipd.toml and peers.d: read, checked as a whole, and turned into values. Every problem found is told, with file, line and column. */
 import { readdirSync, readFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import type { Prefix } from "../core/ip.ts";
@@ -7,6 +8,7 @@ import { formatHit } from "../core/ip.ts";
 import { type Carrier, endpointText, err, type Hit, ok, type Result } from "../core/types.ts";
 import type { HostConfig } from "../hip/config.ts";
 import type { IdentityConfig, LocatorsConfig, OverlayConfig, PeerConfig } from "../overlay/config.ts";
+import type { NamesConfig } from "../overlay/name-answers.ts";
 import { MAX_PEERS } from "../overlay/peers.ts";
 import { issueProblems } from "./config-issues.ts";
 import { CONFIG_SCHEMA, HIP_PORT, PEERS_FILE_SCHEMA, type RawConfig, type RawPeer } from "./config-schema.ts";
@@ -18,6 +20,7 @@ import {
   type Offload,
   withDefaultPort,
 } from "./config-values.ts";
+import { type DnsSettings, hostLabel, namesConfig } from "./dns/settings.ts";
 import { whyNot } from "./files.ts";
 import type { OnNewInstance } from "./instance.ts";
 import { didYouMean } from "./nearest.ts";
@@ -75,6 +78,8 @@ export interface DaemonConfig {
     readonly ecn: boolean;
     /** How long data threads look for packets before they sleep. */
     readonly busyPollMicros: number;
+    /** Which HITs have a route: all, or those of peers, beside another overlay on this host. */
+    readonly hitRoutes: "prefix" | "peers";
   };
   readonly locators: LocatorsConfig;
   /** The cloud's metadata service. */
@@ -82,6 +87,9 @@ export interface DaemonConfig {
   readonly control: { readonly socket: string; readonly group: string | undefined };
   /** Whose signatures `hipctl inventory import` takes: HITs and key files, and a folder of key files. */
   readonly inventory: { readonly trusted: readonly string[]; readonly trustedDirectory: string };
+  readonly dns: DnsSettings;
+  /** What the overlay needs to know of `dns`. */
+  readonly names: NamesConfig;
   readonly metrics: {
     readonly listen: ListenAddress | undefined;
     /** Peers with series of their own. */
@@ -106,9 +114,9 @@ interface Source {
 }
 
 /** Reads and checks everything. On failure every problem of every file is there, in the order of the files. */
-export function loadConfig(file: string): Result<DaemonConfig, readonly Problem[]> {
+export function loadConfig(file: string, instance?: string): Result<DaemonConfig, readonly Problem[]> {
   const problems: Problem[] = [];
-  const main = readDocument(resolve(file), CONFIG_SCHEMA, problems);
+  const main = readDocument(resolve(file), CONFIG_SCHEMA, problems, instance);
   if (main === undefined) return err(problems);
   const raw = main.value;
   const folder = dirname(main.source.file);
@@ -136,6 +144,7 @@ export function loadConfig(file: string): Result<DaemonConfig, readonly Problem[
     aead: raw.network.aead,
     offloads: raw.network.offloads,
     ecn: raw.network.ecn,
+    hitRoutes: raw.network.hit_routes,
     busyPollMicros: raw.network.busy_poll,
   };
   const filePeers = peers.map((peer) =>
@@ -151,8 +160,17 @@ export function loadConfig(file: string): Result<DaemonConfig, readonly Problem[
   }
   if (problems.length > 0) return err(problems);
   const stateDirectory = resolve(folder, raw.state.directory);
+  const dns: DnsSettings = {
+    listen: raw.dns.listen,
+    domain: raw.dns.domain,
+    name: raw.dns.name,
+    resolved: raw.dns.resolved,
+    hostsFile: raw.dns.hosts_file,
+    dnsPeers: raw.dns.dns_peers,
+  };
   return ok({
     file: main.source.file,
+    instance,
     peersDirectory,
     identity: {
       key: resolve(folder, raw.identity.key ?? join(stateDirectory, "identity.pem")),
@@ -170,6 +188,8 @@ export function loadConfig(file: string): Result<DaemonConfig, readonly Problem[
       trusted: raw.inventory.trusted,
       trustedDirectory: resolve(folder, raw.inventory.trusted_dir),
     },
+    dns,
+    names: namesConfig(dns, hostLabel(hostname())),
     metrics: { listen: raw.metrics.listen, peerSeries: raw.metrics.peer_series },
     log: raw.log,
     stateDirectory,
@@ -189,6 +209,7 @@ function readDocument<T>(
   file: string,
   schema: Schema<T>,
   problems: Problem[],
+  instance?: string,
 ): { source: Source; value: T | undefined } | undefined {
   let text: string;
   try {
@@ -203,7 +224,8 @@ function readDocument<T>(
   }
   let document: unknown;
   try {
-    document = parse(text);
+    const parsed = parse(text);
+    document = instance === undefined ? parsed : withInstanceDefaults(parsed, instance);
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     const message = (error.message.split("\n")[0] as string).replace(/^Invalid TOML document: /, "");
@@ -297,7 +319,17 @@ function filePeer(
       );
     }
   }
-  if (raw.hit === undefined) {
+  const dns = raw.dns;
+  if (dns !== undefined && `.${dns}`.endsWith(`.${whole.dns.domain}`)) {
+    wrong(
+      ["dns"],
+      `[[peer]] "${raw.name}" dns: names below "${whole.dns.domain}" are our own, not those of DNS`,
+    );
+  }
+  if (raw.hit === undefined && dns !== undefined) {
+    if (!whole.dns.dns_peers)
+      wrong([], `[[peer]] "${raw.name}" has no hit; give it one, or let DNS tell it: [dns] dns_peers = true`);
+  } else if (raw.hit === undefined) {
     if (!whole.protocol.opportunistic) {
       wrong([], `[[peer]] "${raw.name}" has no hit; give it one, or allow [protocol] opportunistic = true`);
     } else if (raw.locators.length === 0)
@@ -310,6 +342,7 @@ function filePeer(
     carrier,
     locators: raw.locators.map((locator) => withDefaultPort(locator, carrier, HIP_PORT)),
     inboundFamily: raw.inbound_family,
+    dns,
     source: from,
     file: source.file,
     at: source.positions.key(path),
@@ -414,11 +447,15 @@ export function overlayConfig(
   }
   if (problems.length > 0) return err(problems);
   return ok({
-    identities: identities.map(({ hit, suite, algorithm, file }) => ({ hit, suite, algorithm, file })),
+    identities: identities.map(({ hit, suite, algorithm, file, key }) => ({
+      ...{ hit, suite, algorithm, file },
+      ...(key === undefined ? {} : { key }),
+    })),
     defaultIdentity: preferred.hit,
     host: config.host,
     peers,
     locators: config.locators,
+    names: config.names,
     port: config.network.port,
     lsiPrefix: config.network.lsiPrefix,
   });

@@ -26,6 +26,7 @@ import {
   parseName,
   parseNumbered,
 } from "./config-values.ts";
+import { parseDnsListen, parseDnsName, parseNamesDomain } from "./dns/settings.ts";
 import { ON_NEW_INSTANCE } from "./instance.ts";
 
 const D = DEFAULT_CONFIG;
@@ -84,6 +85,8 @@ export const PEER_SCHEMA = z.strictObject({
   encapsulation: absent(encapsulation),
   identity: absent(z.string().check(z.minLength(1))),
   inbound_family: z._default(z.enum(["hit", "lsi"]), "hit"),
+  /** The peer's name in DNS (RFC 8005). */
+  dns: absent(text(parseDnsName)),
 });
 
 /** Patterns and prefixes of one list. */
@@ -148,6 +151,8 @@ export const CONFIG_SCHEMA = z.strictObject({
       ecn: z._default(z.boolean(), true),
       /** Microseconds. */
       busy_poll: z.prefault(text(parseBusyPoll), "0"),
+      /** "peers" beside another overlay on the same host. */
+      hit_routes: z._default(z.enum(["prefix", "peers"]), "prefix"),
     }),
     {},
   ),
@@ -163,6 +168,18 @@ export const CONFIG_SCHEMA = z.strictObject({
     z.strictObject({
       trusted: z._default(z.array(path).check(z.maxLength(MAX_RULES)), []),
       trusted_dir: z._default(path, "trusted.d"),
+    }),
+    {},
+  ),
+  dns: z.prefault(
+    z.strictObject({
+      listen: z.prefault(text(parseDnsListen), "auto"),
+      domain: z.prefault(text(parseNamesDomain), "hip"),
+      /** Absent: the machine's. */
+      name: absent(text(parseName)),
+      resolved: z._default(z.boolean(), true),
+      hosts_file: z._default(z.boolean(), false),
+      dns_peers: z._default(z.boolean(), false),
     }),
     {},
   ),

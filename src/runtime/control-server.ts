@@ -25,11 +25,12 @@ import {
   type ReloadReport,
 } from "./control-convert.ts";
 import { locatorMethods, type Unary } from "./control-locators.ts";
+import { type NamesBackend, namesMethods } from "./control-names.ts";
 import { controlMethods } from "./control-schema.ts";
 import { whyNot } from "./files.ts";
 
 /** What the API is about; the daemon's composition root supplies it. */
-export interface ControlBackend {
+export interface ControlBackend extends NamesBackend {
   /** As `Driver.request`. */
   request(request: ControlRequest, reply: (reply: ControlReply, last: boolean) => void): () => void;
   /** The carrier of peers that do not say. */
@@ -175,6 +176,7 @@ function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> 
       });
     },
     ...locatorMethods(ask),
+    ...namesMethods(backend),
     GetWhereabouts: plain({ type: "whereabouts" }, (reply) => ({
       ...reply,
       metadata: backend.metadata?.() ?? null,

@@ -10,6 +10,7 @@ import { SystemAlarm, SystemClock } from "./clock.ts";
 import { type DaemonConfig, findIdentity, loadConfig, problemText } from "./config-file.ts";
 import type { MetadataView, Problem, ReloadReport } from "./control-convert.ts";
 import { type ControlBackend, ControlServer, freeSocket } from "./control-server.ts";
+import { Names, type NamesPlaces, type NamesStatus } from "./dns/names.ts";
 import { EventLog } from "./event-log.ts";
 import { groupId } from "./files.ts";
 import {
@@ -71,6 +72,8 @@ export interface DaemonOptions {
   readonly version: string;
   /** Where the cloud's metadata service is; undefined: it is never asked. */
   readonly metadata?: MetadataPlaces;
+  /** What the responder for names needs of the machine; undefined: there is none. */
+  readonly names?: NamesPlaces;
   /** Where the machine says which one it is. */
   readonly instance?: InstancePlaces;
 }
@@ -86,6 +89,8 @@ export class Daemon implements ControlBackend {
   readonly #state: StateStore;
   readonly #r1CounterStart: bigint;
   readonly #metadata: MetadataPoller | undefined;
+  readonly #makeNames: () => Names | undefined;
+  #names: Names | undefined;
   #active: Prepared;
   #preferred: Hit;
   #sourcesDue = false;
@@ -189,7 +194,10 @@ export class Daemon implements ControlBackend {
       unpersistPeer: (peer, done) => done(dropPeer(peer)),
       event: (event) => {
         events.add(event, clock.now());
-        if (SOURCE_EVENTS.has(event.name)) this.#sourcesChanged();
+        if (SOURCE_EVENTS.has(event.name)) {
+          this.#sourcesChanged();
+          this.#names?.changed();
+        }
         this.#service.status(() => this.statusText());
       },
       identities: (all, preferred) => this.#setIdentities(all, preferred),
@@ -205,6 +213,17 @@ export class Daemon implements ControlBackend {
       );
       this.#metadata.configure(prepared.config.metadata);
     }
+    const { names: places } = options;
+    this.#makeNames = () =>
+      places &&
+      new Names({
+        config: this.#active.config,
+        log: this.#log,
+        places,
+        lsi: overlay.ownLsi,
+        hits: () => this.#active.overlay.identities.map(({ hit }) => formatHit(hit)),
+        request: (request, reply) => void this.#driver.request(request, reply),
+      });
   }
 
   #rehearse(): void {
@@ -272,6 +291,7 @@ export class Daemon implements ControlBackend {
       if (!metrics.ok) return metrics;
       this.#metrics = metrics.value;
     }
+    this.#names = this.#makeNames();
     const patience = this.#service.watchdogMillis;
     if (patience !== undefined) this.#watchdog = new Watchdog(this.#watched(), patience);
     return ok(undefined);
@@ -295,6 +315,7 @@ export class Daemon implements ControlBackend {
         driver: this.#driver.metrics(),
         jobs: { ...this.#jobs.counters() },
         metadata: { ...this.#metadata?.counters() },
+        names: this.#names?.counters() ?? {},
         peers: this.#driver.peerSamples(this.#active.config.metrics.peerSeries),
         version: this.#version,
         stateWriteFailures: this.#state.failures,
@@ -341,6 +362,10 @@ export class Daemon implements ControlBackend {
 
   get carrier(): "udp" | "none" {
     return this.#active.config.network.carrier;
+  }
+
+  names(): Promise<NamesStatus> | undefined {
+    return this.#names?.status();
   }
 
   metadata(): MetadataView | undefined {
@@ -453,6 +478,7 @@ export class Daemon implements ControlBackend {
       ...config,
       network: { ...running.network, carrier: config.network.carrier },
       control: running.control,
+      dns: { ...config.dns, listen: running.dns.listen },
       metrics: running.metrics,
       log: { ...config.log, format: running.log.format },
       stateDirectory: running.stateDirectory,
@@ -468,6 +494,7 @@ export class Daemon implements ControlBackend {
     });
     if (reply?.type === "configured") {
       this.#metadata?.configure(prepared.value.config.metadata);
+      this.#names?.configure(prepared.value.config);
       return ok(reply.changes);
     }
     this.#jobs.setIdentities(keysOf(former));
@@ -486,6 +513,7 @@ export class Daemon implements ControlBackend {
     this.#service.notify("STOPPING");
     this.#rehearsal.stop();
     this.#metadata?.stop();
+    await this.#names?.stop(false);
     await new Promise<void>((resolve) => this.#driver.stop(CLOSE_MILLIS, resolve));
     this.#watchdog?.stop();
     this.#control?.close();

@@ -183,6 +183,7 @@ function stored(identity: Identity, name: string, file: string): StoredIdentity 
     hit: identity.hit,
     suite: identity.suite,
     algorithm: KIND_NAMES[identity.kind],
+    key: { algorithm: identity.algorithm, hostIdentity: identity.hostIdentity },
   };
 }
 

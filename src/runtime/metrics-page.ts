@@ -22,6 +22,8 @@ export interface MetricsInput {
   readonly jobs: Readonly<Record<string, number>>;
   /** Of the cloud's metadata service. */
   readonly metadata: Readonly<Record<string, number>>;
+  /** Of the DNS responder and client: by subject, then by name. */
+  readonly names: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** Of as many peers as may have series of their own. */
   readonly peers: readonly PeerSample[];
   readonly version: string;
@@ -220,6 +222,17 @@ const SAMPLES: { readonly [M in Exclude<MetricName, keyof typeof HISTOGRAMS>]: S
   hipd_metadata_requests_total: single((from) => from.metadata["metadata_requests_total"] ?? 0),
   hipd_metadata_failures_total: single((from) => from.metadata["metadata_failures_total"] ?? 0),
   hipd_metadata_changes_total: single((from) => from.metadata["metadata_changes_total"] ?? 0),
+
+  hipd_dns_queries_total: (from) => named([], "result", from.names["queries"] ?? {}),
+  hipd_dns_drops_total: (from) => named([], "reason", from.names["drops"] ?? {}),
+  hipd_dns_truncated_total: single((from) => from.names["answers"]?.["truncated"] ?? 0),
+  hipd_dns_lookups_total: ({ names: { peers = {} } }) => [
+    [{ result: "found" }, (peers["lookups"] ?? 0) - (peers["failures"] ?? 0)],
+    [{ result: "failed" }, (peers["failures"] ?? 0) - (peers["expired"] ?? 0)],
+    [{ result: "expired" }, peers["expired"] ?? 0],
+  ],
+  hipd_dns_client_total: (from) => named([], "result", from.names["client"] ?? {}),
+  hipd_dns_bad_records_total: single((from) => from.names["peers"]?.["badRecords"] ?? 0),
 
   hipd_events_total: (from) => named(EVENT_NAMES, "name", from.driver.overlay.events),
   hipd_drops_total: ({ driver: { overlay, driver, plane } }) => [

@@ -157,6 +157,38 @@ export const METRICS = {
     labels: {},
   },
 
+  // Names.
+  hipd_dns_queries_total: {
+    kind: "counter",
+    help: "Questions for names of peers that were answered.",
+    labels: { result: "noerror, nodata, nxdomain, refused, formerr, notimp, badvers, servfail" },
+  },
+  hipd_dns_drops_total: {
+    kind: "counter",
+    help: "Questions for names of peers that got no answer.",
+    labels: { reason: "foreign (not from this host), limited, malformed, too_long" },
+  },
+  hipd_dns_truncated_total: {
+    kind: "counter",
+    help: "Answers that were too long for UDP.",
+    labels: {},
+  },
+  hipd_dns_lookups_total: {
+    kind: "counter",
+    help: "Lookups of peers in DNS (RFC 8005).",
+    labels: { result: "found, failed, expired (failed, and what was known before has aged)" },
+  },
+  hipd_dns_client_total: {
+    kind: "counter",
+    help: "Questions to the resolvers of this host, and what came of them.",
+    labels: { result: "asked, answered, timeouts, mismatched, tcp, failed" },
+  },
+  hipd_dns_bad_records_total: {
+    kind: "counter",
+    help: "HIP records that are malformed, or whose HIT is not that of their key.",
+    labels: {},
+  },
+
   // What happens, and what is lost.
   hipd_events_total: {
     kind: "counter",

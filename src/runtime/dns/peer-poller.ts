@@ -1,0 +1,168 @@
+/** Looks peers up in DNS, again whenever an answer has aged, a few at a time. */
+import type { Result } from "../../core/types.ts";
+import type { DnsFacts, DnsPeer } from "../../overlay/dns-peers.ts";
+import type { Found } from "./lookup.ts";
+
+/** Lookups at once. */
+export const MAX_LOOKUPS = 4;
+/** Peers that are looked up; more are counted and left out. */
+export const MAX_DNS_PEERS = 10_000;
+/** An answer is believed for its TTL, but asked for again neither sooner nor later than this, in milliseconds. */
+export const LEAST_AGE = 10_000;
+export const MOST_AGE = 60 * 60_000;
+/** After a failure: doubled each time. */
+const FIRST_RETRY = 5_000;
+const LAST_RETRY = 10 * 60_000;
+
+export type LookUp = (name: string) => Promise<Result<Found, string>>;
+
+export interface DnsPeerView {
+  readonly peer: string;
+  readonly name: string;
+  readonly state: "waiting" | "known" | "failed";
+  readonly validated: boolean;
+  readonly hits: readonly string[];
+  readonly addresses: readonly string[];
+  /** Why the last lookup failed. */
+  readonly error: string | null;
+  /** Seconds until the next one. */
+  readonly nextSeconds: number;
+}
+
+interface Entry {
+  readonly peer: string;
+  readonly name: string;
+  timer: NodeJS.Timeout | undefined;
+  nextAt: number;
+  failures: number;
+  error: string | undefined;
+  facts: DnsFacts | undefined;
+  validUntil: number;
+  gone: boolean;
+}
+
+export interface DnsPeerCounters {
+  readonly lookups: number;
+  readonly failures: number;
+  readonly expired: number;
+  readonly badRecords: number;
+  readonly leftOut: number;
+}
+
+export class DnsPeerPoller {
+  readonly #lookUp: LookUp;
+  readonly #tell: (peer: string, facts: DnsFacts) => void;
+  readonly #entries = new Map<string, Entry>();
+  readonly #queue: Entry[] = [];
+  readonly #counters = { lookups: 0, failures: 0, expired: 0, badRecords: 0, leftOut: 0 };
+  readonly #leastAge: number;
+  #running = 0;
+
+  /** `tell` gets what was found, and nothing at all when that has aged and cannot be had again. */
+  constructor(lookUp: LookUp, tell: (peer: string, facts: DnsFacts) => void, leastAge: number = LEAST_AGE) {
+    this.#lookUp = lookUp;
+    this.#tell = tell;
+    this.#leastAge = leastAge;
+  }
+
+  /** These peers, and no others, from now on. Those that were there are not asked for anew. */
+  set(peers: readonly DnsPeer[]): void {
+    const wanted = new Map(peers.slice(0, MAX_DNS_PEERS).map((one) => [one.peer, one]));
+    this.#counters.leftOut += Math.max(0, peers.length - MAX_DNS_PEERS);
+    for (const [peer, entry] of this.#entries) if (wanted.get(peer)?.name !== entry.name) this.#forget(entry);
+    for (const { peer, name } of wanted.values()) if (!this.#entries.has(peer)) this.#begin(peer, name);
+    this.#pump();
+  }
+
+  stop(): void {
+    for (const entry of this.#entries.values()) this.#forget(entry);
+    this.#queue.length = 0;
+  }
+
+  counters(): DnsPeerCounters {
+    return { ...this.#counters };
+  }
+
+  views(now: number = performance.now()): readonly DnsPeerView[] {
+    return [...this.#entries.values()].map(({ peer, name, error, facts, nextAt }) => ({
+      peer,
+      name,
+      state: error !== undefined ? "failed" : facts === undefined ? "waiting" : "known",
+      validated: facts?.validated ?? false,
+      hits: facts?.keys.map(({ hit }) => hit) ?? [],
+      addresses: facts?.addresses ?? [],
+      error: error ?? null,
+      nextSeconds: Math.max(0, Math.round((nextAt - now) / 1000)),
+    }));
+  }
+
+  #begin(peer: string, name: string): void {
+    const entry: Entry = {
+      peer,
+      name,
+      timer: undefined,
+      nextAt: 0,
+      failures: 0,
+      error: undefined,
+      facts: undefined,
+      validUntil: 0,
+      gone: false,
+    };
+    this.#entries.set(peer, entry);
+    this.#queue.push(entry);
+  }
+
+  #forget(entry: Entry): void {
+    entry.gone = true;
+    clearTimeout(entry.timer);
+    this.#entries.delete(entry.peer);
+  }
+
+  #pump(): void {
+    while (this.#running < MAX_LOOKUPS) {
+      const entry = this.#queue.shift();
+      if (entry === undefined) return;
+      if (!entry.gone) void this.#ask(entry);
+    }
+  }
+
+  async #ask(entry: Entry): Promise<void> {
+    this.#running++;
+    this.#counters.lookups++;
+    const found = await this.#lookUp(entry.name);
+    this.#running--;
+    if (!entry.gone) this.#settle(entry, found, performance.now());
+    this.#pump();
+  }
+
+  #settle(entry: Entry, found: Result<Found, string>, now: number): void {
+    let wait: number;
+    if (found.ok) {
+      const { facts, ttl, badRecords } = found.value;
+      wait = Math.min(MOST_AGE, Math.max(this.#leastAge, ttl * 1000));
+      entry.failures = 0;
+      entry.error = undefined;
+      entry.facts = facts;
+      entry.validUntil = now + wait;
+      this.#counters.badRecords += badRecords;
+      this.#tell(entry.peer, facts);
+    } else {
+      this.#counters.failures++;
+      wait = Math.min(LAST_RETRY, FIRST_RETRY * 2 ** Math.min(20, entry.failures++));
+      entry.error = found.error;
+      if (entry.facts !== undefined && now >= entry.validUntil) this.#expire(entry);
+    }
+    entry.nextAt = now + wait;
+    entry.timer = setTimeout(() => {
+      this.#queue.push(entry);
+      this.#pump();
+    }, wait);
+    entry.timer.unref();
+  }
+
+  /** RFC 8005 4.2: a record that has outlived its TTL is deleted. Told at each failure, until nobody uses it any more. */
+  #expire(entry: Entry): void {
+    this.#counters.expired++;
+    this.#tell(entry.peer, { name: entry.name, validated: false, keys: [], addresses: [] });
+  }
+}
