@@ -201,14 +201,19 @@ export function takeEcho(
   return { state: next, check, out: told };
 }
 
-/** Whether a check has had its time: traffic waits longer for an answer than curiosity. */
+/**
+ * Whether a check has had its time: traffic waits longer for an answer than curiosity. But where only a packet's source
+ * says that the peer is, anybody may be: there it is not asked for long.
+ */
 export function isOver(
   session: Session,
   check: Check,
   tries: number,
   cx: Pick<Context, "config" | "now">,
 ): boolean {
-  if (check.use !== undefined) {
+  const locator = locatorAt(session.mobility, check.path.remote);
+  const guess = locator === undefined || isGuess(locator);
+  if (check.use !== undefined && !guess) {
     return !isAway(session, cx) && cx.now >= after(check.startedAt, cx.config.mobility.search);
   }
   return tries >= cx.config.retries.update;

@@ -167,7 +167,11 @@ function answerPath(state: Opening, received: Path): Path {
   const called = state.name === "I2-SENT" ? [state.path] : (state.attempt?.candidates ?? []);
   const last =
     state.name === "I2-SENT" ? 0 : ((state.attempt?.next ?? 0) + called.length - 1) % (called.length || 1);
-  const match = called.find(({ remote }) => remote.address === received.remote.address) ?? called[last];
+  // Behind one address there may be several of a NAT's ports, of which one is the peer's now.
+  const match =
+    called.find(({ remote }) => sameEndpoint(remote, received.remote)) ??
+    called.find(({ remote }) => remote.address === received.remote.address) ??
+    called[last];
   return match === undefined ? received : { ...match, local: received.local };
 }
 
@@ -193,6 +197,7 @@ export function answeredR1(
     startedAt: pending.startedAt,
     i2: result.i2,
     path,
+    fallback: path === pending.path ? undefined : pending.path,
     inbound,
     agreement: result.agreement,
     hostId: result.hostId,
@@ -238,7 +243,9 @@ export function i2Timeout(state: StateOf<"I2-SENT">, cx: Context): Step {
   if (state.retransmit.tries >= cx.config.retries.i2)
     return failed(cx, "no_answer_to_i2", dropSas(cx, state.inbound.spi));
   const retransmit = sentAgain(state.retransmit, cx.config.timers.retransmitMax, cx.now, cx.random);
-  return step({ ...state, retransmit }, send(state.path, state.i2));
+  const path = state.fallback ?? state.path;
+  const fallback = state.fallback === undefined ? undefined : state.path;
+  return step({ ...state, retransmit, path, fallback }, send(path, state.i2));
 }
 
 /** RFC 7401 6.10: HIP_MAC_2 here, for one hash; the signature in a job. */
@@ -284,6 +291,10 @@ export function acceptedR2(
     return step(UNASSOCIATED, dropSas(cx, state.inbound.spi), drop("policy"));
   }
   const agreement = { ...state.agreement, peerSpi: result.peerSpi, peerLsiSpi: result.peerLsiSpi };
+  // Of the two places that the I2 went to, the one that the answer came from.
+  const { fallback } = state;
+  const path =
+    fallback !== undefined && sameEndpoint(fallback.remote, pending.path.remote) ? fallback : state.path;
   // RFC 8046 5.2: a set replaces an earlier one.
   const { list } = announcedLocators(result.locators, state.path.carrier, cx.config.udpPort);
   const { session, out } = openSession(cx, {
@@ -291,7 +302,7 @@ export function acceptedR2(
     announced: list.length > 0 ? list : state.announced,
     outbound: result.peerSpi,
     inbound: state.inbound,
-    path: state.path.local.address === "" ? { ...state.path, local: pending.path.local } : state.path,
+    path: path.local.address === "" ? { ...path, local: pending.path.local } : path,
     role: "initiator",
     startedAt: state.startedAt,
     mapped: result.mapped,

@@ -86,6 +86,8 @@ export type State =
       readonly startedAt: Instant;
       readonly i2: Uint8Array;
       readonly path: Path;
+      /** The R1's path, where it preferred another: every other repetition goes there. */
+      readonly fallback: Path | undefined;
       readonly inbound: InboundSpis;
       readonly agreement: Agreement;
       /** The Responder's HOST_ID exactly as R1 carried it (RFC 7401 6.4.1). */

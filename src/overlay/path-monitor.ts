@@ -124,15 +124,36 @@ export class PathMonitor {
     return this.#done(peer, watch, now);
   }
 
+  /** The sizes that packets to peers are held to, for a successor. */
+  imposed(): readonly (readonly [Hit, number])[] {
+    return [...this.#watches].flatMap(([peer, { imposed }]) =>
+      imposed === undefined ? [] : [[peer, imposed] as const],
+    );
+  }
+
+  /** A predecessor holds packets to a peer to `mtu`. Its paths are known. */
+  inherit(peer: Hit, mtu: number): void {
+    const watch = this.#watches.get(peer);
+    if (watch === undefined) return;
+    watch.imposed = mtu;
+    watch.current?.pmtu.inherit(mtu);
+  }
+
   /** Packets went to the peer for `millis`, and nothing came back. */
   silent(peer: Hit, millis: number, now: Instant): readonly MonitorOutput[] {
     const watch = this.#awake(peer, now);
     const state = watch?.current;
     if (watch === undefined || state === undefined) return [];
     watch.activeAt = now;
-    if (watch.round !== undefined || !watch.verified) return [];
+    if (!this.#doubt(peer, watch, state, millis, now)) return [];
+    return this.#done(peer, watch, now);
+  }
+
+  /** Begins to ask whether the path in use, silent for so long, still works. False: that is not to be asked now. */
+  #doubt(peer: Hit, watch: Watch, state: PathState, millis: number, now: Instant): boolean {
+    if (watch.round !== undefined || !watch.verified) return false;
     const again = state.answers ? DOWN_AGAIN : DOWN_AGAIN_MUTE;
-    if (state.downAt !== undefined && now - state.downAt < again) return [];
+    if (state.downAt !== undefined && now - state.downAt < again) return false;
     const { deadPathAfter } = this.#options();
     const length = Math.max(deadPathAfter - millis, state.patience(UNKNOWN_ROUND), LEAST_ROUND);
     watch.round = {
@@ -150,7 +171,7 @@ export class PathMonitor {
     state.pmtu.check(now, true);
     this.#trySize(peer, watch, now);
     this.#round(peer, watch, now);
-    return this.#done(peer, watch, now);
+    return true;
   }
 
   /** Packets went to or came from the peer lately. */
@@ -311,6 +332,9 @@ export class PathMonitor {
     }
     const { current } = watch;
     if (current === undefined || !watch.verified || watch.round !== undefined) return;
+    // The peer's packets may come along another path: then it is not silent, and yet nothing of ours arrives.
+    if (current.answers && current.missed >= ALIVE_PROBES && this.#doubt(peer, watch, current, 0, now))
+      return;
     const until = after(now, current.patience(UNKNOWN_ROUND));
     this.#ask(peer, watch, { state: current, kind: "alive", size: SMALL, until });
   }

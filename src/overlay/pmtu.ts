@@ -124,6 +124,11 @@ export class Pmtu {
     return this.#mtu !== before;
   }
 
+  /** Packets are held to this size already, by whoever looked after the path before. */
+  inherit(mtu: number): void {
+    this.#mtu = mtu;
+  }
+
   /** The path is another one, or was dead: whatever was under way begins anew. */
   restart(): void {
     this.#begin("confirm");

@@ -1,5 +1,7 @@
 /** Mobility against a second implementation that was written from the RFCs alone (RFC 8046, 8047 4.2.8, RFC 9028 5.7). */
+
 import { describe, expect, test } from "vitest";
+import type { Instant } from "../../src/core/types.ts";
 import { Bench } from "../support/bench.ts";
 import { PlainInitiator, PlainResponder } from "../support/plain-exchange.ts";
 import {
@@ -204,6 +206,27 @@ describe("locators in the base exchange (RFC 8047 4.2.8)", () => {
       ["203.0.113.78", "UNVERIFIED"],
     ]);
     expect(sends().at(-1)).toBe("203.0.113.78");
+  });
+
+  test("an I2 that is not answered there goes back to where the R1 came from, and the association with it", () => {
+    const bench = new Bench(ours, theirs.hit, {}, 7, "none");
+    const peer = new PlainResponder(theirs, { extra: [plainSet(0, { address: NEW, preferred: true })] });
+    const i2 = bench.answer(peer.r1(bench.connect(theirs.hit)));
+    const there = bench.path().remote.address;
+    const sent = (): readonly string[] =>
+      bench.outputs.flatMap((one) => (one.type === "send" ? [one.path.remote.address] : []));
+    expect(sent().at(-1)).toBe(NEW);
+    const later = (): void => {
+      bench.now = (bench.now + 3_000) as Instant;
+      bench.input({ type: "timeout" });
+    };
+    later();
+    expect(sent().at(-1)).toBe(there);
+    later();
+    expect(sent().at(-1)).toBe(NEW);
+    bench.input({ type: "datagram", bytes: peer.r2(i2), path: bench.path() });
+    expect(bench.state).toBe("ESTABLISHED");
+    expect(bench.host.paths(theirs.hit.toString("hex") as never)[0]?.path.remote.address).toBe(there);
   });
 
   test("the R2 goes where the I2 came from, whatever the I2 lists; that is asked when the association stands", () => {

@@ -228,6 +228,30 @@ describe("the path monitor", () => {
     expect(bench.monitor.quality(PEER, SECOND)?.loss).toBeGreaterThan(0.1);
   });
 
+  it("finds that nothing arrives along the pair in use, though the peer's packets come along another", () => {
+    bench.use(details(FIRST, true), details(SECOND, false));
+    bench.active();
+    bench.run(6_000);
+    bench.line(FIRST).dead = true;
+    for (let at = 10_000; at <= 60_000; at += 10_000) {
+      bench.active();
+      bench.run(at);
+    }
+    expect(bench.of("path-down")[0]?.output.path).toBe(FIRST);
+    expect(bench.of("path-down")[0]?.at).toBeLessThan(30_000);
+  });
+
+  it("takes over the size that packets are held to already", () => {
+    bench.line(FIRST).mtu = 1400;
+    bench.use(details(FIRST, true));
+    bench.monitor.inherit(PEER, 1400);
+    expect(bench.monitor.imposed()).toEqual([[PEER, 1400]]);
+    bench.active();
+    bench.run(60_000);
+    expect(bench.of("path-mtu")).toEqual([]);
+    expect(bench.monitor.quality(PEER, FIRST)?.mtu).toBe(1400);
+  });
+
   it("asks nothing of a lone pair without traffic", () => {
     settled();
     bench.run(3_600_000);
