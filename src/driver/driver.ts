@@ -6,8 +6,8 @@ import type { ControlReply, ControlRequest, OverlayEvent, RequestId } from "../o
 import type { Counts, OverlayInput, OverlayOutput } from "../overlay/io.ts";
 import type { Metrics } from "../overlay/metrics.ts";
 import type { Overlay } from "../overlay/overlay.ts";
-import type { HandedOverlay } from "../overlay/takeover.ts";
 import type { PeerSample } from "../overlay/peer-metrics.ts";
+import type { HandedOverlay } from "../overlay/takeover.ts";
 import { checksumValid, withChecksum } from "../wire/packet.ts";
 import { EventRing } from "./event-ring.ts";
 import type { Alarm, Clock, DataPlane, DataPlaneEvent, JobRunner, Shell } from "./ports.ts";
@@ -64,7 +64,7 @@ export class Driver {
   #draining = false;
   #jobsRunning = 0;
   #turns = 0;
-  #stopping: { readonly until: Instant; readonly done: () => void } | undefined;
+  #stopping: { readonly until: Instant; readonly done: () => void; readonly close: boolean } | undefined;
   #stopped = false;
 
   constructor(ports: DriverPorts) {
@@ -138,8 +138,20 @@ export class Driver {
    */
   stop(timeoutMillis: number, done: () => void): void {
     if (this.#stopped || this.#stopping !== undefined) return;
-    this.#stopping = { until: after(this.#clock.now(), timeoutMillis), done };
+    this.#stopping = { until: after(this.#clock.now(), timeoutMillis), done, close: true };
     this.#feed({ type: "shutdown" });
+  }
+
+  /**
+   * Ends for a successor that goes on with the associations and the data plane. Waits until the jobs that run have ended, at
+   * most `timeoutMillis`; then `done` gets what the overlay hands over, and must suspend the data plane before it returns:
+   * nothing may change any more. Afterwards every call does nothing.
+   */
+  handOver(timeoutMillis: number, done: (handed: HandedOverlay) => void): void {
+    if (this.#stopped || this.#stopping !== undefined) return;
+    const until = after(this.#clock.now(), timeoutMillis);
+    this.#stopping = { until, done: () => done(this.#overlay.handOver()), close: false };
+    this.#setAlarm();
   }
 
   #subscribe(since: number | undefined, onReply: OnReply): () => void {
@@ -208,10 +220,11 @@ export class Driver {
     }
     const now = this.#clock.now();
     // A running job may be the answer to somebody's CLOSE.
-    if (now >= stopping.until || (!this.#overlay.closing && this.#jobsRunning === 0)) {
+    const waits = stopping.close && this.#overlay.closing;
+    if (now >= stopping.until || (!waits && this.#jobsRunning === 0)) {
       this.#stopped = true;
       this.#alarm.set(undefined);
-      this.#plane.close();
+      if (stopping.close) this.#plane.close();
       stopping.done();
       return;
     }

@@ -39,6 +39,11 @@ export class Association {
     this.#since = now;
   }
 
+  /** When its state began. */
+  get since(): Instant {
+    return this.#since;
+  }
+
   get state(): State {
     return this.#state;
   }
@@ -46,6 +51,13 @@ export class Association {
   /** Nothing is lost when it is forgotten. */
   get blank(): boolean {
     return this.#state.name === "UNASSOCIATED" && this.#pending === undefined;
+  }
+
+  /** Goes on where another process stopped. */
+  static resumed(local: Hit, peer: Hit, state: State, since: Instant): Association {
+    const association = new Association(local, peer, since);
+    association.#state = state;
+    return association;
   }
 
   /** Takes over I1s that went to the NULL HIT (RFC 7401 4.1.8). */

@@ -41,6 +41,7 @@ import { dropSasOf } from "./session.ts";
 import { SpiIndex } from "./spi-index.ts";
 import { sessionOf, UNASSOCIATED } from "./states.ts";
 import type { Happening } from "./tables.ts";
+import { type HandedHost, handedHost, leftovers, spisOf, taken } from "./takeover.ts";
 
 /** The key under which the R1 pool sets its alarm; associations use their two HITs. */
 const POOL = "r1-pool";
@@ -95,6 +96,32 @@ export class Host {
     this.#pool.inherit(before, now);
     this.#timers.set(POOL, { at: now, why: "first r1s" });
     return [...out, ...this.handle({ type: "timeout" }, now)];
+  }
+
+  /** Every open association, for a successor: see takeover.ts. Nothing else may be done with this host afterwards. */
+  handOver(): HandedHost {
+    return handedHost(this.#associations.values());
+  }
+
+  /**
+   * Goes on with the associations of a predecessor whose data plane is ours now. Those with peers or identities that are
+   * configured no more end.
+   */
+  resume(from: HandedHost, now: Instant): readonly HostOutput[] {
+    const out: HostOutput[] = [...from.leftovers];
+    for (const { local, peer, since, state } of from.associations) {
+      const known = this.#peers.find(peer)?.hit ?? peer;
+      const association = Association.resumed(local, known, taken(state), since);
+      const ours = this.#identities.some(({ hit }) => hit === local);
+      if (!ours || this.#associations.full) {
+        out.push(...leftovers(association));
+        continue;
+      }
+      const { inbound, outbound } = spisOf(state.session);
+      this.#spis.resume(association.key, known, inbound, outbound);
+      out.push(...this.#after(association, [{ type: "paths", peer: known }], now));
+    }
+    return this.#jobs.appendedTo(out);
   }
 
   association(peer: Hit): AssociationView | undefined {

@@ -50,7 +50,7 @@ function addSa(
 }
 
 /** The SAs of a state that is being left, dropped (RFC 7402 6.7). */
-export function dropSasOf(cx: Context, state: State): readonly HostOutput[] {
+export function dropSasOf(cx: Pick<Context, "peer">, state: State): readonly HostOutput[] {
   const session = sessionOf(state);
   if (session !== undefined) {
     return [...dropSas(cx, session.inbound.spi, session.outbound), ...dropOtherSas(cx, session)];

@@ -34,13 +34,7 @@ export class SpiIndex {
       if (output.type === "sa-add") {
         const { direction, spi, lsiSpi, peerHit } = output.sa;
         if (direction === "out") this.#addOutbound(key, spi, peerHit);
-        else {
-          this.#inbound.set(spi, key);
-          if (lsiSpi !== undefined) {
-            this.#inbound.set(lsiSpi, key);
-            this.#lsiSpis.set(spi, lsiSpi);
-          }
-        }
+        else this.#addInbound(key, spi, lsiSpi);
       } else if (output.type === "sa-drop") {
         if (output.direction === "out") this.#dropOutbound(output.spi, output.peer);
         else {
@@ -51,6 +45,12 @@ export class SpiIndex {
         }
       }
     }
+  }
+
+  /** The SAs of an association that was handed over. */
+  resume(key: string, peer: Hit, inbound: readonly InboundSpis[], outbound: readonly Spi[]): void {
+    for (const { spi, lsiSpi } of inbound) this.#addInbound(key, spi, lsiSpi);
+    for (const spi of outbound) this.#addOutbound(key, spi, peer);
   }
 
   /** Inbound SPIs that no SA has; the second one only when it is offered at all. */
@@ -68,6 +68,13 @@ export class SpiIndex {
       const spi = this.#random.u32() as Spi;
       if (spi > 255 && !this.#inbound.has(spi)) return spi;
     }
+  }
+
+  #addInbound(key: string, spi: Spi, lsiSpi: Spi | undefined): void {
+    this.#inbound.set(spi, key);
+    if (lsiSpi === undefined) return;
+    this.#inbound.set(lsiSpi, key);
+    this.#lsiSpis.set(spi, lsiSpi);
   }
 
   #addOutbound(key: string, spi: Spi, peer: Hit): void {

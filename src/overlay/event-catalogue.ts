@@ -32,6 +32,11 @@ const OWN_EVENTS = {
     meaning: "This host is somewhere else.",
     fields: { locators: "all of ours, best first" },
   },
+  "taken-over": {
+    level: "info",
+    meaning: "This hipd goes on with the associations of its predecessor, without a new exchange.",
+    fields: { associations: "how many" },
+  },
   "cloud-metadata": {
     level: "info",
     meaning: "The cloud's metadata service told something new.",

@@ -13,6 +13,8 @@ export interface MembershipPort {
   readonly lsis: LsiMap;
   readonly wall: number;
   readonly whereabouts: Whereabouts;
+  /** Where the data plane sends a peer's packets already, when it was taken over. */
+  inheritedRoute(hit: Hit): Spi | undefined;
   run(input: HostInput): void;
   emit(output: OverlayOutput): void;
   /** Local packets for the peer leave at once from now on. */
@@ -78,7 +80,7 @@ export class Membership {
     this.#port.whereabouts.peerKnown(hit);
     if (peer.config.hit === undefined) lsis.dirty = true;
     this.#alias(lsi.value, hit);
-    this.route(peer, "demand");
+    this.route(peer, this.#port.inheritedRoute(hit) ?? "demand");
     return true;
   }
 

@@ -13,6 +13,7 @@ import {
   NULL_HIT,
   ok,
   type Result,
+  type Spi,
   unreachable,
 } from "../core/types.ts";
 import type { HipDrop } from "../hip/drop-reasons.ts";
@@ -35,11 +36,12 @@ import { LsiMap } from "./lsi.ts";
 import { Membership, roomFor } from "./membership.ts";
 import { Meter, type Metrics } from "./metrics.ts";
 import { PathWatch } from "./path-watch.ts";
-import { checkPeers, type Peer, PeerTable } from "./peers.ts";
 import { type PeerSample, peerSamples, reachability } from "./peer-metrics.ts";
+import { checkPeers, type Peer, PeerTable } from "./peers.ts";
 import { mayConnect } from "./policy.ts";
 import { Requests } from "./requests.ts";
 import { parseState, type SavedState } from "./state.ts";
+import { type HandedOverlay, handOver, resume } from "./takeover.ts";
 import { isoTime } from "./views.ts";
 import { WaitingRequests } from "./waiting.ts";
 import { ASLEEP_AFTER, Whereabouts } from "./whereabouts.ts";
@@ -58,7 +60,8 @@ export type Protocol = Pick<
   Host,
   "handle" | "deadline" | "configure" | "association" | "associations" | "gauges"
 > &
-  Partial<Mobility>;
+  Partial<Mobility> &
+  Partial<Pick<Host, "handOver" | "resume">>;
 
 export interface OverlayOptions {
   readonly config: OverlayConfig;
@@ -66,6 +69,8 @@ export interface OverlayOptions {
   /** What an earlier run gave with "save", parsed; anything else is ignored. */
   readonly saved: unknown;
   readonly random: Random;
+  /** What the predecessor on the same data plane handed over. */
+  readonly handed?: HandedOverlay | undefined;
   readonly makeProtocol?: (config: OverlayConfig, peers: PeerTable, random: Random) => Protocol;
 }
 
@@ -113,6 +118,8 @@ export class Overlay {
   #events = 0;
   #addresses: readonly string[] = [];
   #startedAt: number | undefined;
+  #handed: HandedOverlay | undefined;
+  readonly #inheritedRoutes: Map<Hit, Spi>;
 
   /** Fails, with a message for the operator, when the configuration contradicts itself. */
   static create(options: OverlayOptions): Result<Overlay, string> {
@@ -137,8 +144,10 @@ export class Overlay {
   }
 
   private constructor(options: OverlayOptions, lsis: LsiMap, saved: SavedState | undefined) {
-    const { config, random } = options;
+    const { config, random, handed } = options;
     this.#config = config;
+    this.#handed = handed;
+    this.#inheritedRoutes = new Map(handed?.routes);
     this.facts = options.facts;
     this.lsis = lsis;
     this.peers = new PeerTable(
@@ -235,6 +244,11 @@ export class Overlay {
     });
   }
 
+  /** Of the first `limit` peers. */
+  peerSamples(traffic: readonly Traffic[], limit: number): readonly PeerSample[] {
+    return peerSamples(this, traffic, limit);
+  }
+
   #dispatch(input: OverlayInput): void {
     switch (input.type) {
       case "start":
@@ -244,11 +258,6 @@ export class Overlay {
       case "job-done":
       case "esp":
         this.run(input);
-  /** Of the first `limit` peers. */
-  peerSamples(traffic: readonly Traffic[], limit: number): readonly PeerSample[] {
-    return peerSamples(this, traffic, limit);
-  }
-
         break;
       case "timeout":
         this.run(input);
@@ -320,6 +329,15 @@ export class Overlay {
     this.emit({ type: "reply", id, reply, last });
   }
 
+  inheritedRoute(hit: Hit): Spi | undefined {
+    return this.#inheritedRoutes.get(hit);
+  }
+
+  /** Everything that a successor on the same data plane needs. Afterwards this overlay must not be used. */
+  handOver(): HandedOverlay {
+    return handOver(this, this.#watch);
+  }
+
   /** Tells operators that something happened. */
   event<N extends AnyEventName>(name: N, hit: Hit | undefined, detail: AnyEventDetail<N>): void {
     const shown = hit === undefined || hit === NULL_HIT ? undefined : hit;
@@ -374,6 +392,13 @@ export class Overlay {
   #start(): void {
     this.#startedAt = this.#now;
     for (const config of this.#config.peers) this.membership.add(config);
+    if (this.#handed !== undefined) {
+      resume(this, this.#watch, this.#handed);
+      const { length: associations } = this.#handed.host.associations;
+      this.event("taken-over", undefined, { associations });
+    }
+    this.#handed = undefined;
+    this.#inheritedRoutes.clear();
     this.run({ type: "timeout" });
     this.whereabouts.start();
   }
@@ -423,9 +448,11 @@ export class Overlay {
     this.event(event.name, event.peer, event.detail);
     const peer = this.#peerOf(event.peer);
     this.#measure(event);
+    const reached = reachability(event);
+    if (peer !== undefined && reached !== undefined) peer.unreachable = !reached;
+    if (peer !== undefined && event.name === "handover") peer.handovers++;
     if (event.name === "association-established") this.whereabouts.established(event.peer);
     else if (event.name === "association-failed") this.whereabouts.failed(event.peer);
-    if (peer !== undefined && event.name === "handover") peer.handovers++;
     else if (event.name === "association-closed")
       this.whereabouts.closed(event.peer, String(event.detail["reason"]));
     this.#requests.happened(event);
@@ -448,9 +475,6 @@ export class Overlay {
     for (const peer of this.peers.all()) {
       if (peer.hit === undefined && this.waiting.waitsFor(peer)) return peer;
     }
-    const reached = reachability(event);
-    if (peer !== undefined && reached !== undefined) peer.unreachable = !reached;
-    if (peer !== undefined && event.name === "handover") peer.handovers++;
     return undefined;
   }
 

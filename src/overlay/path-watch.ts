@@ -52,6 +52,14 @@ export class PathWatch {
     this.#carry(this.#monitor.paths(peer, this.#port.pathsOf(peer), this.#port.now));
   }
 
+  imposed(): readonly (readonly [Hit, number])[] {
+    return this.#monitor.imposed();
+  }
+
+  inherit(peer: Hit, mtu: number): void {
+    this.#monitor.inherit(peer, mtu);
+  }
+
   silent(peer: Hit, millis: number): void {
     this.#carry(this.#monitor.silent(peer, millis, this.#port.now));
   }

@@ -18,6 +18,7 @@ export const WEIGHTS = {
   connect: 4,
   ping: 3,
   reboot: 5,
+  takeOver: 4,
   down: 1,
   partition: 4,
   heal: 4,
@@ -101,6 +102,12 @@ const ACTIONS: { readonly [name in ActionName]: Action } = {
     daemon.crash();
     daemon.boot();
     return daemon.name;
+  },
+  takeOver(world, random) {
+    const daemon = random.pick(world.daemons);
+    const millis = random.pick([0, 5, 100, 1000]);
+    daemon.takeOver(millis);
+    return `${daemon.name} within ${millis} ms`;
   },
   down(world, random) {
     const daemon = random.pick(world.daemons);

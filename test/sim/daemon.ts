@@ -9,6 +9,7 @@ import type { ControlReply, ControlRequest, OverlayEvent } from "../../src/overl
 import { Overlay } from "../../src/overlay/overlay.ts";
 import type { LocalAddress } from "../../src/overlay/own-locators.ts";
 import type { SavedState } from "../../src/overlay/state.ts";
+import type { HandedOverlay } from "../../src/overlay/takeover.ts";
 import type { Cancel, EventQueue } from "./clock.ts";
 import type { Invariants } from "./invariants.ts";
 import { SimJobs } from "./jobs.ts";
@@ -129,39 +130,40 @@ export class Daemon implements Station {
   /** Starts the daemon, as after a boot. */
   boot(): void {
     if (this.running) return;
-    const { machine } = this;
-    const { queue, network, random, invariants } = this.#world;
+    const { queue, random } = this.#world;
     this.#bootedAt = queue.now - random.between(0, 5000);
+    this.#run(this.#newPlane(), undefined);
+    if (this.machine.mobile === true) this.plane?.announce(this.#kernelsView());
+    this.#driver?.start();
+  }
+
+  /** Another process goes on with the associations, on the same data plane and the same clock. */
+  takeOver(timeoutMillis: number): void {
+    if (!this.running || this.asleep) return;
+    const { plane } = this;
+    this.#driver?.handOver(timeoutMillis, (handed) => {
+      this.#cancelAlarm?.();
+      this.#cancelAlarm = undefined;
+      this.#alarmAt = undefined;
+      this.#open.clear();
+      // As through a file: nothing is shared with the predecessor.
+      this.#run(plane as MemoryPlane, structuredClone(handed));
+      this.#driver?.start();
+      if (this.machine.mobile === true) plane?.announce(this.#kernelsView());
+    });
+  }
+
+  #run(plane: MemoryPlane, handed: HandedOverlay | undefined): void {
+    const { machine } = this;
+    const { queue, random, invariants } = this.#world;
     const boot = ++this.#boots;
     this.#hidden.clear();
     this.#runtimePeers = [];
     const config = this.#config();
     const saved: unknown = this.#saved === undefined ? undefined : JSON.parse(JSON.stringify(this.#saved));
     const facts = { version: "sim", interface: "hip0" };
-    const overlay = Overlay.create({ config, facts, saved, random: random.fork(`host ${boot}`) });
+    const overlay = Overlay.create({ config, facts, saved, random: random.fork(`host ${boot}`), handed });
     if (!overlay.ok) throw new Error(`${this.name}: ${overlay.error}`);
-    const plane = new MemoryPlane({
-      name: this.name,
-      addresses: this.#addresses,
-      port: machine.port,
-      queue,
-      network,
-      hooks: {
-        saAdded: (sa) => invariants.saAdded(this, sa),
-        opened: (sa, size) => invariants.credit.earned(this.name, sa.peerHit, size),
-        sealed: (sa, key, sequence, message) => invariants.sealed(this, sa, key, sequence, message),
-        delivered: (from, message) => {
-          invariants.delivered(this, from, message);
-          this.#world.delivered(this, from, message);
-        },
-        rejected: () => undefined,
-        dropped: (reason) => {
-          invariants.planeDropped(this, reason);
-          this.#remark(`plane drops: ${reason}`);
-          this.#world.trace.count(`plane drop ${reason}`);
-        },
-      },
-    });
     this.#watch(overlay.value);
     this.overlay = overlay.value;
     this.plane = plane;
@@ -200,8 +202,32 @@ export class Daemon implements Station {
         },
       },
     });
-    if (machine.mobile === true) plane.announce(this.#kernelsView());
-    this.#driver.start();
+  }
+
+  #newPlane(): MemoryPlane {
+    const { queue, network, invariants } = this.#world;
+    return new MemoryPlane({
+      name: this.name,
+      addresses: this.#addresses,
+      port: this.machine.port,
+      queue,
+      network,
+      hooks: {
+        saAdded: (sa) => invariants.saAdded(this, sa),
+        opened: (sa, size) => invariants.credit.earned(this.name, sa.peerHit, size),
+        sealed: (sa, key, sequence, message) => invariants.sealed(this, sa, key, sequence, message),
+        delivered: (from, message) => {
+          invariants.delivered(this, from, message);
+          this.#world.delivered(this, from, message);
+        },
+        rejected: () => undefined,
+        dropped: (reason) => {
+          invariants.planeDropped(this, reason);
+          this.#remark(`plane drops: ${reason}`);
+          this.#world.trace.count(`plane drop ${reason}`);
+        },
+      },
+    });
   }
 
   /** Other addresses from now on, `announced` by the kernel a little later. */

@@ -1,0 +1,115 @@
+/**
+ * Associations that another process goes on with: what a stopping host hands over, and what its successor takes. Plain
+ * data with keys in it: it never goes to disk. The ESP SAs themselves stay with the data plane.
+ */
+import type { Hit, Instant, Spi } from "../core/types.ts";
+import { atRest, plainAgreement } from "./agreement.ts";
+import type { Association } from "./association.ts";
+import type { HostOutput } from "./io.ts";
+import { dropSasOf } from "./session.ts";
+import type { InboundSpis, Open, Rekey, Session } from "./states.ts";
+import type { Updates } from "./update-state.ts";
+
+/** One open association. */
+export interface HandedAssociation {
+  readonly local: Hit;
+  readonly peer: Hit;
+  /** When its state began. */
+  readonly since: Instant;
+  readonly state: Open;
+}
+
+export interface HandedHost {
+  readonly associations: readonly HandedAssociation[];
+  /** SAs of associations that are not handed over: the data plane has them, and the successor drops them. */
+  readonly leftovers: readonly HostOutput[];
+}
+
+export function handedHost(all: readonly Association[]): HandedHost {
+  const associations: HandedAssociation[] = [];
+  const dropped: HostOutput[] = [];
+  for (const association of all) {
+    const one = handed(association);
+    if (one === undefined) dropped.push(...leftovers(association));
+    else associations.push(one);
+  }
+  return { associations, leftovers: dropped };
+}
+
+/** What a successor needs of an association; undefined: it has nothing that another process could go on with. */
+function handed(association: Association): HandedAssociation | undefined {
+  const { local, peer, state, since } = association;
+  if (state.name !== "R2-SENT" && state.name !== "ESTABLISHED") return undefined;
+  // The keys were to be drawn by a job that ends with this process.
+  const drawing = association.running("rekey") > 0;
+  return { local, peer, since, state: { ...state, session: plainSession(state.session, drawing) } };
+}
+
+export function leftovers(association: Association): readonly HostOutput[] {
+  return dropSasOf({ peer: association.peer }, association.state);
+}
+
+/** With agreements as plain records. The question to a holder of the same identity ends with this process. */
+function plainSession(session: Session, drawing: boolean): Session {
+  const { agreement, rekey, updates } = session;
+  return {
+    ...session,
+    agreement: plainAgreement(agreement),
+    challenge: undefined,
+    rekey: rekey === undefined ? undefined : plainRekey(rekey, drawing),
+    updates: drawing ? asIfUnheard(updates, rekey) : updates,
+  };
+}
+
+/** Without keys for it, the peer's offer is as if it had never come: it repeats it. */
+function plainRekey(rekey: Rekey, drawing: boolean): Rekey | undefined {
+  if (rekey.keyed !== undefined) return { ...rekey, keyed: plainAgreement(rekey.keyed) };
+  if (!drawing) return rekey;
+  return rekey.updateId === undefined ? undefined : { ...rekey, theirs: undefined };
+}
+
+function asIfUnheard(updates: Updates, rekey: Rekey | undefined): Updates {
+  const id = rekey?.theirs?.updateId;
+  if (id === undefined || rekey?.keyed !== undefined) return updates;
+  return {
+    ...updates,
+    processed: updates.processed.filter((one) => one !== id),
+    expected: updates.expected === (id + 1) >>> 0 ? id : updates.expected,
+  };
+}
+
+/** The state of an association that was handed over, as small as one of our own. */
+export function taken(state: Open): Open {
+  const { session } = state;
+  const { rekey } = session;
+  const keyed = rekey?.keyed === undefined ? undefined : atRest(rekey.keyed);
+  return {
+    ...state,
+    session: {
+      ...session,
+      agreement: atRest(session.agreement),
+      rekey: rekey === undefined ? undefined : { ...rekey, keyed },
+    },
+  };
+}
+
+/** Every SPI of a session, as the data plane has it. */
+export function spisOf(session: Session): {
+  readonly inbound: readonly InboundSpis[];
+  readonly outbound: readonly Spi[];
+} {
+  const { rekey, former } = session;
+  const begun = rekey?.keyed?.peerSpi;
+  return {
+    inbound: [
+      session.inbound,
+      ...(rekey === undefined || begun === undefined ? [] : [rekey.inbound]),
+      ...former.map(({ inbound }) => ({ spi: inbound, lsiSpi: undefined })),
+    ],
+    outbound: [
+      session.outbound,
+      ...(begun === undefined ? [] : [begun]),
+      ...former.map(({ outbound }) => outbound),
+    ],
+  };
+}
