@@ -31,7 +31,7 @@ export function diagnose(facts: Facts): readonly Finding[] {
     ...checkInterface(network, daemon, plan),
     ...checkGuard(network, daemon, plan),
     ...checkPort(sockets, daemon, machine, plan),
-    ...checkFirewall(filters, daemon, machine, plan),
+    ...checkFirewall(filters, daemon, machine, plan, network),
     ...checkReachability(daemon, machine),
     ...checkAssociations(daemon, machine),
     ...checkMtu(daemon, mtuOf),

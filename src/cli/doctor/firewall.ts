@@ -1,11 +1,13 @@
 /** Whether this host's own packet filters let HIP through. What stands between the hosts, only a peer can tell. */
 import type { Finding } from "../verdict.ts";
-import type { DaemonFacts, FilterFacts, MachineFacts, Plan } from "./facts.ts";
+import type { DaemonFacts, FilterFacts, Known, MachineFacts, NetworkFacts, Plan } from "./facts.ts";
 import { type Asked, type Blocking, blocking, type Hook, type Table } from "./filter.ts";
 import { parseIptables } from "./iptables.ts";
 import { parseNft } from "./nft.ts";
 import { AS_ROOT, say } from "./say.ts";
 
+/** IFF_LOOPBACK. */
+const LOOPBACK = 0x8;
 const FAMILIES = ["ipv4", "ipv6"] as const;
 const HOOKS: readonly Hook[] = ["prerouting", "input", "output", "postrouting"];
 
@@ -19,6 +21,7 @@ export function checkFirewall(
   daemon: DaemonFacts,
   { uid }: MachineFacts,
   plan: Plan,
+  network: Known<NetworkFacts>,
 ): readonly Finding[] {
   const { ok, problem, warning, notChecked } = say("firewall");
   const port = daemon.answers.ok ? daemon.answers.value.status.self.port : plan.port;
@@ -27,7 +30,7 @@ export function checkFirewall(
     const text = uid === 0 ? nft.error : `packet filters can only be read with more rights: ${nft.error}`;
     return [uid === 0 ? notChecked(text) : notChecked(text, AS_ROOT)];
   }
-  const found = FAMILIES.flatMap((family) =>
+  const found = familiesOf(network, plan).flatMap((family) =>
     HOOKS.flatMap((hook) => {
       const asked = { family, hook, port };
       return blocking(tablesOf(filters, asked), asked).map((one): Found => ({ ...one, family, hook }));
@@ -48,6 +51,23 @@ export function checkFirewall(
     return warning(what, `look whether peers are meant; if so: ${remedyOf(one, port, outward)}`);
   });
   return [...findings, ...left];
+}
+
+/** A family that this host has no address of is no matter. */
+function familiesOf(network: Known<NetworkFacts>, plan: Plan): readonly (typeof FAMILIES)[number][] {
+  if (!network.ok) return FAMILIES;
+  const { links, addresses } = network.value;
+  const underlay = links
+    .filter(({ name, flags }) => name !== plan.interface && (flags & LOOPBACK) === 0)
+    .map(({ index }) => index);
+  const has = { ipv4: false, ipv6: false };
+  for (const { link, prefix } of addresses) {
+    const [first = 0, second = 0] = prefix.bytes;
+    const local = prefix.bytes.length === 16 && first === 0xfe && (second & 0xc0) === 0x80;
+    if (underlay.includes(link) && !local) has[prefix.bytes.length === 4 ? "ipv4" : "ipv6"] = true;
+  }
+  const present = FAMILIES.filter((family) => has[family]);
+  return present.length === 0 ? FAMILIES : present;
 }
 
 /** Rules of iptables that nft cannot show are read from iptables-save, where that is. */

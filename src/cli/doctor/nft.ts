@@ -159,7 +159,8 @@ function matchFits(value: unknown, asked: Asked, named: (set: string) => unknown
   }
   const known = factOf(field(value, "left"), asked);
   if (known === undefined) return "maybe";
-  if (known === "absent") return field(value, "op") === "!=" ? "maybe" : "no";
+  // nft compares fields of a protocol only in packets that have it.
+  if (known === "absent") return "no";
   const right = field(value, "right");
   const op = String(field(value, "op") ?? "==");
   const [number] = known.filter((each) => typeof each === "number");
