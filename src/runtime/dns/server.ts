@@ -25,6 +25,8 @@ export interface DnsServerOptions {
   /** Whether an address is one of this host's own. */
   readonly own: (address: string) => boolean;
   readonly resolve: Resolve;
+  /** Milliseconds on a clock that never goes back. */
+  readonly now?: () => number;
 }
 
 /** Why a query got no answer. */
@@ -113,7 +115,7 @@ export class DnsServer {
   }
 
   #answer(message: Uint8Array, carrier: "udp" | "tcp"): Uint8Array | undefined {
-    if (!this.#limit.take(performance.now())) {
+    if (!this.#limit.take((this.#options.now ?? monotonic)())) {
       this.#drops.limited++;
       return undefined;
     }
@@ -176,6 +178,10 @@ export class DnsServer {
       }
     });
   }
+}
+
+function monotonic(): number {
+  return performance.now();
 }
 
 interface Bound {

@@ -1,0 +1,106 @@
+/** When peers are looked up in DNS, and what becomes of an answer that has aged. */
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { err, ok, type Result } from "../../src/core/types.ts";
+import type { DnsFacts } from "../../src/overlay/dns-peers.ts";
+import type { Found } from "../../src/runtime/dns/lookup.ts";
+import { DnsPeerPoller, LEAST_AGE, MAX_LOOKUPS, MOST_AGE } from "../../src/runtime/dns/peer-poller.ts";
+
+beforeEach(() => vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] }));
+afterEach(() => vi.useRealTimers());
+
+const found = (name: string, ttl: number): Result<Found, string> =>
+  ok({ facts: { name, validated: true, keys: [], addresses: ["192.0.2.1"] }, ttl, badRecords: 1 });
+
+/** A poller whose lookups give what the test says. */
+function bench(say: (name: string) => Result<Found, string>) {
+  const asked: string[] = [];
+  const told: [string, DnsFacts][] = [];
+  const lookUp = async (name: string) => {
+    asked.push(name);
+    return say(name);
+  };
+  return { asked, told, poller: new DnsPeerPoller(lookUp, (peer, facts) => told.push([peer, facts])) };
+}
+
+const one = [{ peer: "vm", name: "vm.example.org" }];
+
+describe("an answer", () => {
+  it.each([
+    [120, 120_000],
+    [0, LEAST_AGE],
+    [1_000_000, MOST_AGE],
+  ])("with a TTL of %d s is asked for again after %d ms", async (ttl, age) => {
+    const { poller, asked, told } = bench((name) => found(name, ttl));
+    poller.set(one);
+    await vi.advanceTimersByTimeAsync(age - 1);
+    expect(asked).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(asked).toHaveLength(2);
+    expect(told.map(([peer]) => peer)).toEqual(["vm", "vm"]);
+    expect(poller.counters()).toMatchObject({ lookups: 2, failures: 0, badRecords: 2 });
+    expect(poller.views()).toMatchObject([{ peer: "vm", state: "known", validated: true, error: null }]);
+    poller.stop();
+  });
+
+  it("is believed for its time although nobody answers any more, and then taken back (RFC 8005 4.2)", async () => {
+    let works = true;
+    const { poller, told } = bench((name) => (works ? found(name, 60) : err("no answer")));
+    poller.set(one);
+    await vi.advanceTimersByTimeAsync(59_000);
+    works = false;
+    expect(told.at(-1)?.[1].addresses).toEqual(["192.0.2.1"]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(told.at(-1)?.[1]).toEqual({ name: "vm.example.org", validated: false, keys: [], addresses: [] });
+    expect(poller.counters()).toMatchObject({ failures: 1, expired: 1 });
+    expect(poller.views()).toMatchObject([{ state: "failed", error: "no answer" }]);
+    works = true;
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(told.at(-1)?.[1].addresses).toEqual(["192.0.2.1"]);
+    poller.stop();
+  });
+});
+
+it("a failure is tried again later and later", async () => {
+  const times: number[] = [];
+  const { poller } = bench(() => {
+    times.push(performance.now());
+    return err("no answer");
+  });
+  poller.set(one);
+  await vi.advanceTimersByTimeAsync(60_000);
+  const gaps = times.slice(1).map((time, i) => Math.round(time - (times[i] ?? 0)));
+  expect(gaps).toEqual([5_000, 10_000, 20_000]);
+  await vi.advanceTimersByTimeAsync(24 * 3_600_000);
+  expect(Math.max(...times.slice(1).map((time, i) => time - (times[i] ?? 0)))).toBeLessThanOrEqual(600_001);
+  poller.stop();
+});
+
+it("only a few lookups run at once", async () => {
+  let running = 0;
+  let most = 0;
+  const lookUp = async (name: string) => {
+    most = Math.max(most, ++running);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    running--;
+    return found(name, 3600);
+  };
+  const poller = new DnsPeerPoller(lookUp, () => undefined);
+  poller.set(Array.from({ length: 50 }, (_, n) => ({ peer: `vm${n}`, name: `vm${n}.example.org` })));
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(most).toBe(MAX_LOOKUPS);
+  expect(poller.counters().lookups).toBe(50);
+  poller.stop();
+});
+
+it("peers that go are asked for no more, and late answers about them are not told", async () => {
+  const { poller, asked, told } = bench((name) => found(name, 60));
+  poller.set(one);
+  poller.set([{ peer: "vm", name: "other.example.org" }]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(told.map(([, { name }]) => name)).toEqual(["other.example.org"]);
+  poller.set([{ peer: "vm", name: "other.example.org" }]);
+  poller.set([]);
+  await vi.advanceTimersByTimeAsync(3_600_000);
+  expect(asked).toHaveLength(2);
+  expect(poller.views()).toEqual([]);
+});
