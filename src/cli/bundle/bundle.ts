@@ -28,6 +28,9 @@ export interface Bundle {
   readonly missing: readonly { readonly name: string; readonly why: string }[];
 }
 
+/** The counters are there anyhow; whether drops grow is for "doctor" to say. */
+const SAMPLE_MILLIS = 300;
+
 const ABOUT = `A support archive of hipd, made by "hipctl bundle".
 
 It holds what hipd says about itself (version, status, associations, locators, counters, events), its configuration, the findings of
@@ -41,7 +44,13 @@ Comments of the configuration are left out.
 
 export async function makeBundle(plan: BundlePlan, io: Io): Promise<Bundle> {
   const { config, socket, addresses } = plan;
-  const facts = await gather({ config, socket, now: io.now(), progress: io.progress });
+  const facts = await gather({
+    config,
+    socket,
+    now: io.now(),
+    progress: io.progress,
+    sampleMillis: SAMPLE_MILLIS,
+  });
   io.progress?.("collecting ...");
   const parts: Part[] = [
     ...factParts(facts, io),

@@ -1,6 +1,8 @@
 /** hipctl bundle: an archive for whoever is asked for help. */
+
+import { accessSync, constants } from "node:fs";
 import { hostname } from "node:os";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import { exists, whyNot, writeAtomically } from "../../runtime/files.ts";
 import { CommandFailure, contextOf, DEFAULT_CONFIG_FILE, usage, wholeNumber } from "../context.ts";
@@ -33,6 +35,7 @@ export function addBundle(program: Command, io: Io): void {
       if (options.output === "-")
         throw usage("--output: an archive is no text for the terminal; name a file");
       if (exists(file)) throw new CommandFailure(EXIT.name, `${file}: exists already and is not replaced`);
+      mustBeWritable(file);
       const { socket } = command.optsWithGlobals<{ socket?: string }>();
       const { makeBundle } = await import("../bundle/bundle.ts");
       const bundle = await makeBundle(
@@ -58,4 +61,13 @@ export function addBundle(program: Command, io: Io): void {
         return `${left}wrote ${file} (${size}); look through it before you give it away: tar -tzf ${file}\n`;
       });
     });
+}
+
+/** Before the work, not after it. */
+function mustBeWritable(file: string): void {
+  try {
+    accessSync(dirname(file), constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new CommandFailure(EXIT.failed, `${file}: cannot be written: ${whyNot(error)}`);
+  }
 }
