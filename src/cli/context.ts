@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { Result } from "../core/types.ts";
 import { parseDuration } from "../runtime/config-values.ts";
 import type { ClientError, ControlClient } from "../runtime/control-client.ts";
+import { instanceSocket, parseInstanceName } from "../runtime/overlay-instance.ts";
 import { EXIT, type ExitStatus, exitOf } from "./exit.ts";
 import { type Io, json } from "./output.ts";
 
@@ -42,8 +43,8 @@ export interface Context {
 }
 
 export function contextOf(command: Command, io: Io): Context {
-  const options = command.optsWithGlobals<{ json?: boolean; socket?: string }>();
-  const socket = options.socket ?? (io.environment["HIPD_SOCKET"] || DEFAULT_SOCKET);
+  const options = command.optsWithGlobals<{ json?: boolean; socket?: string; instance?: string }>();
+  const socket = socketOf(options, io);
   const asJson = options.json === true;
   const withClient = async <T>(use: (client: ControlClient) => Promise<T>): Promise<T> => {
     const { ControlClient } = await import("../runtime/control-client.ts");
@@ -63,6 +64,18 @@ export function contextOf(command: Command, io: Io): Context {
       withClient(async (client) => orFail(await client.call(method, request, millis))),
     print: (value, text) => io.out(asJson ? json(value) : text()),
   };
+}
+
+/** Where hipd listens, by what was said last: an option before a variable, a socket before an instance. */
+function socketOf(options: { readonly socket?: string; readonly instance?: string }, io: Io): string {
+  if (options.socket !== undefined) return options.socket;
+  const variable = io.environment["HIPD_SOCKET"];
+  if (options.instance === undefined && variable) return variable;
+  const instance = options.instance ?? io.environment["HIPD_INSTANCE"];
+  if (!instance) return DEFAULT_SOCKET;
+  const name = parseInstanceName(instance);
+  if (!name.ok) throw usage(name.error);
+  return instanceSocket(name.value);
 }
 
 /** A whole number from the command line. */

@@ -1,10 +1,14 @@
 /** The daemon's main program. */
 import { parseArgs } from "node:util";
+import { ok, type Result } from "../core/types.ts";
 import type { DaemonConfig } from "../runtime/config-file.ts";
 import { loadConfig, problemText } from "../runtime/config-file.ts";
 import type { Daemon } from "../runtime/daemon.ts";
+import type { Inheritance } from "../runtime/inherit.ts";
 import { createLog, type Log, StdoutSink } from "../runtime/log.ts";
+import { takeoverRefused } from "../runtime/network-options.ts";
 import type { NetworkSystem } from "../runtime/network-port.ts";
+import { instanceConfigFile, parseInstanceName } from "../runtime/overlay-instance.ts";
 import { keptCapabilities } from "../runtime/privileges.ts";
 import { serviceManager } from "../runtime/systemd.ts";
 import { Tidy } from "../runtime/tidy.ts";
@@ -13,17 +17,21 @@ import { EXIT, type ExitStatus } from "./exit.ts";
 
 export const DEFAULT_CONFIG_FILE = "/etc/hipd/hipd.toml";
 
-export const HELP = `Usage: hipd [--config FILE] [--check | --guard | --teardown]
+export const HELP = `Usage: hipd [--config FILE | --instance NAME] [--check | --guard | --teardown]
 
 The host identity overlay daemon (HIPv2, RFC 7401).
 
-  --config FILE  configuration (default ${DEFAULT_CONFIG_FILE})
-  --check        check the configuration and the keys, then exit
-  --guard        only install the routes that keep overlay traffic from leaving
-                 in the clear, then exit: for before the network is up
-  --teardown     remove the interface and the routes that hipd leaves, then exit
-  --version      print the version
-  --help         print this text
+  --config FILE    configuration (default ${DEFAULT_CONFIG_FILE})
+  --instance NAME  one of several overlays on this host: /etc/hipd/NAME.toml,
+                   socket /run/hipd-NAME/hipd.sock, state /var/lib/hipd-NAME,
+                   interface hip-NAME, further peers in /etc/hipd/NAME.peers.d
+  --check          check the configuration and the keys, then exit
+  --guard          only install the routes that keep overlay traffic from
+                   leaving in the clear, then exit: for before the network is up
+  --teardown       remove the interface and the routes that hipd leaves, then
+                   exit
+  --version        print the version
+  --help           print this text
 
 Signals: SIGHUP reads the configuration again; SIGTERM and SIGINT stop.
 Exit status: 0 ok, 1 failure, 2 wrong usage, 3 wrong configuration,
@@ -43,6 +51,7 @@ const ERROR_KINDS = {
 
 interface Arguments {
   readonly config: string;
+  readonly instance: string | undefined;
   readonly mode: "run" | "check" | "guard" | "teardown" | "version" | "help";
 }
 
@@ -51,7 +60,8 @@ function readArguments(argv: readonly string[]): Arguments | string {
     const { values } = parseArgs({
       args: [...argv],
       options: {
-        config: { type: "string", short: "c", default: DEFAULT_CONFIG_FILE },
+        config: { type: "string", short: "c" },
+        instance: { type: "string" },
         check: { type: "boolean" },
         guard: { type: "boolean" },
         teardown: { type: "boolean" },
@@ -61,7 +71,10 @@ function readArguments(argv: readonly string[]): Arguments | string {
     });
     const modes = (["check", "guard", "teardown", "version", "help"] as const).filter((mode) => values[mode]);
     if (modes.length > 1) return `--${modes[0]} and --${modes[1]} exclude each other`;
-    return { config: values.config, mode: modes[0] ?? "run" };
+    const instance = values.instance === undefined ? ok(undefined) : parseInstanceName(values.instance);
+    if (!instance.ok) return `--instance: ${instance.error}`;
+    const standard = instance.value === undefined ? DEFAULT_CONFIG_FILE : instanceConfigFile(instance.value);
+    return { config: values.config ?? standard, instance: instance.value, mode: modes[0] ?? "run" };
   } catch (error) {
     return (error as Error).message.split(". ")[0] as string;
   }
@@ -71,14 +84,18 @@ function readArguments(argv: readonly string[]): Arguments | string {
 export type LoadNetwork = () => Promise<NetworkSystem>;
 
 /** Runs until told to stop; gives the exit status. `network` is loaded only when it is needed. */
-export async function main(argv: readonly string[], network: LoadNetwork): Promise<ExitStatus> {
+export async function main(
+  argv: readonly string[],
+  network: LoadNetwork,
+  inherited?: Result<Inheritance, string>,
+): Promise<ExitStatus> {
   const args = readArguments(argv);
   if (typeof args === "string") return complain(EXIT.usage, [`${args}; try: hipd --help`]);
   if (args.mode === "version" || args.mode === "help") {
     process.stdout.write(args.mode === "help" ? HELP : `hipd ${packageVersion()}\n`);
     return EXIT.ok;
   }
-  const config = loadConfig(args.config);
+  const config = loadConfig(args.config, args.instance);
   if (!config.ok) return complain(EXIT.config, config.error.map(problemText));
   switch (args.mode) {
     case "check":
@@ -99,7 +116,7 @@ export async function main(argv: readonly string[], network: LoadNetwork): Promi
       return done.ok ? EXIT.ok : complain(ERROR_KINDS[done.error.kind], [done.error.message]);
     }
     case "run":
-      return run(config.value, network);
+      return run(config.value, network, inherited);
   }
 }
 
@@ -123,7 +140,11 @@ async function check(config: DaemonConfig): Promise<ExitStatus> {
   return EXIT.ok;
 }
 
-async function run(config: DaemonConfig, network: LoadNetwork): Promise<ExitStatus> {
+async function run(
+  config: DaemonConfig,
+  network: LoadNetwork,
+  inherited: Result<Inheritance, string> | undefined,
+): Promise<ExitStatus> {
   const terminal = process.stdout.isTTY === true;
   const format = config.log.format === "auto" ? (terminal ? "text" : "json") : config.log.format;
   const color = terminal && process.env["NO_COLOR"] === undefined;
@@ -132,6 +153,7 @@ async function run(config: DaemonConfig, network: LoadNetwork): Promise<ExitStat
   const signals = new Signals();
   const version = packageVersion();
   const { Daemon } = await import("../runtime/daemon.ts");
+  if (inherited?.ok === false) takeoverRefused(log, inherited.error);
   const system = await network();
   const service = serviceManager(process.env, system.service?.notify, {
     complain: (reason) => log.warn("service-manager-deaf", "the service manager cannot be told", { reason }),
@@ -147,6 +169,7 @@ async function run(config: DaemonConfig, network: LoadNetwork): Promise<ExitStat
     version,
     metadata: METADATA_PLACES,
     names: NAMES_PLACES,
+    inheritance: inherited?.ok ? inherited.value : undefined,
   });
   if (!started.ok) {
     for (const message of started.error.messages) log.error("start-failed", message);
@@ -170,6 +193,8 @@ async function run(config: DaemonConfig, network: LoadNetwork): Promise<ExitStat
   log.info("stopping", "stopping: closing associations", { signal });
   await daemon.stop();
   log.info("stopped", "stopped");
+  // Packets wait for the successor: nothing is taken down in order.
+  if (daemon.handedOver) system.service?.exitNow(EXIT.ok);
   return EXIT.ok;
 }
 

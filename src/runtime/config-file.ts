@@ -24,6 +24,7 @@ import { type DnsSettings, hostLabel, namesConfig } from "./dns/settings.ts";
 import { whyNot } from "./files.ts";
 import type { OnNewInstance } from "./instance.ts";
 import { didYouMean } from "./nearest.ts";
+import { instanceOfFile, withInstanceDefaults } from "./overlay-instance.ts";
 import { type Position, TomlPositions } from "./toml-positions.ts";
 
 /** One thing that is wrong with the configuration. */
@@ -51,6 +52,8 @@ export interface FilePeer extends Omit<PeerConfig, "localHit"> {
 
 export interface DaemonConfig {
   readonly file: string;
+  /** Of several overlays on this host, the name of this one. */
+  readonly instance: string | undefined;
   readonly peersDirectory: string;
   readonly identity: {
     /** The identity made on first start; the default one unless `default` or `hipctl identity use` says otherwise. */
@@ -114,7 +117,10 @@ interface Source {
 }
 
 /** Reads and checks everything. On failure every problem of every file is there, in the order of the files. */
-export function loadConfig(file: string, instance?: string): Result<DaemonConfig, readonly Problem[]> {
+export function loadConfig(
+  file: string,
+  instance: string | undefined = instanceOfFile(file),
+): Result<DaemonConfig, readonly Problem[]> {
   const problems: Problem[] = [];
   const main = readDocument(resolve(file), CONFIG_SCHEMA, problems, instance);
   if (main === undefined) return err(problems);

@@ -2,10 +2,10 @@
  * Routes of single peers: those that are shown another identity than the default one. Without them the kernel would choose the default
  * HIT as source of packets to such a peer, which its security association does not carry.
  */
-import { contains, HIT_PREFIX, hitBytes, hitFromBytes } from "../core/ip.ts";
+import { contains, formatHit, HIT_PREFIX, hitBytes, hitFromBytes } from "../core/ip.ts";
 import { type Hit, ok } from "../core/types.ts";
 import { addon } from "./native.ts";
-import { links, routes } from "./network.ts";
+import { links, type RouteRow, routes } from "./network.ts";
 import type { NetworkSystem, PeerSource } from "./network-port.ts";
 
 /** rtnetlink's numbers. */
@@ -23,47 +23,68 @@ export function withPeerRoutes(system: NetworkSystem): NetworkSystem {
       const opened = system.open(options);
       if (!opened.ok) return opened;
       const held = new PeerRoutes(options.interface, options.ecn ?? true);
-      held.forgetOthers();
       return ok({ ...opened.value, setSources: (sources) => held.set(sources) });
     },
   };
+}
+
+/** Routes to single HITs, of this overlay and of others; the kernel's own to local addresses are in another table. */
+function peerRoutes(): readonly RouteRow[] {
+  return routes().filter(
+    ({ type, table, destination: { bytes, length } }) =>
+      type === UNICAST && table === MAIN_TABLE && length === WHOLE && contains(HIT_PREFIX, bytes),
+  );
+}
+
+function elsewhere(link: number): ReadonlySet<Hit> {
+  const others = peerRoutes().filter((route) => route.link !== link && route.metric === METRIC);
+  return new Set(others.map((route) => hitFromBytes(route.destination.bytes)));
 }
 
 class PeerRoutes {
   readonly #interface: string;
   readonly #ecn: boolean;
   #set = new Map<Hit, Hit>();
+  /** What was there before is known and put right. */
+  #adopted = false;
 
   constructor(name: string, ecn: boolean) {
     this.#interface = name;
     this.#ecn = ecn;
   }
 
-  /** Removes what an earlier daemon left on an interface that outlived it. */
-  forgetOthers(): void {
-    const link = this.#link();
-    for (const route of routes()) {
-      const { bytes, length } = route.destination;
-      const ours = route.link === link.index && route.type === UNICAST && route.metric === METRIC;
-      if (ours && length === WHOLE && contains(HIT_PREFIX, bytes))
-        this.#change(false, hitFromBytes(bytes), link);
-    }
-  }
-
-  /** Makes the routes be exactly these. @throws Error of the kernel. */
+  /**
+   * Makes the routes be exactly these, at first also those that an earlier daemon left on an interface that outlived it.
+   * @throws Error of the kernel, or about peers that another overlay has; all others then have their routes.
+   */
   set(sources: readonly PeerSource[]): void {
     const wanted = new Map(sources.map(({ peer, local }) => [peer, local]));
     const link = this.#link();
+    if (!this.#adopted) this.#dropOthers(link, wanted);
     for (const [peer, local] of this.#set) {
       if (wanted.get(peer) === local) continue;
       this.#change(false, peer, link);
       this.#set.delete(peer);
     }
-    for (const [peer, local] of wanted) {
-      if (this.#set.has(peer)) continue;
+    const fresh = [...wanted].filter(([peer]) => !this.#set.has(peer));
+    const taken = fresh.length === 0 ? new Set<Hit>() : elsewhere(link.index);
+    for (const [peer, local] of fresh) {
+      if (taken.has(peer)) continue;
       this.#change(true, peer, link, local);
       this.#set.set(peer, local);
     }
+    const refused = fresh.filter(([peer]) => taken.has(peer)).map(([peer]) => formatHit(peer));
+    if (refused.length > 0) {
+      throw new Error(`peers of another overlay on this host keep their routes to it: ${refused.join(", ")}`);
+    }
+  }
+
+  #dropOthers(link: { readonly index: number; readonly mtu: number }, wanted: ReadonlyMap<Hit, Hit>): void {
+    for (const { destination, metric } of peerRoutes().filter((route) => route.link === link.index)) {
+      const peer = hitFromBytes(destination.bytes);
+      if (metric === METRIC && !wanted.has(peer)) this.#change(false, peer, link);
+    }
+    this.#adopted = true;
   }
 
   #link(): { readonly index: number; readonly mtu: number } {

@@ -2,7 +2,8 @@
 import { chmodSync, chownSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { Daemon } from "../../tools/lab/daemon.ts";
+import { Daemon, type Side } from "../../tools/lab/daemon.ts";
+import type { Lab } from "../../tools/lab/lab.ts";
 import { ping, suite, withPair } from "./support.ts";
 
 /** Any user and group that own nothing on this machine. */
@@ -124,3 +125,63 @@ suite("root", () => {
     });
   });
 });
+
+suite("two overlays on one host", () => {
+  it("run side by side, each with its peers", async () => {
+    await withPair({}, async ({ lab, a, b }) => {
+      const blue = [a, b].map((side) => second(lab, side));
+      const [blueA, blueB] = blue as [Daemon, Daemon];
+      for (const [here, there, side] of [
+        [blueA, blueB, b],
+        [blueB, blueA, a],
+      ] as const) {
+        here.peers.push({ name: "other", hit: there.hit, locators: [`${side.ipv4}:10600`] });
+      }
+      await Promise.all(blue.map((daemon) => daemon.start()));
+      expect((await ping(blueA.namespace, blueB.hit)).received).toBe(3);
+      expect((await ping(blueA.namespace, await blueA.lsi("other"))).received).toBe(3);
+      expect((await ping(a.daemon.namespace, b.daemon.hit)).received).toBe(3);
+      expect((await ping(b.daemon.namespace, await b.daemon.lsi("a"))).received).toBe(3);
+      expect((await blueA.peer("other")).txBytes).toBeGreaterThan(0);
+      // What is nobody's peer stays inside, and the second overlay's end leaves the first one as it was.
+      await blueA.stop();
+      expect((await blueA.namespace.attempt(blueA.command("--teardown"))).status).toBe(0);
+      const routes = await a.daemon.namespace.run(["ip", "-6", "route", "show", "2001:20::/28"]);
+      expect(routes).toMatch(/^2001:20::\/28 dev hip0/m);
+      expect(routes).toMatch(/^unreachable 2001:20::\/28/m);
+      expect((await ping(a.daemon.namespace, b.daemon.hit)).received).toBe(3);
+      // The first one starts beside the second one, too.
+      await b.daemon.stop();
+      await b.daemon.start();
+      expect((await ping(b.daemon.namespace, a.daemon.hit)).received).toBe(3);
+    });
+  });
+
+  it("refuse to share what only one can have, in words", async () => {
+    await withPair({ idle: true }, async ({ lab, a }) => {
+      await a.daemon.start();
+      for (const [network, words] of [
+        [{ interface: "hip0" }, "is another hipd using hip0?"],
+        [{ port: 10_500 }, "UDP port 10500"],
+        [{ lsi_prefix: "198.18.0.0/16" }, "of hip0; choose another lsi_prefix"],
+        [{ hit_routes: "prefix" }, '[network] hit_routes = "peers" is needed'],
+      ] as const) {
+        const blue = second(lab, a, network);
+        blue.writeConfig();
+        const ended = await a.daemon.namespace.attempt(blue.command());
+        expect([ended.status, ended.stderr]).toEqual([1, expect.stringContaining(words)]);
+      }
+      expect((await ping(a.daemon.namespace, a.daemon.hit)).received).toBe(3);
+    });
+  });
+});
+
+/** A second daemon on the host of the first one, as an instance would be. */
+function second(lab: Lab, side: Side, network: Readonly<Record<string, unknown>> = {}): Daemon {
+  const own = { interface: "hip-blue", port: 10_600, lsi_prefix: "100.64.0.0/16", hit_routes: "peers" };
+  const options = {
+    config: { network: { ...own, ...network } },
+    folder: `${side.daemon.namespace.label}-blue`,
+  };
+  return new Daemon(lab, side.daemon.namespace, options);
+}

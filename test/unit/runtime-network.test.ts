@@ -78,6 +78,40 @@ describe("overlaps", () => {
   });
 });
 
+describe("another overlay on the same host", () => {
+  const POINT_TO_POINT = 0x10;
+  const links = [...LINKS, { index: 7, name: "hip-blue", flags: 1 | POINT_TO_POINT, mtu: 1478 }];
+  const refuse = (
+    addresses: readonly AddressRow[],
+    routes: readonly RouteRow[],
+    hitRoutes: "prefix" | "peers",
+  ) => {
+    const plan = { interface: "hip0", lsiPrefix: prefix("198.18.0.0/15"), hitRoutes };
+    return () => refuseOverlaps(plan, links, addresses, routes);
+  };
+
+  it("may have HITs and routes to its peers", () => {
+    const blue = [address(7, "2001:22::7/128"), address(7, "100.64.0.1/32")];
+    const routes = [route(7, "2001:22::8/128"), route(7, "100.64.0.0/16")];
+    expect(refuse(blue, routes, "prefix")).not.toThrow();
+    expect(refuse(blue, routes, "peers")).not.toThrow();
+    expect(refuse([address(2, "2001:22::7/128")], [], "peers")).toThrow("of eth0");
+  });
+
+  it("has the whole prefix only where this one does without it", () => {
+    const routes = [route(7, "2001:20::/28")];
+    expect(refuse([], routes, "peers")).not.toThrow();
+    expect(refuse([], routes, "prefix")).toThrow(
+      'overlaps the route 2001:20::/28 of hip-blue; beside another overlay [network] hit_routes = "peers" is needed',
+    );
+    expect(refuse([], [route(7, "2001:20::/32")], "peers")).toThrow("overlaps the route");
+  });
+
+  it("needs LSIs of its own", () => {
+    expect(refuse([], [route(7, "198.18.0.0/15")], "peers")).toThrow("choose another lsi_prefix");
+  });
+});
+
 describe("sizes", () => {
   it("takes the widest underlay link that is up", () => {
     expect(interfaceMtu(0, "hip0", LINKS)).toBe(1478);

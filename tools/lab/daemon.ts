@@ -24,6 +24,8 @@ export interface DaemonOptions {
   readonly config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** What runs hipd: a command line that hipd's is added to. */
   readonly runner?: readonly string[];
+  /** The name of its folder, when its host has another daemon already. */
+  readonly folder?: string;
 }
 
 /** What `hipctl status --json` says, as far as tests read it. */
@@ -81,7 +83,7 @@ export class Daemon {
   constructor(lab: Lab, namespace: Namespace, options: DaemonOptions = {}) {
     this.namespace = namespace;
     this.#runner = options.runner ?? [];
-    this.folder = join(lab.folder, namespace.label);
+    this.folder = join(lab.folder, options.folder ?? namespace.label);
     mkdirSync(this.folder, { recursive: true, mode: 0o700 });
     this.keyFile = join(this.folder, "identity.pem");
     this.configFile = join(this.folder, "hipd.toml");
