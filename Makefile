@@ -17,7 +17,7 @@ demo: ## two virtual machines, a hipd in each, and an application that talks bet
 	@node tools/demo.ts
 
 test: ## every test there is; the last line counts them
-	@tools/bootstrap net fuzz systemd
+	@tools/bootstrap net fuzz observe systemd
 	@$(MAKE) compile
 	@node tools/test.ts
 
@@ -30,7 +30,7 @@ sim: ## simulated networks of whole daemons [RUNS=1000] [SEED=first]
 	@node test/sim/main.ts
 
 e2e: ## the namespace suite: real daemons, real kernels (needs root) [ONLY=name]
-	@tools/bootstrap net
+	@tools/bootstrap net observe
 	@$(MAKE) compile
 	@node tools/test.ts netns $(ONLY)
 
@@ -72,9 +72,10 @@ deb: ## the Debian package, in build/deb [ARCH=amd64|arm64] [VERSION=...]
 	@node tools/deb/main.ts $(if $(ARCH),--arch $(ARCH)) $(if $(VERSION),--version $(VERSION))
 
 .PHONY: reference
-reference: ## docs/REFERENCE.md, from the program itself
+reference: ## docs/REFERENCE.md and the dashboards of deploy/grafana, from the program itself
 	@tools/bootstrap
 	@node tools/reference.ts
+	@node tools/dashboards.ts
 
 .PHONY: compile
 compile:

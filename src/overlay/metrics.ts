@@ -1,6 +1,7 @@
 /** Counters and gauges of the control plane as plain data, ready for any exporter. */
 import type { HostGauges, StateName } from "../hip/io.ts";
-import { isUp } from "./peer-metrics.ts";
+import type { Protocol } from "./overlay.ts";
+import { isUnreachable, isUp } from "./peer-metrics.ts";
 import type { Peer } from "./peers.ts";
 
 /** Upper bounds in seconds of the buckets of the exchange duration histogram. */
@@ -130,6 +131,7 @@ export class Meter {
     readonly gauges: HostGauges;
     readonly locators: Readonly<Record<string, number>>;
     readonly peers: Iterable<Peer>;
+    readonly host: Protocol;
     readonly lsiEntries: number;
     readonly requestsWaiting: number;
     readonly overflows: Readonly<Record<string, number>>;
@@ -152,7 +154,7 @@ export class Meter {
       puzzleDifficulty: around.gauges.puzzleDifficulty,
       jobsInFlight: around.gauges.jobsInFlight,
       r1Generations: around.gauges.r1Generations,
-      ...countPeers(around.peers),
+      ...countPeers(around.peers, around.host),
       lsiEntries: around.lsiEntries,
       requestsWaiting: around.requestsWaiting,
       overflows: around.overflows,
@@ -191,14 +193,17 @@ export function flatCounters(metrics: Metrics): Readonly<Record<string, number>>
   return flat;
 }
 
-function countPeers(all: Iterable<Peer>): Pick<Metrics, "peers" | "peersUp" | "peersUnreachable"> {
+function countPeers(
+  all: Iterable<Peer>,
+  host: Protocol,
+): Pick<Metrics, "peers" | "peersUp" | "peersUnreachable"> {
   let peers = 0;
   let peersUp = 0;
   let peersUnreachable = 0;
   for (const peer of all) {
     peers++;
     if (isUp(peer)) peersUp++;
-    if (peer.unreachable === true) peersUnreachable++;
+    if (isUnreachable(peer, host)) peersUnreachable++;
   }
   return { peers, peersUp, peersUnreachable };
 }

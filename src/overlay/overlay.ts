@@ -233,6 +233,7 @@ export class Overlay {
       states: this.host.associations().map(({ state }) => state),
       gauges: this.host.gauges(),
       peers: this.peers.all(),
+      host: this.host,
       lsiEntries: this.lsis.size,
       requestsWaiting: this.waiting.size,
       locators: countLocators(this),

@@ -3,6 +3,7 @@ import type { Hit } from "../core/types.ts";
 import type { HostEvent } from "../hip/io.ts";
 import type { Traffic } from "./control.ts";
 import { type LocatorSource, pairsOf, pathSummary } from "./locator-views.ts";
+import type { Protocol } from "./overlay.ts";
 import type { Peer } from "./peers.ts";
 
 export interface PeerSample {
@@ -34,7 +35,7 @@ export function peerSamples(
     samples.push({
       name: peer.config.name,
       up: isUp(peer),
-      unreachable: peer.unreachable === true,
+      unreachable: isUnreachable(peer, from.host),
       rttMillis: path?.rttMillis ?? undefined,
       loss: path?.loss ?? undefined,
       pathMtu: counted?.pathMtu,
@@ -47,6 +48,14 @@ export function peerSamples(
 
 export function isUp(peer: Peer): boolean {
   return typeof peer.via === "number";
+}
+
+/** Also a peer whose path in use died, and no other one works: its association waits for it. */
+export function isUnreachable(peer: Peer, host: Protocol): boolean {
+  if (peer.unreachable === true) return true;
+  if (peer.hit === undefined || !isUp(peer)) return false;
+  const current = host.paths?.(peer.hit).find((path) => path.current);
+  return current !== undefined && !current.verified && current.heardAt !== undefined;
 }
 
 /** Ends of associations that mean that the peer was not there any more. */

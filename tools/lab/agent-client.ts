@@ -87,6 +87,11 @@ export class Agent {
     return this.#ask("answered", { name, timeoutMillis }, timeoutMillis + 1_000);
   }
 
+  /** The body of what an HTTP server answers. */
+  httpGet(url: string, timeoutMillis = 5_000): Promise<string> {
+    return this.#ask("httpGet", { text: url, timeoutMillis }, timeoutMillis + 1_000);
+  }
+
   async #ask<T>(op: string, args: Readonly<Record<string, unknown>>, timeoutMillis = 10_000): Promise<T> {
     const id = this.#next++;
     const program = this.#program;

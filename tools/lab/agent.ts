@@ -1,6 +1,7 @@
 /** Plays applications inside a namespace: ordinary sockets, nothing of HIP. Requests on stdin, answers on stdout. */
 import { type Cipheriv, createCipheriv, createHash, type Hash } from "node:crypto";
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
+import { get } from "node:http";
 import { connect, createServer, isIPv6, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 
@@ -40,6 +41,22 @@ function arrived({ bytes, timeoutMillis }: Request): Promise<number> {
     };
     arrivals.waiting.add(look);
     look();
+  });
+}
+
+/** `text`: the URL. Gives what was answered, whatever the status. */
+function httpGet({ text, timeoutMillis }: Request): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = get(text, { timeout: timeoutMillis }, (response) => {
+      let body = "";
+      response.setEncoding("utf8");
+      response.on("data", (part: string) => {
+        body += part;
+      });
+      response.on("end", () => resolve(body));
+    });
+    request.on("timeout", () => request.destroy(new Error(`no answer in ${timeoutMillis} ms`)));
+    request.on("error", reject);
   });
 }
 
@@ -245,6 +262,7 @@ async function answered({ name, timeoutMillis }: Request): Promise<number> {
 }
 
 const OPERATIONS: Readonly<Record<string, (request: Request) => Promise<unknown>>> = {
+  httpGet,
   serveTcp,
   sendTcp,
   arrived,

@@ -50,6 +50,27 @@ const DAEMON_LINES = {
     meaning: "The service manager cannot be told how hipd is.",
     fields: { reason: "the kernel's answer" },
   },
+  "took-over": {
+    level: "info",
+    meaning: "This hipd goes on with the associations of the hipd before it, without a new exchange.",
+    fields: {
+      associations: "how many",
+      millis: "for how long packets waited",
+      from: "the version of the hipd before",
+    },
+  },
+  "takeover-refused": {
+    level: "warn",
+    meaning: "What the hipd before left is not taken; associations are made anew.",
+    fields: {
+      reason: "why: damaged, of another format, taken already, or a setting of the data plane changed",
+    },
+  },
+  "takeover-failed": {
+    level: "error",
+    meaning: "Associations could not be handed over; the next hipd makes them anew.",
+    fields: { reason: "what the system said" },
+  },
   "watchdog-hungry": {
     level: "error",
     meaning: "The main thread or a data thread hangs: the service manager will start hipd again.",

@@ -57,7 +57,7 @@ export const METRICS = {
   hipd_peers_up: { kind: "gauge", help: "Peers that packets flow to: there is an association.", labels: {} },
   hipd_peers_unreachable: {
     kind: "gauge",
-    help: "Peers that did not answer when they were called last, or that went silent.",
+    help: "Peers that did not answer when they were called last, or to which no path answers any more.",
     labels: {},
   },
   hipd_peers_without_series: {
@@ -72,7 +72,7 @@ export const METRICS = {
   },
   hipd_peer_unreachable: {
     kind: "gauge",
-    help: "1: the peer did not answer when it was called last, or went silent. 0: it did, or was never called.",
+    help: "1: the peer did not answer when it was called last, or no path to it answers any more. 0: it did, or was never called.",
     labels: PEER,
   },
   hipd_peer_rtt_seconds: {
