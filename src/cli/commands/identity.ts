@@ -5,7 +5,8 @@ import type { Command } from "commander";
 import type { Result } from "../../core/types.ts";
 import type { KeyFormat } from "../../crypto/keyfile.ts";
 import type { IdentityDetails, NamedIdentityView } from "../../runtime/control-convert.ts";
-import { CommandFailure, contextOf, usage } from "../context.ts";
+import { parseDnsName } from "../../runtime/dns/settings.ts";
+import { CommandFailure, contextOf, usage, wholeNumber } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { type Io, pairs, table } from "../output.ts";
 import { type IdentityFiles, openFiles } from "./identity-files.ts";
@@ -19,6 +20,9 @@ interface ExportOptions extends Where {
   readonly private?: boolean;
   readonly format: string;
   readonly out?: string;
+  readonly dns?: string;
+  readonly rvs?: readonly string[];
+  readonly ttl: string;
 }
 
 export function addIdentity(program: Command, io: Io): void {
@@ -78,17 +82,25 @@ export function addIdentity(program: Command, io: Io): void {
     .option("--private", "the private key: to the file of --out (mode 0600), else to standard output")
     .option("--format <format>", "of a private key: pkcs8 or openssh", "pkcs8")
     .option("--out <file>", "write to this file; it must not exist yet")
+    .option("--dns <name>", "the public half as a line of the zone file that holds this name (RFC 8005)")
+    .option("--rvs <name...>", "with --dns: rendezvous servers, the preferred one first")
+    .option("--ttl <seconds>", "with --dns: how long others may keep the record", "3600")
     .action(async (reference: string | undefined, options: ExportOptions, command: Command) => {
       const context = contextOf(command, io);
       if (options.format !== "pkcs8" && options.format !== "openssh") {
         throw usage(`--format: "${options.format}" is neither pkcs8 nor openssh`);
       }
+      if (options.dns !== undefined && options.private === true)
+        throw usage("--dns is for the public half, which is all that may stand in DNS: leave --private out");
+      if (options.rvs !== undefined && options.dns === undefined) throw usage("--rvs needs --dns");
       if (options.format === "openssh" && !options.private)
         throw usage("--format is for private keys: add --private");
       const details = await detailsOf(reference ?? "", options, context.call);
       const text = options.private
         ? await privateText(details.identity.file, options.format)
-        : `${details.identity.name}. ${details.hipRecord}\n`;
+        : options.dns === undefined
+          ? `${details.identity.name}. ${details.hipRecord}\n`
+          : zoneLine(options.dns, details.hipRecord, options);
       if (options.out === undefined) {
         io.out(text);
         return;
@@ -144,6 +156,22 @@ export function addIdentity(program: Command, io: Io): void {
           : { identities: files.use(reference) };
       context.print(list, () => listText(list.identities, io.color));
     });
+}
+
+/** A record of RFC 8005 6 with its owner, as BIND, Knot, NSD and others read it. */
+function zoneLine(
+  owner: string,
+  record: string,
+  { rvs = [], ttl }: Pick<ExportOptions, "rvs" | "ttl">,
+): string {
+  const names = [owner, ...rvs].map((text) => {
+    const name = parseDnsName(text);
+    if (!name.ok) throw usage(name.error);
+    return `${name.value}.`;
+  });
+  const life = wholeNumber("--ttl", 0, 604_800)(ttl);
+  const servers = names.slice(1).map((name) => ` ${name}`);
+  return `${names[0]} ${life} ${record.replace(/ \)$/, `${servers.join("")} )`)}\n`;
 }
 
 async function filesOf(where: Where): Promise<IdentityFiles | undefined> {
