@@ -5,7 +5,7 @@ import type { DaemonConfig } from "../runtime/config-file.ts";
 import { loadConfig, problemText } from "../runtime/config-file.ts";
 import type { Daemon } from "../runtime/daemon.ts";
 import type { Inheritance } from "../runtime/inherit.ts";
-import { createLog, type Log, StdoutSink } from "../runtime/log.ts";
+import { createLog, type Log, standardOutput } from "../runtime/log.ts";
 import { takeoverRefused } from "../runtime/network-options.ts";
 import type { NetworkSystem } from "../runtime/network-port.ts";
 import { instanceConfigFile, parseInstanceName } from "../runtime/overlay-instance.ts";
@@ -148,7 +148,7 @@ async function run(
   const terminal = process.stdout.isTTY === true;
   const format = config.log.format === "auto" ? (terminal ? "text" : "json") : config.log.format;
   const color = terminal && process.env["NO_COLOR"] === undefined;
-  const log = createLog({ level: config.log.level, format, color }, new StdoutSink());
+  const log = createLog({ level: config.log.level, format, color }, standardOutput(process.env));
   crashLoudly(log);
   const signals = new Signals();
   const version = packageVersion();

@@ -1,5 +1,5 @@
 /** The log: JSON lines for the journal, or a readable form on a terminal. Fields are plain words and numbers; keys cannot get in. */
-import { writeSync } from "node:fs";
+import { fstatSync, writeSync } from "node:fs";
 import { pino } from "pino";
 import type { LogEvent } from "./catalogue/log-lines.ts";
 
@@ -27,12 +27,50 @@ export class StdoutSink implements LineSink {
 
   write(line: string): void {
     try {
-      if (this.#lost > 0) writeSync(1, `${JSON.stringify({ event: "log-lines-lost", count: this.#lost })}\n`);
+      if (this.#lost > 0) writeSync(1, lostLine(this.#lost));
       this.#lost = 0;
       writeSync(1, line);
     } catch {
       this.#lost++;
     }
+  }
+}
+
+function lostLine(count: number): string {
+  const line = { level: "warn", time: new Date().toISOString(), event: "log-lines-lost", count };
+  return `${JSON.stringify({ ...line, msg: "whoever reads the log did not keep up" })}\n`;
+}
+
+/** Lines with the priority that the journal takes off again (sd-daemon(3)): `journalctl -p warning` finds them. */
+export class JournalSink implements LineSink {
+  readonly #sink: LineSink;
+
+  constructor(sink: LineSink) {
+    this.#sink = sink;
+  }
+
+  write(line: string): void {
+    const level = /^\{"level":"(\w+)"|^\S+ (\w+) /.exec(line);
+    const priority = PRIORITIES[(level?.[1] ?? level?.[2] ?? "").toLowerCase()] ?? PRIORITIES["info"];
+    this.#sink.write(`<${priority}>${line}`);
+  }
+}
+
+/** Those of syslog(3). */
+const PRIORITIES: Readonly<Record<string, number>> = { debug: 7, info: 6, warn: 4, error: 3 };
+
+/** Whether standard output goes to the journal: systemd says so by device and inode (systemd.exec(5), JOURNAL_STREAM). */
+export function toJournal(stream: string | undefined, output: { dev: number; ino: number }): boolean {
+  return stream !== undefined && stream === `${output.dev}:${output.ino}`;
+}
+
+/** Standard output, as whoever reads it wants it. */
+export function standardOutput(environment: Readonly<Record<string, string | undefined>>): LineSink {
+  const sink = new StdoutSink();
+  try {
+    return toJournal(environment["JOURNAL_STREAM"], fstatSync(1)) ? new JournalSink(sink) : sink;
+  } catch {
+    return sink;
   }
 }
 

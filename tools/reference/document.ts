@@ -151,7 +151,7 @@ function events(): string {
 
 function log(): string {
   const intro =
-    'Standard output, one JSON object a line (`[log] format`), as the journal takes it: `journalctl -u hipd -o cat | jq`. Every line has `level`\n(`debug`, `info`, `warn`, `error`), `time` (ISO 8601 in UTC), `event` (a stable word), `msg` (a sentence for people, which may change) and the\nfields of its event. Keys and other secrets cannot get in, whatever their field is called. Beside a line for each event above (debug lines\nonly with `level = "debug"`) there are:';
+    'Standard output, one JSON object a line (`[log] format`), as the journal takes it: `journalctl -u hipd -o cat | jq`. In\nthe journal each line has the priority of its level: `journalctl -u hipd -p warning`. Every line has `level`\n(`debug`, `info`, `warn`, `error`), `time` (ISO 8601 in UTC), `event` (a stable word), `msg` (a sentence for people, which may change) and the\nfields of its event. Keys and other secrets cannot get in, whatever their field is called. Beside a line for each event above (debug lines\nonly with `level = "debug"`) there are:';
   return ["## Log", intro, table(LINE_TITLES, lineRows(LOG_LINES))].join("\n\n");
 }
 

@@ -180,7 +180,7 @@ const DAEMON_LINES = {
   },
   "log-lines-lost": {
     level: "warn",
-    meaning: "Whoever reads the log did not keep up. This line has neither level nor time.",
+    meaning: "Whoever reads the log did not keep up.",
     fields: { count: "how many lines" },
   },
 } as const satisfies Readonly<Record<string, LogLine>>;
