@@ -20,6 +20,7 @@ import {
   type Offload,
   withDefaultPort,
 } from "./config-values.ts";
+import { credentialPath, isCredentialSetting } from "./credentials.ts";
 import { type DnsSettings, hostLabel, namesConfig } from "./dns/settings.ts";
 import { whyNot } from "./files.ts";
 import type { OnNewInstance } from "./instance.ts";
@@ -174,13 +175,16 @@ export function loadConfig(
     hostsFile: raw.dns.hosts_file,
     dnsPeers: raw.dns.dns_peers,
   };
+  const unit = instance === undefined ? "hipd.service" : `hipd@${instance}.service`;
+  const keyFile = (path: string) =>
+    isCredentialSetting(path) ? credentialPath(path, unit) : resolve(folder, path);
   return ok({
     file: main.source.file,
     instance,
     peersDirectory,
     identity: {
-      key: resolve(folder, raw.identity.key ?? join(stateDirectory, "identity.pem")),
-      extra: raw.identity.extra.map((path) => resolve(folder, path)),
+      key: keyFile(raw.identity.key ?? join(stateDirectory, "identity.pem")),
+      extra: raw.identity.extra.map(keyFile),
       directory: resolve(folder, raw.identity.dir ?? join(stateDirectory, "identities")),
       default: raw.identity.default,
       onNewInstance: raw.identity.on_new_instance,

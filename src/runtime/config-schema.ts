@@ -20,6 +20,7 @@ import {
   parseHitText,
   parseInterface,
   parseInterfacePattern,
+  parseKeyFile,
   parseListen,
   parseLocator,
   parseLsiPrefix,
@@ -50,6 +51,7 @@ const text = <T>(parser: Parser<T>) => parsed(z.string(), parser);
 const integer = (low: number, high: number) => z.int().check(z.gte(low), z.lte(high));
 const duration = (millis: number) => z._default(text(parseDuration), millis);
 const path = z.string().check(z.minLength(1));
+const keyFile = text(parseKeyFile);
 const absent = <T>(schema: z.ZodMiniType<T>) => z.optional(schema);
 
 /** A preference list: at least one member, no member twice. */
@@ -118,8 +120,8 @@ export const CONFIG_SCHEMA = z.strictObject({
   peers_dir: z._default(path, "peers.d"),
   identity: z.prefault(
     z.strictObject({
-      key: absent(path),
-      extra: z._default(z.array(path), []),
+      key: absent(keyFile),
+      extra: z._default(z.array(keyFile), []),
       dir: absent(path),
       default: absent(z.string().check(z.minLength(1))),
       /** On a machine that is not the one that the key was used on before. */

@@ -250,3 +250,13 @@ export function withDefaultPort(locator: Endpoint, carrier: Carrier, port: numbe
   if (carrier === "none") return { address: locator.address, port: 0 };
   return locator.port === 0 ? { address: locator.address, port } : locator;
 }
+
+/** The file of a private key, or "credential:NAME" for one that the service manager hands over. */
+export function parseKeyFile(text: string): Result<string, string> {
+  if (text === "") return err('"" is not the name of a file');
+  if (!text.startsWith("credential:") || /^credential:[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(text))
+    return ok(text);
+  return err(
+    `"${text}" does not name a credential; write "credential:NAME", with a unit that has LoadCredential=NAME:FILE`,
+  );
+}

@@ -370,8 +370,21 @@ async function listen(server: NetServer, socket: string, group: number | undefin
   } finally {
     if (before !== undefined) process.umask(before);
   }
-  if (group !== undefined) chownSync(socket, process.geteuid?.() ?? 0, group);
+  if (group !== undefined) giveToGroup(socket, group);
   chmodSync(socket, 0o660);
+}
+
+/** Whoever is not root may do so only for groups that it is in. */
+function giveToGroup(socket: string, group: number): void {
+  const user = process.geteuid?.() ?? 0;
+  try {
+    chownSync(socket, user, group);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EPERM") throw error;
+    throw new Error(
+      `user ${user} may not give it to group ${group} of [control] group; run hipd with that group (SupplementaryGroups= in its unit)`,
+    );
+  }
 }
 
 /** Only the main thread has a umask to change; elsewhere (in tests) chmod has to do. */

@@ -104,8 +104,11 @@ export function ensurePrivateDirectory(path: string): void {
 
 const MAX_SECRET_BYTES = 64 * 1024;
 
+/** Rights of others than the owner. A credential's folder keeps others out, and its access list shows as rights of the group. */
+const OTHERS = { file: 0o077, credential: 0o037 } as const;
+
 /** Reads a file that only its owner may read. The error says why it was refused and how to mend it. */
-export function readSecret(path: string): Result<Uint8Array, string> {
+export function readSecret(path: string, kind: "file" | "credential" = "file"): Result<Uint8Array, string> {
   let descriptor: number;
   try {
     descriptor = openSync(path, "r");
@@ -115,7 +118,7 @@ export function readSecret(path: string): Result<Uint8Array, string> {
   try {
     const stat = fstatSync(descriptor);
     if (!stat.isFile()) return err(`${path}: is not a regular file`);
-    if ((stat.mode & 0o077) !== 0) {
+    if ((stat.mode & OTHERS[kind]) !== 0) {
       const mode = (stat.mode & 0o7777).toString(8).padStart(4, "0");
       return err(
         `${path}: other users have access to this private key (mode ${mode}); run: chmod 600 ${path}`,

@@ -9,6 +9,7 @@ import { Identity, KEY_KINDS, type KeyKind } from "../crypto/identity.ts";
 import { readPrivateKey } from "../crypto/keyfile.ts";
 import type { NamedIdentity } from "./config-file.ts";
 import { parseName } from "./config-values.ts";
+import { isCredentialPath, isOwnCredential } from "./credentials.ts";
 import {
   ensurePrivateDirectory,
   exists,
@@ -86,7 +87,7 @@ export function loadIdentities(places: IdentityPlaces): Result<readonly StoredId
 export function readIdentity(file: string): Result<StoredIdentity, string> {
   const name = identityName(file);
   if (!name.ok) return err(`${file}: the file's name gives the identity's name: ${name.error}`);
-  const bytes = readSecret(file);
+  const bytes = readSecret(file, isOwnCredential(file) ? "credential" : "file");
   if (!bytes.ok) return bytes;
   const identity = parseKey(bytes.value);
   bytes.value.fill(0);
@@ -103,6 +104,10 @@ export function parseKey(bytes: Uint8Array): Result<Identity, string> {
 /** Makes the main key if there is none yet. Gives the new identity, or undefined when a key was there. */
 export function ensureMainIdentity(key: string): Result<StoredIdentity | undefined, string> {
   if (exists(key)) return ok(undefined);
+  if (isCredentialPath(key)) {
+    const wanted = `LoadCredential=${basename(key)}:FILE`;
+    return err(`${key}: the service manager handed no such credential over; its unit needs ${wanted}`);
+  }
   return writeIdentity(key, Identity.generate(DEFAULT_KIND));
 }
 

@@ -2,6 +2,7 @@
 import { readFileSync, renameSync } from "node:fs";
 import { dirname } from "node:path";
 import { err, ok, type Result } from "../core/types.ts";
+import { optionalCredential } from "./credentials.ts";
 import { exists, readSecret, syncDirectory, whyNot, writeAtomically } from "./files.ts";
 
 /** What tells machines apart; "" where it is not known. */
@@ -25,7 +26,8 @@ export interface InstancePlaces {
 }
 
 export const INSTANCE_PLACES: InstancePlaces = {
-  smbios: "/sys/class/dmi/id/product_uuid",
+  // Only root may read it: the unit of an unprivileged hipd hands it over.
+  smbios: optionalCredential("hipd-product-uuid") ?? "/sys/class/dmi/id/product_uuid",
   cloud: ["/run/cloud-init/.instance-id", "/var/lib/cloud/data/instance-id"],
   machine: "/etc/machine-id",
 };
