@@ -366,7 +366,7 @@ const CASES: readonly (readonly [
     { ...silent(), daemon: { ...silent().daemon, processes: [{ ...HIPD, here: false }] } },
     "daemon",
     "problem",
-    /another \(process 77\)/,
+    /one runs in another network namespace \(process 77\)/,
     /nsenter --net --target 77/,
   ],
   [

@@ -32,12 +32,15 @@ export function checkDaemon(
     const text = `a hipd runs (process ${here.pid}), but not on this socket: ${message}`;
     return [problem(text, "name its socket: hipctl --socket PATH doctor, or --config FILE")];
   }
+  const text = `hipd does not run: ${message.replace(/ \(is it running\?.*$/, "")}`;
   const other = processes[0];
-  if (other !== undefined) {
-    const text = `hipd does not run in this network namespace; one runs in another (process ${other.pid})`;
-    return [problem(text, `nsenter --net --target ${other.pid} hipctl doctor`)];
-  }
-  return [problem(`hipd does not run: ${message.replace(/ \(is it running\?.*$/, "")}`, start)];
+  if (other === undefined) return [problem(text, start)];
+  return [
+    problem(
+      `${text}; one runs in another network namespace (process ${other.pid})`,
+      `${start}; if that one is meant: nsenter --net --target ${other.pid} hipctl doctor`,
+    ),
+  ];
 }
 
 export function checkVersions({ answers }: DaemonFacts, hipctl: string): readonly Finding[] {

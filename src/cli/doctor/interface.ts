@@ -2,7 +2,15 @@
 import { formatIp, formatPrefix, HIT_PREFIX, type Prefix, parsePrefix } from "../../core/ip.ts";
 import { guards, refuseOverlaps } from "../../runtime/network.ts";
 import type { Finding } from "../verdict.ts";
-import type { BoundSocket, DaemonFacts, Known, MachineFacts, NetworkFacts, Plan } from "./facts.ts";
+import type {
+  BoundSocket,
+  DaemonFacts,
+  HipdProcess,
+  Known,
+  MachineFacts,
+  NetworkFacts,
+  Plan,
+} from "./facts.ts";
 import { AS_ROOT, say, some } from "./say.ts";
 
 /** IFF_UP. */
@@ -22,7 +30,7 @@ export function checkInterface(
   const link = links.find(({ name }) => name === self.interface);
   const restart = "systemctl restart hipd";
   if (link === undefined) {
-    const elsewhere = daemon.processes.some(({ here }) => here) ? undefined : daemon.processes[0];
+    const elsewhere = elsewhereOnly(daemon);
     const text = `there is no interface ${self.interface} here`;
     if (elsewhere === undefined) return [problem(`${text}: somebody removed it`, restart)];
     const remedy = `nsenter --net --target ${elsewhere.pid} hipctl doctor`;
@@ -51,6 +59,11 @@ export function checkInterface(
   return [ok(`${self.interface} is up with ${some(wanted)}, MTU ${link.mtu}`)];
 }
 
+/** A hipd that answers us, but from another network namespace. */
+function elsewhereOnly({ answers, processes }: DaemonFacts): HipdProcess | undefined {
+  return !answers.ok || processes.some(({ here }) => here) ? undefined : processes[0];
+}
+
 function prefixesOf(plan: Plan): readonly Prefix[] {
   const lsi = parsePrefix(plan.lsiPrefix);
   return lsi.ok ? [HIT_PREFIX, lsi.value] : [HIT_PREFIX];
@@ -68,11 +81,14 @@ function unroutedPrefixes({ routes }: NetworkFacts, link: number, plan: Plan): r
 /** The `unreachable` routes that keep overlay traffic from leaving in the clear when there is no hipd. */
 export function checkGuard(
   network: Known<NetworkFacts>,
-  { answers }: DaemonFacts,
+  daemon: DaemonFacts,
   plan: Plan,
 ): readonly Finding[] {
   const { ok, problem, warning, notChecked } = say("guard");
   if (!network.ok) return [notChecked(network.error)];
+  const there = network.value.links.some(({ name }) => name === plan.interface);
+  if (!there && elsewhereOnly(daemon) !== undefined)
+    return [notChecked("hipd runs in another network namespace")];
   const missing = prefixesOf(plan)
     .filter((prefix) => !guards(prefix, network.value.routes))
     .map(formatPrefix);
@@ -80,7 +96,7 @@ export function checkGuard(
     return [ok("the routes that keep overlay traffic from leaving in the clear are there")];
   const text = `no unreachable route behind ${missing.join(" and ")}`;
   const remedy = `hipd --guard --config ${plan.file}; at every start: systemctl enable hipd-guard`;
-  return answers.ok
+  return daemon.answers.ok
     ? [problem(`${text}: without hipd, overlay traffic would leave in the clear`, remedy)]
     : [warning(`${text}: overlay traffic may leave in the clear until hipd runs`, remedy)];
 }
