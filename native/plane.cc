@@ -48,16 +48,17 @@ std::unique_ptr<Plane> Plane::open(const PlaneOptions& options, std::string& err
     return nullptr;
   }
   std::unique_ptr<Plane> plane(new Plane(options));
-  plane->chooseCipher(notes);
+  std::string note;
+  const Backend& backend = chooseBackend(options.aead, note);
+  plane->useCipher(backend, note, notes);
   error = plane->openSockets(notes);
   if (error.empty()) error = plane->house_.start();
   if (!error.empty()) return nullptr;
   return plane;
 }
 
-void Plane::chooseCipher(std::vector<std::string>& notes) {
-  std::string note;
-  backend_ = &chooseBackend(options_.aead, note);
+void Plane::useCipher(const Backend& backend, const std::string& note, std::vector<std::string>& notes) {
+  backend_ = &backend;
   if (!note.empty()) notes.push_back(note);
 }
 

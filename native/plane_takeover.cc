@@ -110,8 +110,14 @@ std::unique_ptr<Plane> Plane::resume(const Handover& from, std::string& error, s
     error = "a descriptor of the data plane that was handed over cannot be used: " + errorText(errno);
     return nullptr;
   }
+  // The self-test of the back-end takes as long as the tables' memory: both at once. Nobody serves the sockets
+  // meanwhile.
+  std::string note;
+  const Backend* backend = nullptr;
+  std::thread chooser([&] { backend = &chooseBackend(saved.options.aead, note); });
   std::unique_ptr<Plane> plane(new Plane(saved.options));
-  plane->chooseCipher(notes);
+  chooser.join();
+  plane->useCipher(*backend, note, notes);
   error = plane->restore(saved, std::move(tuns), std::move(sockets));
   if (!error.empty()) return nullptr;
   for (const auto fds : {from.tuns, from.sockets}) {

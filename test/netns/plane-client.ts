@@ -9,7 +9,7 @@ import type { NativePlane } from "../../src/runtime/native.ts";
 import type { PeerSource } from "../../src/runtime/network-port.ts";
 import type { Host } from "../../tools/lab/lab.ts";
 import type { Background } from "../../tools/lab/shell.ts";
-import type { PlaneHostOptions } from "./plane-host.ts";
+import type { PlaneHostOptions, TakenOver } from "./plane-host.ts";
 
 type Calls = Pick<
   NativePlane,
@@ -25,7 +25,11 @@ type Calls = Pick<
   | "source"
   | "addresses"
 > &
-  Pick<NativePlane, "associations" | "counters"> & { setSources(sources: readonly PeerSource[]): void };
+  Pick<NativePlane, "associations" | "counters" | "stalled"> & {
+    setSources(sources: readonly PeerSource[]): void;
+    /** Another process goes on. */
+    takeOver(): TakenOver;
+  };
 
 export const NAMES = {
   a: { hit: hitFromBytes(parseIpv6("2001:22:1::a") as Uint8Array), lsi: "198.18.0.1" as Lsi },
