@@ -77,7 +77,7 @@ _hipctl() {
     esac
   done
   case "\${COMP_WORDS[COMP_CWORD - 1]}" in
-    --socket | --dir | --config | --out | import) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --socket | --dir | --config | --out | --output | -o | import) COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   case "$path" in
 ${cases.join("\n")}
