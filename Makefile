@@ -6,10 +6,10 @@ JOBS ?= $(shell nproc)
 NATIVE := $(MAKE) -f native/native.mk -j$(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sim e2e bench bench-quick bench-peers fuzz native build bootstrap deb e2e-systemd clean
+.PHONY: help demo test test-browser check sim e2e bench bench-quick bench-peers fuzz native build bootstrap deb e2e-systemd clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: ## two virtual machines, a hipd in each, and an application that talks between them (needs root)
 	@tools/bootstrap net
@@ -17,7 +17,7 @@ demo: ## two virtual machines, a hipd in each, and an application that talks bet
 	@node tools/demo.ts
 
 test: ## every test there is; the last line counts them
-	@tools/bootstrap net fuzz observe systemd
+	@tools/bootstrap net fuzz observe systemd browser
 	@$(MAKE) compile
 	@node tools/test.ts
 
@@ -33,6 +33,10 @@ e2e: ## the namespace suite: real daemons, real kernels (needs root) [ONLY=name]
 	@tools/bootstrap net observe
 	@$(MAKE) compile
 	@node tools/test.ts netns $(ONLY)
+
+test-browser: ## the page of hipctl report in Debian's Chromium, which this installs (needs root)
+	@tools/bootstrap browser
+	@node tools/test.ts unit report-browser
 
 e2e-systemd: ## the package on two booted machines: install, restart, upgrade, purge (needs root) [ONLY=name]
 	@tools/bootstrap net systemd

@@ -16,6 +16,7 @@ import { addMigrate } from "./commands/migrate.ts";
 import { addNetcheck } from "./commands/netcheck.ts";
 import { addPeer } from "./commands/peer.ts";
 import { addPing } from "./commands/ping.ts";
+import { addReport } from "./commands/report.ts";
 import { addStatus } from "./commands/status.ts";
 import { addTakeover } from "./commands/takeover.ts";
 import { addTop } from "./commands/top.ts";
@@ -67,6 +68,7 @@ export function hipctl(io: Io): Command {
   addWhy(program, io);
   addDns(program, io);
   addDoctor(program, io);
+  addReport(program, io);
   addNetcheck(program, io);
   addBundle(program, io);
   addCompletion(program, io);

@@ -1,60 +1,13 @@
 /** hipctl top: rates out of counters, frames that fit, and a terminal that is left as it was. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Io, Terminal } from "../../src/cli/output.ts";
-import { frameBetween, type Sample } from "../../src/cli/sampling.ts";
+import { frameBetween } from "../../src/cli/sampling.ts";
 import { progressLine, Screen } from "../../src/cli/terminal.ts";
 import { count, frameLines, type Look } from "../../src/cli/top/frame.ts";
-import type { PeerView } from "../../src/cli/views.ts";
 import { NOW } from "../support/cli.ts";
 import { acquaint, Machine } from "../support/machine.ts";
 import { Medium } from "../support/runtime.ts";
-
-const PEER: PeerView = {
-  name: "db1",
-  hit: "2001:22::7",
-  lsi: "198.18.0.7",
-  state: "ESTABLISHED",
-  suite: "AES-GCM-16",
-  path: { carrier: "udp", local: "192.0.2.1:10500", remote: "192.0.2.10:10500" },
-  txBytes: 1_000,
-  rxBytes: 500,
-  txPackets: 10,
-  rxPackets: 5,
-  establishedAt: "2025-01-02T03:00:00.000Z",
-  lastError: null,
-  lastErrorAt: null,
-  locators: ["192.0.2.10:10500"],
-  carrier: "udp",
-  inboundFamily: "hit",
-  identity: "2001:22::1",
-  source: "config",
-  file: "/etc/hipd/hipd.toml",
-  opportunistic: false,
-  pathState: "verified",
-  rttMillis: 0.412,
-  otherPaths: 0,
-  loss: 0.02,
-  handovers: 2,
-};
-
-function sample(
-  at: number,
-  peers: readonly PeerView[],
-  counters: Readonly<Record<string, number>> = {},
-  startedAt = "2025-01-02T00:00:00.000Z",
-): Sample {
-  const self = {
-    hit: "2001:22::1",
-    lsi: "198.18.0.1",
-    identities: [],
-    interface: "hip0",
-    port: 10500,
-    lsiPrefix: "198.18.0.0/15",
-    addresses: [],
-  };
-  const status = { self, version: "0.1.0", startedAt, uptimeSeconds: 11_045, peers };
-  return { at, time: new Date(NOW + at).toISOString(), status, counters };
-}
+import { PEER, SILENT, sample } from "../support/views.ts";
 
 describe("rates", () => {
   test("are what was counted, divided by the time", () => {
@@ -91,19 +44,9 @@ describe("rates", () => {
 });
 
 describe("a frame", () => {
-  const silent: PeerView = {
-    ...PEER,
-    name: "a-name-that-is-longer-than-narrow-terminals-like",
-    state: "E-FAILED",
-    path: null,
-    pathState: null,
-    rttMillis: null,
-    loss: null,
-    lastError: "no_answer_to_i1",
-  };
-  const before = sample(0, [PEER, silent], { drop_esp_replay_total: 1 });
+  const before = sample(0, [PEER, SILENT], { drop_esp_replay_total: 1 });
   const busy = { ...PEER, txBytes: 3_000_000, rxBytes: 900_000, txPackets: 24_690, rxPackets: 700 };
-  const frame = frameBetween(before, sample(2_000, [busy, silent], { drop_esp_replay_total: 12 }));
+  const frame = frameBetween(before, sample(2_000, [busy, SILENT], { drop_esp_replay_total: 12 }));
   const look: Look = { sort: "t", interval: 2, paused: false, color: false, size: undefined };
 
   test("for a file shows everything", () => {

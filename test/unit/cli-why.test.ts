@@ -1,7 +1,6 @@
 /** hipctl why: each step's verdict from made-up facts, and whole answers from a daemon. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { whyText } from "../../src/cli/commands/why.ts";
-import type { AssociationDetails, PeerView, StatusView } from "../../src/cli/views.ts";
 import { explain } from "../../src/cli/why/explain.ts";
 import { addressOf, type Facts, peersAt, subjectOf } from "../../src/cli/why/facts.ts";
 import { routeAnswer } from "../../src/cli/why/route.ts";
@@ -11,87 +10,10 @@ import { err, ok } from "../../src/core/types.ts";
 import { NOW } from "../support/cli.ts";
 import { acquaint, Machine } from "../support/machine.ts";
 import { Medium } from "../support/runtime.ts";
+import { ASSOCIATION, PEER as LOSSY, STATUS } from "../support/views.ts";
 
-const PATH = { carrier: "udp", local: "192.0.2.1:10500", remote: "192.0.2.10:10500" } as const;
-const PEER: PeerView = {
-  name: "db1",
-  hit: "2001:22::7",
-  lsi: "198.18.0.7",
-  state: "ESTABLISHED",
-  suite: "AES-GCM-16",
-  path: PATH,
-  txBytes: 1_000,
-  rxBytes: 500,
-  txPackets: 10,
-  rxPackets: 5,
-  establishedAt: "2025-01-02T03:00:00.000Z",
-  lastError: null,
-  lastErrorAt: null,
-  locators: ["192.0.2.10:10500"],
-  carrier: "udp",
-  inboundFamily: "hit",
-  identity: "2001:22::1",
-  source: "config",
-  file: "/etc/hipd/hipd.toml",
-  opportunistic: false,
-  pathState: "verified",
-  rttMillis: 0.412,
-  otherPaths: 1,
-  loss: 0,
-  handovers: 0,
-};
-const STATUS: StatusView = {
-  self: {
-    hit: "2001:22::1",
-    lsi: "198.18.0.1",
-    identities: [
-      {
-        name: "identity",
-        hit: "2001:22::1",
-        suite: 2,
-        algorithm: "ECDSA P-256",
-        file: "/var/lib/hipd/identity.pem",
-        default: true,
-        peers: ["db1"],
-      },
-    ],
-    interface: "hip0",
-    port: 10500,
-    lsiPrefix: "198.18.0.0/15",
-    addresses: ["192.0.2.1"],
-  },
-  version: "0.1.0",
-  startedAt: "2025-01-02T00:00:00.000Z",
-  uptimeSeconds: 11_045,
-  peers: [PEER],
-};
-const ASSOCIATION: AssociationDetails = {
-  name: "db1",
-  hit: "2001:22::7",
-  identity: "2001:22::1",
-  lsi: "198.18.0.7",
-  state: "ESTABLISHED",
-  role: "initiator",
-  path: PATH,
-  suite: "AES-GCM-16",
-  hipCipher: "AES-128-CBC",
-  dhGroup: "P-256",
-  inSpi: "0x0a0b0c0d",
-  outSpi: "0x01020304",
-  exchangeMillis: 12.3,
-  since: "2025-01-02T03:00:00.000Z",
-  establishedAt: "2025-01-02T03:00:00.000Z",
-  peerDomain: null,
-  pathMtu: 1500,
-  txBytes: 1_000,
-  rxBytes: 500,
-  txPackets: 10,
-  rxPackets: 5,
-  pathState: "verified",
-  rttMillis: 0.412,
-  loss: 0,
-  otherPaths: 1,
-};
+const PEER = { ...LOSSY, loss: 0 };
+
 const GOOD: Facts = {
   argument: "db1",
   subject: { kind: "name", name: "db1" },

@@ -1,0 +1,51 @@
+/** hipctl report: one page about this host, for people who have only a browser. */
+import { writeFileSync } from "node:fs";
+import type { Command } from "commander";
+import { whyNot } from "../../runtime/files.ts";
+import { CommandFailure, contextOf, timeSpan } from "../context.ts";
+import { EXIT } from "../exit.ts";
+import type { Io } from "../output.ts";
+import { collectReport } from "../report/collect.ts";
+import { reportPage } from "../report/page.ts";
+
+interface ReportOptions {
+  readonly output: string;
+  readonly seconds: string;
+}
+
+const FILE = "hipd-report.html";
+const SECONDS = "10";
+
+export function addReport(program: Command, io: Io): void {
+  program
+    .command("report")
+    .description("write a web page about this host: peers, throughput, round trips, handovers, drops")
+    .option("-o, --output <file>", "where to; - for standard output", FILE)
+    .option("--seconds <time>", "how long to watch", SECONDS)
+    .action(async (options: ReportOptions, command: Command) => {
+      const context = contextOf(command, io);
+      const seconds = timeSpan("--seconds", 1_000, 3_600_000)(options.seconds) / 1000;
+      const report = await context.withClient((client) => collectReport(client, io, seconds));
+      const page = reportPage(report);
+      if (options.output === "-") {
+        io.out(page);
+        return;
+      }
+      // It tells who talks to whom: not for everybody's eyes.
+      try {
+        writeFileSync(options.output, page, { mode: 0o600 });
+      } catch (error) {
+        throw new CommandFailure(EXIT.failed, `${options.output}: cannot be written: ${whyNot(error)}`);
+      }
+      const written = {
+        file: options.output,
+        bytes: Buffer.byteLength(page),
+        seconds,
+        peers: report.status.peers.length,
+      };
+      context.print(
+        written,
+        () => `wrote ${written.file}: ${written.peers} peers, watched for ${seconds} s\n`,
+      );
+    });
+}
