@@ -277,6 +277,7 @@ napi_value init(napi_env env, napi_value exports) {
       {"readSealed", readSealed},
       {"makeTicket", makeTicket},
       {"takeTicket", takeTicket},
+      {"exitNow", exitNow},
       {"closeOnExec", closeOnExec},
       {"closeFd", closeFd},
       {"dropPrivileges", dropPrivileges},

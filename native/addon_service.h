@@ -115,6 +115,14 @@ napi_value closeFd(napi_env env, napi_callback_info info) {
   return arguments.ok() ? outcome(env, service::closeFd(fd)) : nullptr;
 }
 
+/// exitNow(status): ends the process without any order; whatever waits to be written is lost
+napi_value exitNow(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "exitNow");
+  const std::uint8_t status = arguments.u8(0, "status");
+  if (arguments.ok()) _exit(status);
+  return nullptr;
+}
+
 /// dropPrivileges(keep): names like "CAP_NET_ADMIN"
 napi_value dropPrivileges(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info, "dropPrivileges");

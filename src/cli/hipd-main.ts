@@ -1,11 +1,16 @@
 /** What bin/hipd runs. */
+import type { NetworkSystem } from "../runtime/network-port.ts";
 import { useCompileCache } from "./compile-cache.ts";
 
 useCompileCache();
+const { inherit } = await import("../runtime/inherit.ts");
+// Before anything else: packets wait meanwhile.
+const inherited = await inherit(process.env);
 const { main } = await import("./hipd.ts");
-process.exitCode = await main(process.argv.slice(2), async () => {
+const load = async (): Promise<NetworkSystem> => {
   const { NATIVE_NETWORK } = await import("../runtime/network.ts");
   const { withPeerRoutes } = await import("../runtime/peer-routes.ts");
   return withPeerRoutes(NATIVE_NETWORK);
-});
+};
+process.exitCode = await main(process.argv.slice(2), load, inherited);
 process.exit();

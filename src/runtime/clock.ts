@@ -33,17 +33,26 @@ export class SystemClock implements Clock {
   #slept = 0;
   #checkedAt: number;
   readonly #difference: number;
+  #offset = 0;
 
-  constructor(raw: RawClocks = REAL) {
+  /** `since`: what a predecessor's clock showed, and the time since the boot then: this one goes on from there. */
+  constructor(raw: RawClocks = REAL, since?: { readonly now: Instant; readonly boot: number }) {
     this.#raw = raw;
     this.#checkedAt = raw.monotonic();
     this.#difference = raw.boot() - this.#checkedAt;
+    if (since !== undefined)
+      this.#offset = since.now + Math.max(0, raw.boot() - since.boot) - this.#checkedAt;
+  }
+
+  /** Time since the boot, in milliseconds. */
+  boot(): number {
+    return this.#raw.boot();
   }
 
   now(): Instant {
     const monotonic = this.#raw.monotonic();
     if (monotonic - this.#checkedAt >= CHECK_EVERY) this.#check(monotonic);
-    return (monotonic + this.#slept) as Instant;
+    return (monotonic + this.#slept + this.#offset) as Instant;
   }
 
   wall(): number {

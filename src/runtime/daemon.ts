@@ -3,9 +3,9 @@ import { err, type Hit, ok, type Result } from "../core/types.ts";
 import { writeHipRecord } from "../crypto/keyfile.ts";
 import { Driver } from "../driver/driver.ts";
 import type { Shell } from "../driver/ports.ts";
-import { silentMillis } from "../overlay/config.ts";
 import type { ConfigChanges, ControlReply, ControlRequest } from "../overlay/control.ts";
 import { Overlay } from "../overlay/overlay.ts";
+import type { HandedOverlay } from "../overlay/takeover.ts";
 import { SystemAlarm, SystemClock } from "./clock.ts";
 import { type DaemonConfig, findIdentity, loadConfig, problemText } from "./config-file.ts";
 import type { MetadataView, Problem, ReloadReport } from "./control-convert.ts";
@@ -23,13 +23,15 @@ import {
   removeIdentity,
   type StoredIdentity,
 } from "./identity-store.ts";
+import type { Inheritance } from "./inherit.ts";
 import { INSTANCE_PLACES, type InstancePlaces } from "./instance.ts";
 import { JobPool } from "./job-pool.ts";
 import type { Log } from "./log.ts";
 import type { MetadataPlaces } from "./metadata/poller.ts";
 import { MetadataPoller } from "./metadata/poller.ts";
 import { MetricsServer } from "./metrics-server.ts";
-import type { Network, NetworkSystem, PeerSource } from "./network-port.ts";
+import { fitting, networkOptions } from "./network-options.ts";
+import type { Network, NetworkSystem, PeerSource, SuspendedPlane } from "./network-port.ts";
 import { dropPeer, keepPeer } from "./peers-directory.ts";
 import {
   checkMachine,
@@ -45,10 +47,17 @@ import { Rehearsal } from "./rehearsal.ts";
 import { changedSettings } from "./restart.ts";
 import { StateStore } from "./state-store.ts";
 import type { ServiceManager } from "./systemd.ts";
+import { encodeControl, giveAway } from "./takeover.ts";
 import { Watchdog, type Watched } from "./watchdog.ts";
 
 /** Time for peers to answer CLOSE when the daemon stops. */
 const CLOSE_MILLIS = 1_500;
+
+/** A restart that was announced comes within this time, in milliseconds. */
+const ANNOUNCED_MILLIS = 30_000;
+
+/** Jobs that run may end before associations are handed over; what takes longer begins anew. */
+const JOBS_MILLIS = 100;
 
 /** Readiness waits this long at most for the first R1s. */
 const FIRST_R1_MILLIS = 2_000;
@@ -76,6 +85,16 @@ export interface DaemonOptions {
   readonly names?: NamesPlaces;
   /** Where the machine says which one it is. */
   readonly instance?: InstancePlaces;
+  /** What the hipd before handed over. */
+  readonly inheritance?: Inheritance | undefined;
+}
+
+/** What a daemon is put together from. */
+interface Parts {
+  readonly network: Network;
+  readonly overlay: Overlay;
+  readonly state: StateStore;
+  readonly inheritance: Inheritance | undefined;
 }
 
 export class Daemon implements ControlBackend {
@@ -83,6 +102,7 @@ export class Daemon implements ControlBackend {
   readonly #service: ServiceManager;
   readonly #version: string;
   readonly #network: Network;
+  readonly #clock: SystemClock;
   readonly #driver: Driver;
   readonly #jobs: JobPool;
   readonly #rehearsal = new Rehearsal();
@@ -99,6 +119,9 @@ export class Daemon implements ControlBackend {
   #watchdog: Watchdog | undefined;
   #stopping: Promise<void> | undefined;
   #ready = false;
+  #takeoverUntil = Number.NEGATIVE_INFINITY;
+  #handedOver = false;
+  readonly #native: NetworkSystem["service"];
 
   /** Everything up to the point where the control socket answers. On failure nothing is left behind but what guards. */
   static async start(options: DaemonOptions): Promise<Result<Daemon, StartFailure>> {
@@ -126,34 +149,29 @@ export class Daemon implements ControlBackend {
     if (!prepared.ok) return prepared;
     const saved = loadState(state, log);
     if (!saved.ok) return failed("failed", saved.error);
-    const overlay = Overlay.create({
-      config: prepared.value.overlay,
-      facts: { version: options.version, interface: config.network.interface },
-      saved: saved.value,
-      random: SYSTEM_RANDOM,
-    });
+    const make = (handed: HandedOverlay | undefined): ReturnType<typeof Overlay.create> =>
+      Overlay.create({
+        config: prepared.value.overlay,
+        facts: { version: options.version, interface: config.network.interface },
+        saved: saved.value,
+        random: SYSTEM_RANDOM,
+        handed,
+      });
+    let overlay = make(options.inheritance?.control.overlay);
+    if (!overlay.ok) return failed("config", `${config.file}: ${overlay.error}`);
+    const wanted = networkOptions(prepared.value, overlay.value, log);
+    const inheritance = fitting(options.inheritance, options.network, wanted, log);
+    if (inheritance !== options.inheritance) overlay = make(undefined);
     if (!overlay.ok) return failed("config", `${config.file}: ${overlay.error}`);
     const network = options.network.open({
-      interface: config.network.interface,
-      port: config.network.port,
-      lsiPrefix: config.network.lsiPrefix,
-      mtu: config.network.mtu,
-      workers: config.network.workers,
-      aead: config.network.aead,
-      offloads: config.network.offloads,
-      ecn: config.network.ecn,
-      busyPollMicros: config.network.busyPollMicros,
-      silentMillis: silentMillis(prepared.value.overlay.locators),
-      lsi: overlay.value.ownLsi,
-      hits: prepared.value.overlay.identities.map((identity) => identity.hit),
-      preferred: prepared.value.overlay.defaultIdentity,
-      plainIp: config.network.carrier === "none" || config.peers.some((peer) => peer.carrier === "none"),
-      log: (level, message) => log[level]("network", message),
+      ...wanted,
+      ...(inheritance === undefined ? {} : { inherited: inheritance.plane }),
     });
     if (!network.ok) {
       return failed(network.error.kind === "permission" ? "permission" : "failed", network.error.message);
     }
-    const daemon = new Daemon(options, prepared.value, network.value, overlay.value, state, counter.value);
+    const parts = { network: network.value, overlay: overlay.value, state, inheritance };
+    const daemon = new Daemon(options, prepared.value, parts, counter.value);
     const serving = await daemon.#serve(group.value);
     if (!serving.ok) {
       await daemon.stop();
@@ -169,15 +187,14 @@ export class Daemon implements ControlBackend {
   private constructor(
     options: DaemonOptions,
     prepared: Prepared,
-    network: Network,
-    overlay: Overlay,
-    state: StateStore,
+    { network, overlay, state, inheritance }: Parts,
     r1CounterStart: bigint,
   ) {
     this.#log = options.log;
     this.#service = options.service;
     this.#version = options.version;
     this.#network = network;
+    this.#native = options.network.service;
     this.#state = state;
     this.#r1CounterStart = r1CounterStart;
     this.#active = prepared;
@@ -185,7 +202,8 @@ export class Daemon implements ControlBackend {
     this.#jobs = new JobPool([...keysOf(prepared), ...this.#rehearsal.identities], (reason) =>
       this.#log.error("job-thread-crashed", "a crypto thread died and is replaced", { reason }),
     );
-    const clock = new SystemClock();
+    const clock = new SystemClock(undefined, inheritance?.control);
+    this.#clock = clock;
     const alarm = new SystemAlarm(clock);
     const events = new EventLog(this.#log);
     const shell: Shell = {
@@ -254,8 +272,10 @@ export class Daemon implements ControlBackend {
   #setSources(reply: ControlReply): void {
     if (reply.type !== "peers") return;
     const preferred = formatHit(this.#preferred);
+    const all = this.#active.config.network.hitRoutes === "peers";
     const sources = reply.peers.flatMap((peer): PeerSource[] => {
-      const hit = peer.hit === null || peer.identity === preferred ? undefined : parseHit(peer.hit);
+      const routed = all || peer.identity !== preferred;
+      const hit = peer.hit === null || !routed ? undefined : parseHit(peer.hit);
       const local = parseHit(peer.identity);
       return hit?.ok && local.ok ? [{ peer: hit.value, local: local.value }] : [];
     });
@@ -437,7 +457,12 @@ export class Daemon implements ControlBackend {
   }
 
   announceTakeover(): Result<{ readonly seconds: number }, Problem> {
-    return err({ code: "failed", message: "this hipd cannot hand its associations over" });
+    if (!this.#service.present || this.#native === undefined || this.#network.suspend === undefined) {
+      const message = "no service manager keeps what this hipd would hand over";
+      return err({ code: "failed", message });
+    }
+    this.#takeoverUntil = performance.now() + ANNOUNCED_MILLIS;
+    return ok({ seconds: ANNOUNCED_MILLIS / 1000 });
   }
 
   /** Reads the file again and applies the differences; anything wrong in it changes nothing. */
@@ -462,7 +487,7 @@ export class Daemon implements ControlBackend {
   }
 
   #reload(): Result<ReloadReport, Problem> {
-    const loaded = loadConfig(this.#active.config.file);
+    const loaded = loadConfig(this.#active.config.file, this.#active.config.instance);
     if (!loaded.ok) return err({ code: "config", message: loaded.error.map(problemText).join("\n") });
     const before = this.#active.config;
     const applied = this.#apply(loaded.value);
@@ -503,7 +528,10 @@ export class Daemon implements ControlBackend {
     return err({ code: "config", message: `${config.file}: ${message}` });
   }
 
-  /** CLOSE to all peers, then everything down. Takes at most two seconds. */
+  /**
+   * CLOSE to all peers, then everything down: takes at most two seconds. Or, when a restart was announced, everything that a
+   * successor needs into the store of the service manager, within a few milliseconds; then the process must end at once.
+   */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
@@ -513,11 +541,56 @@ export class Daemon implements ControlBackend {
     this.#service.notify("STOPPING");
     this.#rehearsal.stop();
     this.#metadata?.stop();
-    await this.#names?.stop(false);
+    const handsOver = performance.now() < this.#takeoverUntil;
+    await this.#names?.stop(handsOver);
+    if (handsOver) {
+      await this.#handOver();
+      return;
+    }
     await new Promise<void>((resolve) => this.#driver.stop(CLOSE_MILLIS, resolve));
     this.#watchdog?.stop();
     this.#control?.close();
     this.#metrics?.close();
     await Promise.all([this.#jobs.close(), this.#state.flush()]);
+  }
+
+  /** Whether the last stop was a take-over: then nothing is left to wait for. */
+  get handedOver(): boolean {
+    return this.#handedOver;
+  }
+
+  async #handOver(): Promise<void> {
+    const native = this.#native as NonNullable<NetworkSystem["service"]>;
+    // Everything slow happens while packets still flow.
+    this.#control?.close();
+    this.#metrics?.close();
+    await this.#state.flush();
+    await new Promise<void>((resolve) =>
+      this.#driver.handOver(JOBS_MILLIS, (overlay) => {
+        try {
+          const control = {
+            version: this.#version,
+            now: this.#clock.now(),
+            boot: this.#clock.boot(),
+            overlay,
+          };
+          giveAway(this.#service, native, encodeControl(control), () => this.#suspended());
+          this.#handedOver = true;
+        } catch (error) {
+          const reason = (error as Error).message;
+          this.#log.error("takeover-failed", "associations could not be handed over; they are made anew", {
+            reason,
+          });
+          this.#network.plane.close();
+        }
+        resolve();
+      }),
+    );
+  }
+
+  #suspended(): SuspendedPlane {
+    const suspended = this.#network.suspend?.();
+    if (suspended === undefined) throw new Error("the data plane has ended");
+    return suspended;
   }
 }

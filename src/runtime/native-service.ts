@@ -15,6 +15,8 @@ export interface ServiceAddon {
   /** Programs that this process executes do not get the descriptor. */
   closeOnExec(fd: number): void;
   closeFd(fd: number): void;
+  /** Ends the process this instant: nothing is freed, no handler runs. */
+  exitNow(status: number): void;
   /** All threads keep no capabilities but these ("CAP_NET_ADMIN"), for ever; no core dumps; no_new_privs. */
   dropPrivileges(keep: readonly string[]): void;
 }

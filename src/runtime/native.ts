@@ -11,6 +11,7 @@ import type { LocalAddress } from "../overlay/own-locators.ts";
 import { OFFLOADS, type Offload } from "./config-values.ts";
 import type { Addon, Handle } from "./native-addon.ts";
 import { bytesOf, decodeAssociations, decodeEvents, encodePath, parseAddresses } from "./native-records.ts";
+import type { SuspendedPlane } from "./network-port.ts";
 
 let loaded: Addon | undefined;
 
@@ -59,16 +60,6 @@ export interface NativePlaneOptions {
   readonly busyPollMicros?: number;
   /** How long nothing may come back from a peer that packets go to before `silent` is raised. Default 500. */
   readonly silentMillis?: number;
-}
-
-/** What a suspended plane leaves to its successor. */
-export interface SuspendedPlane {
-  /** The tables, as native/takeover.h describes. It holds keys: overwrite it after use, and let it never touch a disk. */
-  readonly blob: Uint8Array;
-  /** The queues of the TUN device, one for each worker. The holder closes them, or `NativePlane.resume` takes them. */
-  readonly tunFds: readonly number[];
-  /** The sockets of the underlay, UDP and raw ones, in the order that the blob knows. The same holds for them. */
-  readonly udpFds: readonly number[];
 }
 
 /** With which options a resumed plane runs: those of the plane that was suspended. */

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { equal, toHex } from "../core/bytes.ts";
 import { contains, formatPrefix, HIT_PREFIX, hitBytes, overlaps, type Prefix, parseIp } from "../core/ip.ts";
 import { err, type Hit, ok, type Result } from "../core/types.ts";
-import { addon, NativePlane } from "./native.ts";
+import { addon, NativePlane, type NativePlaneOptions, type ResumedOptions } from "./native.ts";
 import { serviceAddon } from "./native-service.ts";
 import type { Network, NetworkError, NetworkOptions, NetworkSystem, PeerSource } from "./network-port.ts";
 
@@ -49,11 +49,13 @@ interface RouteMetrics {
 }
 const NO_METRICS: RouteMetrics = { mtu: 0, ecn: false };
 
-/** IFF_UP and IFF_LOOPBACK. */
+/** IFF_UP, IFF_LOOPBACK, IFF_POINTOPOINT. */
 const LINK_UP = 0x1;
 const LINK_LOOPBACK = 0x8;
+const LINK_POINT_TO_POINT = 0x10;
 /** What BEET over IPv4 and UDP adds to an IPv6 packet between HITs with AES-GCM-16: 1500 carries 1478. */
 const OVERHEAD = 22;
+const WHOLE_HIT = 128;
 /** Limits of the interface's MTU: IPv6's minimum, and what the data plane's buffers hold. */
 const MTU_LEAST = 1280;
 const MTU_MOST = 9216;
@@ -63,19 +65,22 @@ export const NATIVE_NETWORK: NetworkSystem = {
   guard: (options) => attempt(() => guard(options.lsiPrefix)),
   teardown: (options) => attempt(() => tearDown(options.interface, options.lsiPrefix)),
   trimMemory: () => void addon().trimMemory(),
+  misfit: (options) =>
+    options.inherited instanceof NativePlane ? misfit(options.inherited, planeOptions(options)) : undefined,
   service: {
     notify: (socket, message, fds) => serviceAddon().notify(socket, message, fds),
     dropPrivileges: (keep) => serviceAddon().dropPrivileges(keep),
+    makeSealed: (name, bytes) => serviceAddon().makeSealed(name, bytes),
+    makeTicket: () => serviceAddon().makeTicket(),
+    closeFd: (fd) => serviceAddon().closeFd(fd),
+    exitNow: (status) => serviceAddon().exitNow(status),
   },
 };
 
-function open(options: NetworkOptions): Network {
-  // Before anything is touched.
-  refuseOverlaps(options, links(), addresses(), routes());
-  const mtu = interfaceMtu(options.mtu, options.interface, links());
-  const plane = NativePlane.open({
+function planeOptions(options: NetworkOptions): NativePlaneOptions {
+  return {
     interface: options.interface,
-    mtu,
+    mtu: interfaceMtu(options.mtu, options.interface, links()),
     port: options.port,
     raw: options.plainIp,
     workers: workerCount(options.workers, availableParallelism()),
@@ -86,7 +91,33 @@ function open(options: NetworkOptions): Network {
     ownLsi: options.lsi,
     lsiPrefix: options.lsiPrefix,
     log: options.log,
-  });
+  };
+}
+
+/** A changed setting of the data plane, by name: a running one cannot take it. */
+function misfit(plane: NativePlane, wanted: NativePlaneOptions): string | undefined {
+  const running = plane.resumedOptions();
+  if (running === undefined) return "the data plane has ended";
+  const text = (value: unknown): string => JSON.stringify(value instanceof Uint8Array ? toHex(value) : value);
+  for (const [name, value] of Object.entries(running)) {
+    const asked = wanted[name as keyof ResumedOptions];
+    if (asked === undefined) continue;
+    const same =
+      name === "lsiPrefix"
+        ? formatPrefix(value as Prefix) === formatPrefix(asked as Prefix)
+        : text(value) === text(asked);
+    if (!same) return `the setting of the data plane "${name}" changed`;
+  }
+  return undefined;
+}
+
+function open(options: NetworkOptions): Network {
+  // Before anything is touched.
+  refuseOverlaps(options, links(), addresses(), routes());
+  const wanted = planeOptions(options);
+  const { mtu } = wanted;
+  const { inherited } = options;
+  const plane = inherited instanceof NativePlane ? inherited : NativePlane.open(wanted);
   try {
     setUp(options, mtu, options.hits, options.preferred);
   } catch (error) {
@@ -95,6 +126,8 @@ function open(options: NetworkOptions): Network {
   }
   return {
     plane,
+    suspend: () => plane.suspend(),
+    stalled: (millis) => plane.stalled(millis),
     setIdentities: (hits, preferred) => setUp(options, mtu, hits, preferred),
     setSources: (sources) => setSources(options.interface, { mtu, ecn: options.ecn ?? true }, sources),
   };
@@ -120,7 +153,8 @@ function setUp(options: NetworkOptions, mtu: number, hits: readonly Hit[], prefe
     native.changeAddress(false, options.interface, prefix.bytes, prefix.length);
   }
   const ecn = options.ecn ?? true;
-  addRoute(HIT_PREFIX, UNICAST, link.index, 0, { mtu, ecn }, hitBytes(preferred));
+  if (options.hitRoutes === "peers") dropRoute(HIT_PREFIX, link.index);
+  else addRoute(HIT_PREFIX, UNICAST, link.index, 0, { mtu, ecn }, hitBytes(preferred));
   addRoute(options.lsiPrefix, UNICAST, link.index, 0, { mtu: mtu - LSI_SHORTER, ecn }, lsi);
 }
 
@@ -161,7 +195,9 @@ export function guards(prefix: Prefix, routeRows: readonly RouteRow[]): boolean 
 function tearDown(interfaceName: string, lsiPrefix: Prefix): undefined {
   const native = addon();
   native.deleteTun(interfaceName);
-  for (const { bytes, length } of [HIT_PREFIX, lsiPrefix]) {
+  // Another overlay of this host has its HITs in the same prefix.
+  const shared = addresses().some((row) => contains(HIT_PREFIX, row.prefix.bytes));
+  for (const { bytes, length } of shared ? [lsiPrefix] : [HIT_PREFIX, lsiPrefix]) {
     native.changeRoute(false, bytes, length, UNREACHABLE, 0, MAIN_TABLE, WORST_METRIC, 0, NOTHING, false);
   }
 }
@@ -197,11 +233,12 @@ export function interfaceMtu(wanted: number, overlay: string, rows: readonly Lin
 }
 
 /**
- * Refuses a prefix of the overlay that another interface also has an address in or a route to.
+ * Refuses a prefix of the overlay that another interface also has an address in or a route to. Another overlay of this host may have
+ * HITs of its own, its peers' routes, and one of the two the prefix.
  * @throws Error that names both.
  */
 export function refuseOverlaps(
-  plan: Pick<NetworkOptions, "interface" | "lsiPrefix">,
+  plan: Pick<NetworkOptions, "interface" | "lsiPrefix" | "hitRoutes">,
   linkRows: readonly LinkRow[],
   addressRows: readonly AddressRow[],
   routeRows: readonly RouteRow[],
@@ -209,8 +246,13 @@ export function refuseOverlaps(
   const name = (index: number) => linkRows.find((one) => one.index === index)?.name ?? `#${index}`;
   for (const prefix of [HIT_PREFIX, plan.lsiPrefix]) {
     const ours = prefix === HIT_PREFIX ? "the HIT prefix" : "the LSI prefix";
+    const beside = (link: number, { length }: Prefix): boolean =>
+      prefix === HIT_PREFIX &&
+      ((linkRows.find((one) => one.index === link)?.flags ?? 0) & LINK_POINT_TO_POINT) !== 0 &&
+      (length === WHOLE_HIT || (length === HIT_PREFIX.length && plan.hitRoutes === "peers"));
     for (const row of addressRows) {
       if (name(row.link) === plan.interface || !contains(prefix, row.prefix.bytes)) continue;
+      if (beside(row.link, row.prefix)) continue;
       throw new Error(
         `${ours} ${formatPrefix(prefix)} overlaps the address ${formatPrefix(row.prefix)} of ${name(row.link)}` +
           (prefix === HIT_PREFIX ? "" : "; choose another lsi_prefix"),
@@ -220,13 +262,18 @@ export function refuseOverlaps(
       if (row.link !== 0 && name(row.link) === plan.interface) continue;
       if (row.type === UNREACHABLE && row.metric === WORST_METRIC) continue;
       if (isDefaultLike(row.destination) || !overlaps(prefix, row.destination)) continue;
+      if (beside(row.link, row.destination)) continue;
       const where = row.link === 0 ? "" : ` of ${name(row.link)}`;
       throw new Error(
         `${ours} ${formatPrefix(prefix)} overlaps the route ${formatPrefix(row.destination)}${where}` +
-          (prefix === HIT_PREFIX ? "" : "; choose another lsi_prefix"),
+          (prefix === HIT_PREFIX ? anotherOverlay(name(row.link)) : "; choose another lsi_prefix"),
       );
     }
   }
+}
+
+function anotherOverlay(link: string): string {
+  return link.startsWith("hip") ? '; beside another overlay [network] hit_routes = "peers" is needed' : "";
 }
 
 export function links(): readonly LinkRow[] {
@@ -254,6 +301,15 @@ export function routes(): readonly RouteRow[] {
     metric: Number(metric),
     mtu: Number(mtu),
   }));
+}
+
+/** Takes a route of this link away, where there is one. */
+function dropRoute({ bytes, length }: Prefix, link: number): void {
+  for (const row of routes()) {
+    const same = row.link === link && row.table === MAIN_TABLE && row.type === UNICAST;
+    if (!same || row.destination.length !== length || !equal(row.destination.bytes, bytes)) continue;
+    addon().changeRoute(false, bytes, length, UNICAST, link, MAIN_TABLE, row.metric, 0, NOTHING, false);
+  }
 }
 
 function rows(text: string): readonly (readonly string[])[] {

@@ -128,6 +128,8 @@ export interface MoversOptions {
   readonly b?: readonly At[];
   readonly config?: NonNullable<DaemonOptions["config"]>;
   readonly peer?: Partial<PeerEntry>;
+  /** What runs each hipd. */
+  readonly runner?: readonly string[];
   /** Whether the daemons run and are associated (default) or wait. */
   readonly idle?: boolean;
 }
@@ -143,7 +145,7 @@ export async function withMovers<T>(
   let movers: Movers | undefined;
   try {
     const pair = await mobilePair(lab, options.mtu);
-    const daemon = { config: { ...options.config } };
+    const daemon = { config: { ...options.config }, runner: options.runner ?? [] };
     const a = new Mover(pair.a, new Daemon(lab, pair.a.namespace, daemon));
     const b = new Mover(pair.b, new Daemon(lab, pair.b.namespace, daemon));
     movers = { lab, router: pair.router, a, b };

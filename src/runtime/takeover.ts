@@ -1,0 +1,102 @@
+/**
+ * From one hipd to the next, through the descriptor store of the service manager: what the control plane knows, in sealed
+ * memory beside the data plane's part. It holds keys and never touches a disk.
+ */
+import { createHash, timingSafeEqual } from "node:crypto";
+import { deserialize, serialize } from "node:v8";
+import { err, type Instant, ok, type Result } from "../core/types.ts";
+import type { HandedOverlay } from "../overlay/takeover.ts";
+import type { ServiceAddon } from "./native-service.ts";
+import type { SuspendedPlane } from "./network-port.ts";
+import type { ServiceManager } from "./systemd.ts";
+
+/**
+ * Of what `HandedOverlay` and everything in it looks like. To be raised with every change of its shape: test/unit/
+ * runtime-takeover.test.ts notices. Another one is refused, and the associations are made anew.
+ */
+export const CONTROL_FORMAT = 1;
+
+const MAGIC = "hipd-takeover-control";
+const DIGEST = "sha256";
+const DIGEST_BYTES = 32;
+/** Magic, format. */
+const HEADER_BYTES = MAGIC.length + 4;
+
+/** Names in the descriptor store. Those of queues and sockets are numbered. */
+export const STORED = {
+  plane: "hipd-plane",
+  control: "hipd-control",
+  ticket: "hipd-ticket",
+  tun: "hipd-tun-",
+  udp: "hipd-udp-",
+} as const;
+
+export interface HandedControl {
+  /** Of the predecessor, for the log. */
+  readonly version: string;
+  /** The predecessor's clock, and the time since the boot, at the end, both in milliseconds. */
+  readonly now: Instant;
+  readonly boot: number;
+  readonly overlay: HandedOverlay;
+}
+
+export function encodeControl(handed: HandedControl): Uint8Array {
+  const body = serialize(handed);
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.write(MAGIC, "latin1");
+  header.writeUInt32BE(CONTROL_FORMAT, MAGIC.length);
+  const digest = createHash(DIGEST).update(header).update(body).digest();
+  const bytes = Buffer.concat([header, digest, body]);
+  body.fill(0);
+  return bytes;
+}
+
+/** The part behind the header, which is whole and of our format; or what is wrong with it. */
+export function checkControl(bytes: Uint8Array): Result<Uint8Array, string> {
+  const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (all.length < HEADER_BYTES + DIGEST_BYTES || all.toString("latin1", 0, MAGIC.length) !== MAGIC)
+    return err("its control part is not one");
+  const format = all.readUInt32BE(MAGIC.length);
+  if (format !== CONTROL_FORMAT)
+    return err(`its control part has format ${format}, and this hipd understands ${CONTROL_FORMAT}`);
+  const body = all.subarray(HEADER_BYTES + DIGEST_BYTES);
+  const digest = createHash(DIGEST).update(all.subarray(0, HEADER_BYTES)).update(body).digest();
+  if (!timingSafeEqual(digest, all.subarray(HEADER_BYTES, HEADER_BYTES + DIGEST_BYTES)))
+    return err("its control part is damaged");
+  return ok(body);
+}
+
+/** What `checkControl` gave, as values. It is our own, so its shape is not looked at again. */
+export function decodeControl(body: Uint8Array): Result<HandedControl, string> {
+  try {
+    return ok(deserialize(body) as HandedControl);
+  } catch (error) {
+    return err(`its control part cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/** Puts everything into the store, the ticket last: without it nothing is taken. @throws Error; then nothing can be taken. */
+export function giveAway(
+  service: Pick<ServiceManager, "store">,
+  native: Pick<ServiceAddon, "makeSealed" | "makeTicket" | "closeFd">,
+  control: Uint8Array,
+  suspend: () => SuspendedPlane,
+): void {
+  const opened: number[] = [];
+  const keep = (name: string, fd: number): void => {
+    opened.push(fd);
+    service.store(name, [fd]);
+  };
+  try {
+    keep(STORED.control, native.makeSealed(STORED.control, control));
+    control.fill(0);
+    const { blob, tunFds, udpFds } = suspend();
+    for (const [i, fd] of tunFds.entries()) keep(`${STORED.tun}${i}`, fd);
+    for (const [i, fd] of udpFds.entries()) keep(`${STORED.udp}${i}`, fd);
+    keep(STORED.plane, native.makeSealed(STORED.plane, blob));
+    blob.fill(0);
+    keep(STORED.ticket, native.makeTicket());
+  } finally {
+    for (const fd of opened) native.closeFd(fd);
+  }
+}
