@@ -53,6 +53,10 @@ Socket failed(int family, std::uint16_t port, int error) {
 bool prepareSocket(int fd, int family) {
   enlarge(fd, SO_RCVBUFFORCE, SO_RCVBUF);
   enlarge(fd, SO_SNDBUFFORCE, SO_SNDBUF);
+  return setOptions(fd, family);
+}
+
+bool setOptions(int fd, int family) {
   if (family == 4) {
     return set(fd, IPPROTO_IP, IP_PKTINFO, 1) && set(fd, IPPROTO_IP, IP_RECVTOS, 1) &&
            set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
@@ -96,7 +100,7 @@ std::string adoptSocket(int fd, const SocketKind& kind) {
   SocketAddress remote;
   remote.length = sizeof remote.v6;
   if ((getpeername(fd, &remote.any, &remote.length) == 0) != kind.connected) return wrong + name + " as it was";
-  if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 || !prepareSocket(fd, kind.family)) {
+  if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 || !setOptions(fd, kind.family)) {
     return "cannot prepare " + name + ": " + errorText(errno);
   }
   return "";

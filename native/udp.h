@@ -59,7 +59,7 @@ struct SocketKind {
   /// It has one peer; else none.
   bool connected = false;
 };
-/// Gives it the options that a new one gets. "" or what is wrong.
+/// Gives it the options that a new one gets; its buffers stay as they are. "" or what is wrong.
 std::string adoptSocket(int fd, const SocketKind& kind);
 
 /// Whether the kernel takes many datagrams as one message (UDP_SEGMENT), and has been told to give them so (UDP_GRO).
@@ -69,6 +69,8 @@ bool receiveMany(int fd);
 /// Options that every socket of the data plane has: no fragmentation, local addresses told, large buffers. False on
 /// failure.
 bool prepareSocket(int fd, int family);
+/// The same but for the buffers.
+bool setOptions(int fd, int family);
 
 /// Where sealed packets of an SA go, ready for sendmsg. Immutable.
 struct Destination {
