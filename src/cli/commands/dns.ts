@@ -10,6 +10,7 @@ import {
   revertResolved,
   serverText,
   whyNoResolved,
+  whyNotOurs,
 } from "../../runtime/dns/resolved.ts";
 import { CommandFailure, contextOf } from "../context.ts";
 import { EXIT } from "../exit.ts";
@@ -63,7 +64,7 @@ export function addDns(program: Command, io: Io, run: Run = RUN, hosts: string =
         );
         return;
       }
-      const why = status.listen === null ? status.listenReason : await whyNoResolved(run);
+      const why = status.listen === null ? status.listenReason : ((await whyNoResolved(run)) ?? whyNotOurs());
       if (why !== undefined) {
         if (options.quiet === true) return;
         throw new CommandFailure(
@@ -86,7 +87,7 @@ export function addDns(program: Command, io: Io, run: Run = RUN, hosts: string =
     .action(async (options: { interface: string }, command: Command) => {
       const context = contextOf(command, io);
       const done: string[] = [];
-      if ((await whyNoResolved(run)) === undefined) {
+      if ((await whyNoResolved(run)) === undefined && whyNotOurs() === undefined) {
         const reverted = await revertResolved(options.interface, run);
         if (reverted.ok) done.push(`systemd-resolved asks nothing of ${options.interface} any more`);
         else if (!/not (known|found)|no such/i.test(reverted.error)) orFailed(reverted, EXIT.permission);

@@ -1,5 +1,4 @@
 /** Names of the overlay on this machine: the responder, who is told about it, and peers that stand in DNS. None of it holds up the daemon. */
-import { hostname } from "node:os";
 import type { ControlReply, ControlRequest } from "../../overlay/control.ts";
 import { type NameAnswer, zonesOf } from "../../overlay/name-answers.ts";
 import type { DaemonConfig } from "../config-file.ts";
@@ -8,7 +7,15 @@ import type { DnsClient } from "./client.ts";
 import { HOSTS_FILE, type HostLine, MAX_HOSTS_NAMES, writeHostsBlock } from "./hosts-file.ts";
 import type { DnsPeerPoller, DnsPeerView } from "./peer-poller.ts";
 import { DNS_PLACES, type DnsClientPlaces } from "./resolv-conf.ts";
-import { applyResolved, type LinkNames, RUN, type Run, revertResolved, whyNoResolved } from "./resolved.ts";
+import {
+  applyResolved,
+  type LinkNames,
+  RUN,
+  type Run,
+  revertResolved,
+  whyNoResolved,
+  whyNotOurs,
+} from "./resolved.ts";
 import type { DnsServer } from "./server.ts";
 import { AUTO_PORTS } from "./settings.ts";
 
@@ -17,14 +24,12 @@ export interface NamesPlaces {
   readonly hosts: string;
   readonly resolver: DnsClientPlaces;
   readonly run: Run;
-  readonly hostname: () => string;
 }
 
 export const NAMES_PLACES: NamesPlaces = {
   hosts: HOSTS_FILE,
   resolver: DNS_PLACES,
   run: RUN,
-  hostname,
 };
 
 export interface NamesOptions {
@@ -64,6 +69,8 @@ const GATHER_MILLIS = 200;
 
 export class Names {
   readonly #options: NamesOptions;
+  /** Seen before the daemon gives up the right to look. */
+  readonly #notOurs = whyNotOurs();
   /** What `hipctl` may wait for: the responder is open, or is not going to be. */
   readonly settled: Promise<void>;
   #config: DaemonConfig;
@@ -232,7 +239,7 @@ export class Names {
       this.#applied = false;
       return;
     }
-    const none = await whyNoResolved(run);
+    const none = this.#notOurs ?? (await whyNoResolved(run));
     if (none !== undefined) {
       this.#resolved = none;
       return;

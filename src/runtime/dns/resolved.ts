@@ -27,20 +27,22 @@ export const RUN: Run = (program, ...args) =>
     child.stdin?.end();
   });
 
-/** Why systemd-resolved cannot be told about our interface; undefined: it can be asked to. */
+/** Undefined: it runs. */
 export async function whyNoResolved(run: Run = RUN): Promise<string | undefined> {
-  if (!inInitialNamespace()) return "this is another network namespace than that of systemd-resolved";
   const active = await run("systemctl", "is-active", "systemd-resolved.service");
   return active.ok ? undefined : "systemd-resolved is not running";
 }
 
-/** The interfaces of other namespaces are not those that systemd-resolved knows, even where they have the same names. */
-function inInitialNamespace(): boolean {
+/**
+ * Why our interface may not be named to the system's services; undefined: it may. In another network namespace the same number
+ * is another interface, and the machine would lose its resolver.
+ */
+export function whyNotOurs(): string | undefined {
   try {
-    return readlinkSync("/proc/self/ns/net") === readlinkSync("/proc/1/ns/net");
+    if (readlinkSync("/proc/self/ns/net") === readlinkSync("/proc/1/ns/net")) return undefined;
+    return "this is another network namespace than that of the system's services";
   } catch {
-    // Without rights to look: then there are none to change anything either.
-    return true;
+    return "only root can see whether this is the network namespace of the system's services";
   }
 }
 
