@@ -1,5 +1,5 @@
 /** Two booted machines with the package on them, on a routed path. */
-import { afterAll, beforeAll, describe, onTestFailed } from "vitest";
+import { afterAll, afterEach, beforeAll, describe } from "vitest";
 import { type Host, Lab, type Namespace, routedPair } from "../../tools/lab/lab.ts";
 import { Machine, noMachines } from "../../tools/lab/machine.ts";
 import { Background } from "../../tools/lab/shell.ts";
@@ -79,11 +79,10 @@ export class Member {
 
   /** What systemd and hipd log of the unit from now on. */
   async follow(unit = "hipd.service"): Promise<Background> {
-    const follower = new Background(
-      this.machine.inside(["journalctl", "-f", "-n", "1", "-o", "cat", "-u", unit]),
-    );
-    await follower.line(() => true);
-    return follower;
+    const journal = ["journalctl", "-q", "-o", "cat", "-u", unit];
+    const last = await this.machine.run([...journal, "-n", "1", "--show-cursor"]);
+    const cursor = /-- cursor: (.*)$/m.exec(last)?.[1] as string;
+    return new Background(this.machine.inside([...journal, "-f", `--after-cursor=${cursor}`]));
   }
 }
 
@@ -107,17 +106,18 @@ export function sharedMachines(): () => Machines {
     ];
     machines = { lab, a, b, router: hosts.router };
   });
+  afterEach(async ({ task }) => {
+    if (task.result?.state !== "fail" || machines === undefined) return;
+    for (const { name, machine } of [machines.a, machines.b]) {
+      console.log(`--- ${name} ---\n${await machine.journal("hipd.service")}`);
+    }
+  });
   afterAll(async () => {
     await Promise.all([machines?.a.machine.end(), machines?.b.machine.end()]);
     await lab?.close();
   });
   return () => {
     if (machines === undefined) throw new Error("the machines could not be booted");
-    const { a, b } = machines;
-    onTestFailed(async () => {
-      for (const { name, machine } of [a, b])
-        console.log(`--- ${name} ---\n${await machine.journal("hipd.service")}`);
-    });
     return machines;
   };
 }

@@ -47,6 +47,10 @@ export function stage(tree: string, ingredients: Ingredients): readonly string[]
   for (const unit of globSync("deploy/systemd/*.{service,socket,target,path,timer}", { cwd: ROOT }).sort()) {
     put(join(ROOT, unit), join(tree, "lib/systemd/system", basename(unit)));
   }
+  // Drop-ins that somebody may want.
+  for (const file of globSync("deploy/systemd/*.conf", { cwd: ROOT }).sort()) {
+    put(join(ROOT, file), join(tree, "usr/share/doc/hipd/examples", basename(file)));
+  }
   put(join(DEBIAN, "hipd.sysusers"), join(tree, "usr/lib/sysusers.d/hipd.conf"));
   put(join(DEBIAN, "hipd.tmpfiles"), join(tree, "usr/lib/tmpfiles.d/hipd.conf"));
   documents(tree, ingredients);

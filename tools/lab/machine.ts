@@ -86,7 +86,9 @@ export class Machine {
 
   /** The command line that runs `command` inside, as root. */
   inside(command: readonly string[]): string[] {
-    return [...["nsenter", "--target", `${this.#leader}`, "--all", "env", "-i"], ...ENVIRONMENT, ...command];
+    const enter = ["nsenter", "--target", `${this.#leader}`, "--all"];
+    // What runs inside ends with what started it outside.
+    return [...enter, "setpriv", "--pdeathsig", "TERM", "env", "-i", ...ENVIRONMENT, ...command];
   }
 
   attempt(command: readonly string[], options?: RunOptions): Promise<Ended> {
