@@ -3,7 +3,7 @@
  * memory beside the data plane's part. It holds keys and never touches a disk.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
-import { deserialize, serialize } from "node:v8";
+import { DefaultDeserializer, serialize } from "node:v8";
 import { err, type Instant, ok, type Result } from "../core/types.ts";
 import type { HandedOverlay } from "../overlay/takeover.ts";
 import type { ServiceAddon } from "./native-service.ts";
@@ -69,9 +69,21 @@ export function checkControl(bytes: Uint8Array): Result<Uint8Array, string> {
 /** What `checkControl` gave, as values. It is our own, so its shape is not looked at again. */
 export function decodeControl(body: Uint8Array): Result<HandedControl, string> {
   try {
-    return ok(deserialize(body) as HandedControl);
+    const reader = new CopyingDeserializer(body);
+    reader.readHeader();
+    return ok(reader.readValue() as HandedControl);
   } catch (error) {
     return err(`its control part cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/** Byte strings would be views of what is read: it could not be wiped, and each would keep all of it. */
+class CopyingDeserializer extends DefaultDeserializer {
+  _readHostObject(): unknown {
+    // It is there, and meant to be overridden; its type is not.
+    const inherited = Reflect.get(DefaultDeserializer.prototype, "_readHostObject") as () => unknown;
+    const value = inherited.call(this);
+    return value instanceof Uint8Array ? new Uint8Array(value) : value;
   }
 }
 
