@@ -1,9 +1,10 @@
 /** A healthy host as the doctor sees it; tests spoil one thing at a time. */
-import type { Answers, Facts, MachineFacts } from "../../src/cli/doctor/facts.ts";
+import type { Answers, Facts, MachineFacts, NameFacts } from "../../src/cli/doctor/facts.ts";
 import type { AssociationDetails, PeerView } from "../../src/cli/views.ts";
 import { HIT_PREFIX, type Prefix, parseIp, parsePrefix } from "../../src/core/ip.ts";
 import { err, ok } from "../../src/core/types.ts";
 import type { PairView } from "../../src/overlay/locator-views.ts";
+import type { NamesStatus } from "../../src/runtime/dns/names.ts";
 import type { RouteRow } from "../../src/runtime/network.ts";
 import { NOW } from "./cli.ts";
 
@@ -77,7 +78,6 @@ export const ASSOCIATION: AssociationDetails = {
   rxBytes: 1,
   txPackets: 1,
   rxPackets: 1,
-  nat: false,
 };
 
 export const PAIR: PairView = {
@@ -97,6 +97,28 @@ export const COUNTERS = {
   offload_gro: 1,
   drop_esp_replay_total: 3,
   hip_drop_mac_total: 0,
+};
+
+export const NAMES: NamesStatus = {
+  listen: "198.18.0.7:53",
+  listenReason: "by itself",
+  interface: "hip0",
+  host: "198.18.0.7",
+  port: 53,
+  domain: "hip",
+  name: "vm.hip",
+  zones: ["hip"],
+  resolved: "told",
+  hosts: "off",
+  dnsPeers: false,
+  peers: [],
+  counters: {},
+};
+
+export const NAMED: NameFacts = {
+  status: NAMES,
+  wiring: { way: "resolved", reason: "systemd-resolved asks 198.18.0.7:53 for ~hip" },
+  lookup: { name: "db1.hip", expected: [PEER_HIT, "198.18.0.9"], found: ok(["198.18.0.9"]) },
 };
 
 export const ANSWERS: Answers = {
@@ -148,6 +170,7 @@ export const ANSWERS: Answers = {
     cloud: null,
     metadata: { cloud: null, requests: 0, failures: 0, changes: 0 },
   },
+  names: NAMES,
   before: COUNTERS,
   after: COUNTERS,
   seconds: 1,
@@ -207,7 +230,7 @@ export const HEALTHY: Facts = {
       metadata: "auto",
       peers: 1,
       metrics: undefined,
-      names: false,
+      hitRoutes: "prefix",
     },
     problems: [],
     peerNames: ["db1"],
@@ -248,7 +271,7 @@ export const HEALTHY: Facts = {
     ip6tables: err("ip6tables-save is not installed"),
   },
   cloud: undefined,
-  names: undefined,
+  names: NAMED,
 };
 
 /** The same host with other answers of hipd. */
@@ -263,6 +286,7 @@ export function silent(
   return {
     ...HEALTHY,
     daemon: { answers: err({ code: "unreachable", message }), processes: [] },
+    names: undefined,
     sockets: [],
   };
 }

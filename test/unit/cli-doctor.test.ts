@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { diagnosisText, summaryText, summed } from "../../src/cli/commands/doctor.ts";
 import { diagnose } from "../../src/cli/doctor/doctor.ts";
-import type { Facts, MachineFacts, Plan, UnitFacts } from "../../src/cli/doctor/facts.ts";
+import type { Facts, MachineFacts, NameFacts, Plan, UnitFacts } from "../../src/cli/doctor/facts.ts";
 import type { Finding } from "../../src/cli/verdict.ts";
 import { err, ok } from "../../src/core/types.ts";
 import { NOW } from "../support/cli.ts";
@@ -14,6 +14,8 @@ import {
   HEALTHY,
   HIPD,
   MACHINE,
+  NAMED,
+  NAMES,
   NETWORK,
   PAIR,
   PEER,
@@ -56,6 +58,7 @@ const FAILED = {
 } as const;
 const path = (change: Partial<typeof PAIR>): Facts =>
   answering({ peers: [{ name: "db1", hit: PEER.hit, locators: [], paths: [{ ...PAIR, ...change }] }] });
+const names = (change: Partial<NameFacts>): Facts => ({ ...HEALTHY, names: { ...NAMED, ...change } });
 const metadata = (change: Partial<NonNullable<typeof ANSWERS.whereabouts>>): Facts =>
   answering({ whereabouts: { seen: [], cloud: null, metadata: null, ...change } });
 
@@ -568,19 +571,41 @@ const CASES: readonly (readonly [
   ["no path", path({ inUse: false }), "mtu", "not-checked", /no path is in use/],
   [
     "a name that is not found",
-    { ...HEALTHY, names: { name: "db1.hip", expected: ["198.18.0.9"], found: err("no such name") } },
+    names({ lookup: { name: "db1.hip", expected: ["198.18.0.9"], found: err("no such name") } }),
     "names",
     "problem",
-    /db1\.hip is not found: no such name/,
-    /resolvectl/,
+    /db1\.hip is not found \(systemd-resolved asks .*\): no such name/,
+    /hipctl dns status/,
   ],
   [
     "a name that leads elsewhere",
-    { ...HEALTHY, names: { name: "db1.hip", expected: ["198.18.0.9"], found: ok(["203.0.113.9"]) } },
+    names({ lookup: { name: "db1.hip", expected: ["198.18.0.9"], found: ok(["203.0.113.9"]) } }),
     "names",
     "problem",
     /leads to 203\.0\.113\.9 instead of 198\.18\.0\.9/,
-    /resolvectl/,
+    /getent ahosts db1\.hip/,
+  ],
+  [
+    "names that nobody asks for",
+    names({ wiring: { way: "none", reason: "systemd-resolved does not run" } }),
+    "names",
+    "info",
+    /at 198\.18\.0\.7:53, but nobody here asks it: systemd-resolved does not run/,
+  ],
+  [
+    "a responder that is off",
+    names({ status: { ...NAMES, listen: null, listenReason: 'off: [dns] listen = "off"' } }),
+    "names",
+    "info",
+    /nobody answers for names below hip: off/,
+  ],
+  [
+    "a responder that could not be opened",
+    names({ status: { ...NAMES, listen: null, listenReason: "port 53 is taken" } }),
+    "names",
+    "warning",
+    /port 53 is taken/,
+    /hipctl dns status/,
   ],
   [
     "a metadata service that is silent",
@@ -645,7 +670,8 @@ const CASES: readonly (readonly [
 ];
 
 describe("the doctor finds", () => {
-  test.each(CASES)("%s", (_what, facts, check, verdict, text, remedy) => {
+  test.each(CASES.map((row) => ({ what: row[0], row })))("$what", ({ row }) => {
+    const [, facts, check, verdict, text, remedy] = row;
     const found = diagnose(facts).filter((one) => one.check === check && text.test(one.text));
     expect(
       found.map((one) => one.verdict),
@@ -658,9 +684,8 @@ describe("the doctor finds", () => {
 
 test("what people read: verdicts under each other, remedies below, a sum at the end", () => {
   const text = diagnosisText(summed(diagnose({ ...file("key", 0o100644), hipctl: "1.3.0" })), false);
-  expect(text).toContain("problem      files          /x/key has mode 0644");
-  expect(text).toContain("                            -> chmod 600 /x/key\n");
-  expect(text).toMatch(/\n\n1 problem, 1 warning, \d+ ok, \d+ not checked\n$/);
+  expect(text).toMatch(/^problem {2}files {10}\/x\/key has mode 0644.*\n {24}-> chmod 600 \/x\/key\n/m);
+  expect(text).toMatch(/\n\n1 problem, 1 warning, \d+ ok\n$/);
   expect(summaryText([])).toBe("0 problems");
   expect(NOW).toBe(MACHINE.now);
 });

@@ -63,7 +63,7 @@ export function factParts(facts: Facts, io: Io): readonly Part[] {
       { name: "status.json", keep: "head", content: missing },
     ];
   }
-  const { status, associations, own, peers, whereabouts, after } = daemon.answers.value;
+  const { status, associations, own, peers, whereabouts, names, after } = daemon.answers.value;
   const report = netReport(daemon.answers.value, new Map());
   return [
     ...parts,
@@ -72,6 +72,7 @@ export function factParts(facts: Facts, io: Io): readonly Part[] {
     value("associations.json", { associations }),
     value("locators.json", { own, peers }),
     value("whereabouts.json", whereabouts ?? null),
+    value("names.json", names ?? null),
     value("counters.json", Object.fromEntries(Object.entries(after).sort(([a], [b]) => (a < b ? -1 : 1)))),
     value("netcheck.json", report),
     text("netcheck.txt", reportText(report, { ...io, color: false, terminal: undefined })),

@@ -5,7 +5,8 @@ import { hostname } from "node:os";
 import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import { exists, whyNot, writeAtomically } from "../../runtime/files.ts";
-import { CommandFailure, contextOf, DEFAULT_CONFIG_FILE, usage, wholeNumber } from "../context.ts";
+import { CommandFailure, contextOf, usage, wholeNumber } from "../context.ts";
+import { CONFIG_OPTION, whereOf } from "../doctor/where.ts";
 import { EXIT } from "../exit.ts";
 import { bytes, type Io } from "../output.ts";
 
@@ -14,7 +15,6 @@ interface Options {
   /** commander's name for --no-addresses. */
   readonly addresses: boolean;
   readonly events: string;
-  readonly config: string;
 }
 
 export function addBundle(program: Command, io: Io): void {
@@ -24,7 +24,7 @@ export function addBundle(program: Command, io: Io): void {
     .option("-o, --output <file>", "where to (default: hipd-bundle-HOST-TIME.tar.gz here)")
     .option("--no-addresses", "pseudonyms instead of addresses, HITs and names of hosts")
     .option("--events <number>", "how many of the last events", "500")
-    .option("--config <file>", "the configuration of hipd", DEFAULT_CONFIG_FILE)
+    .option(...CONFIG_OPTION)
     .action(async (options: Options, command: Command) => {
       const context = contextOf(command, io);
       const events = wholeNumber("--events", 0, 1_000_000)(options.events);
@@ -36,12 +36,10 @@ export function addBundle(program: Command, io: Io): void {
         throw usage("--output: an archive is no text for the terminal; name a file");
       if (exists(file)) throw new CommandFailure(EXIT.name, `${file}: exists already and is not replaced`);
       mustBeWritable(file);
-      const { socket } = command.optsWithGlobals<{ socket?: string }>();
       const { makeBundle } = await import("../bundle/bundle.ts");
       const bundle = await makeBundle(
         {
-          config: options.config,
-          socket: socket ?? (io.environment["HIPD_SOCKET"] || undefined),
+          ...whereOf(command, io),
           addresses: options.addresses,
           events,
           root,

@@ -1,6 +1,7 @@
 /** hipctl doctor: everything that can be wrong, looked at at once, each with its remedy. */
 import type { Command } from "commander";
-import { CommandFailure, contextOf, DEFAULT_CONFIG_FILE } from "../context.ts";
+import { CommandFailure, contextOf } from "../context.ts";
+import { CONFIG_OPTION, whereOf } from "../doctor/where.ts";
 import { EXIT } from "../exit.ts";
 import type { Io } from "../output.ts";
 import { type Finding, findingsText, type Verdict, verdictText, worst } from "../verdict.ts";
@@ -16,17 +17,15 @@ export function addDoctor(program: Command, io: Io): void {
   program
     .command("doctor")
     .description("find out what is wrong with this host's overlay, and what to do about it")
-    .option("--config <file>", "the configuration of hipd", DEFAULT_CONFIG_FILE)
-    .action(async (options: { config: string }, command: Command) => {
+    .option(...CONFIG_OPTION)
+    .action(async (_options, command: Command) => {
       const context = contextOf(command, io);
-      const { socket } = command.optsWithGlobals<{ socket?: string }>();
       const [{ gather }, { diagnose }] = await Promise.all([
         import("../doctor/gather.ts"),
         import("../doctor/doctor.ts"),
       ]);
       const facts = await gather({
-        config: options.config,
-        socket: socket ?? (io.environment["HIPD_SOCKET"] || undefined),
+        ...whereOf(command, io),
         now: io.now(),
         progress: io.progress,
       });

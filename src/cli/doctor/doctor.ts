@@ -35,7 +35,7 @@ export function diagnose(facts: Facts): readonly Finding[] {
     ...checkReachability(daemon, machine),
     ...checkAssociations(daemon, machine),
     ...checkMtu(daemon, mtuOf),
-    ...checkNames(names),
+    ...checkNames(daemon, names),
     ...checkMetadata(answers, cloud, plan.metadata),
     ...checkOffloads(daemon, plan, machine),
     ...checkDrops(daemon),

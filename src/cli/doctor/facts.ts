@@ -4,7 +4,9 @@ import type { OwnLocatorView, PeerLocatorsView } from "../../overlay/locator-vie
 import type { CloudView, SightingView } from "../../overlay/sightings.ts";
 import type { ClientError } from "../../runtime/control-client.ts";
 import type { MetadataView } from "../../runtime/control-convert.ts";
+import type { NamesStatus } from "../../runtime/dns/names.ts";
 import type { AddressRow, LinkRow, RouteRow } from "../../runtime/network.ts";
+import type { Wiring } from "../commands/dns.ts";
 import type { AssociationDetails, StatusView } from "../views.ts";
 
 /** A fact, or why it could not be found out. */
@@ -45,8 +47,8 @@ export interface Plan {
   readonly peers: number;
   /** Where /metrics is, `127.0.0.1:9510`; undefined: nowhere. */
   readonly metrics: string | undefined;
-  /** Whether the responder for PEER.hip is configured. */
-  readonly names: boolean;
+  /** What of the HITs is routed to the interface: their whole prefix, or peers one by one. */
+  readonly hitRoutes: "prefix" | "peers";
 }
 
 export interface ConfigFacts {
@@ -82,6 +84,8 @@ export interface Answers {
   readonly peers: readonly PeerLocatorsView[];
   /** Undefined: an older hipd. */
   readonly whereabouts: Whereabouts | undefined;
+  /** Undefined: an older hipd. */
+  readonly names: NamesStatus | undefined;
   /** Counters, and the same again after `seconds`. */
   readonly before: Readonly<Record<string, number>>;
   readonly after: Readonly<Record<string, number>>;
@@ -151,6 +155,13 @@ export interface FilterFacts {
 }
 
 export interface NameFacts {
+  readonly status: NamesStatus;
+  readonly wiring: Wiring;
+  /** One peer's name through the system's resolver; undefined: there is no peer with addresses. */
+  readonly lookup: NameLookup | undefined;
+}
+
+export interface NameLookup {
   readonly name: string;
   readonly expected: readonly string[];
   readonly found: Known<readonly string[]>;
@@ -169,6 +180,6 @@ export interface Facts {
   readonly filters: FilterFacts;
   /** The cloud that the firmware names. */
   readonly cloud: string | undefined;
-  /** Undefined: nothing to look up. */
+  /** Undefined: hipd does not answer, or is an older one. */
   readonly names: NameFacts | undefined;
 }

@@ -30,7 +30,7 @@ export function gatherConfig(file: string, daemonUids: readonly number[]): Confi
     loaded === undefined
       ? []
       : loaded.ok
-        ? checkProblems(loaded.value, daemonUids)
+        ? checkProblems(loaded.value, [...daemonUids, ...ownerOf(plan.stateDirectory)])
         : loaded.error.map(problemText);
   return {
     facts: { plan, problems, peerNames: config?.peers.map(({ name }) => name) ?? [], unreadable },
@@ -74,7 +74,7 @@ function planOf(config: DaemonConfig): Plan {
     metadata: metadata.source,
     peers: config.peers.length,
     metrics: metricsPlace(config.metrics.listen),
-    names: servesNames(config),
+    hitRoutes: network.hitRoutes,
   };
 }
 
@@ -83,12 +83,6 @@ function metricsPlace(listen: DaemonConfig["metrics"]["listen"]): string | undef
   if (listen === undefined) return undefined;
   const host = { "0.0.0.0": "127.0.0.1", "::": "::1" }[listen.host] ?? listen.host;
   return host.includes(":") ? `[${host}]:${listen.port}` : `${host}:${listen.port}`;
-}
-
-function servesNames(config: object): boolean {
-  const names = (config as { readonly names?: { readonly listen?: unknown; readonly enabled?: unknown } })
-    .names;
-  return names !== undefined && names.enabled !== false && names.listen !== undefined;
 }
 
 /** A configuration that is wrong somewhere may be right where it matters here. */
@@ -115,8 +109,14 @@ function roughPlan(path: string): Plan {
     metadata: value("locators", "metadata", "auto"),
     peers: 0,
     metrics: undefined,
-    names: false,
+    hitRoutes: "prefix",
   };
+}
+
+/** systemd gives the state directory to the user that hipd runs as. */
+function ownerOf(path: string): readonly number[] {
+  const found = statOf(path);
+  return found.ok && found.value !== undefined ? [found.value.uid] : [];
 }
 
 function filesOf(config: DaemonConfig | undefined, plan: Plan): readonly FileFacts[] {

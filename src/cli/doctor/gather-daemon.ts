@@ -1,6 +1,7 @@
 /** What a running hipd says about itself. */
 import { ok, type Result } from "../../core/types.ts";
 import { type ClientError, ControlClient } from "../../runtime/control-client.ts";
+import type { NamesStatus } from "../../runtime/dns/names.ts";
 import type { AssociationDetails, StatusView } from "../views.ts";
 import type { Answers, Whereabouts } from "./facts.ts";
 
@@ -32,6 +33,7 @@ export async function askDaemon(
     const locators = await ask<Locators>("ListLocators");
     if (!locators.ok) return locators;
     const whereabouts = await ask<Whereabouts>("GetWhereabouts");
+    const names = await ask<NamesStatus>("GetNames");
     await new Promise((resolve) =>
       setTimeout(resolve, Math.max(0, sampleMillis - (performance.now() - begun))),
     );
@@ -44,6 +46,7 @@ export async function askDaemon(
       own,
       peers,
       whereabouts: whereabouts.ok ? whereabouts.value : undefined,
+      names: names.ok ? names.value : undefined,
       before: before.value.counters,
       after: after.value.counters,
       seconds: (performance.now() - begun) / 1000,

@@ -2,10 +2,11 @@
 
 import { lookup } from "node:dns/promises";
 import { existsSync } from "node:fs";
-import { basename } from "node:path";
 import { err, ok } from "../../core/types.ts";
+import { RUN } from "../../runtime/dns/resolved.ts";
 import { addresses, links, routes } from "../../runtime/network.ts";
-import { DEFAULT_CONFIG_FILE } from "../context.ts";
+import { instanceOfFile } from "../../runtime/overlay-instance.ts";
+import { wiringOf } from "../commands/dns.ts";
 import { runTool } from "../tools.ts";
 import type {
   Answers,
@@ -33,9 +34,8 @@ const MAX_ERRORS = 5;
 
 /** The unit whose configuration this is: `hipd@NAME` for /etc/hipd/NAME.toml. */
 export function unitName(configFile: string): string {
-  if (configFile === DEFAULT_CONFIG_FILE) return "hipd.service";
-  const name = /^\/etc\/hipd\/([^/]+)\.toml$/.exec(configFile)?.[1];
-  return name === undefined ? "hipd.service" : `hipd@${name}.service`;
+  const instance = instanceOfFile(configFile);
+  return instance === undefined ? "hipd.service" : `hipd@${instance}.service`;
 }
 
 export async function gatherUnit(configFile: string): Promise<Known<UnitFacts>> {
@@ -135,21 +135,23 @@ export function gatherNetwork(): Known<NetworkFacts> {
   }
 }
 
-/** One peer's name through the system's resolver. */
-export async function gatherNames(answers: Answers, suffix = "hip"): Promise<NameFacts | undefined> {
-  const peer = answers.status.peers.find(({ hit, lsi }) => hit !== null && lsi !== null);
-  if (peer === undefined) return undefined;
-  const name = `${peer.name}.${suffix}`;
+/** Who is asked for names of peers here, and one of them through the system's resolver. */
+export async function gatherNames({ status, names }: Answers): Promise<NameFacts | undefined> {
+  if (names === undefined) return undefined;
+  const wiring = await wiringOf(names, RUN);
+  const peer = status.peers.find(({ hit, lsi }) => hit !== null && lsi !== null);
+  if (peer === undefined || wiring.way === "none") return { status: names, wiring, lookup: undefined };
+  const name = `${peer.name}.${names.domain}`;
   const expected = [peer.hit, peer.lsi].filter((address) => address !== null);
+  return { status: names, wiring, lookup: { name, expected, found: await resolved(name) } };
+}
+
+async function resolved(name: string): Promise<Known<readonly string[]>> {
   try {
     const found = await lookup(name, { all: true });
-    return { name, expected, found: ok([...new Set(found.map(({ address }) => address))]) };
+    return ok([...new Set(found.map(({ address }) => address))]);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    return {
-      name,
-      expected,
-      found: err(code === "ENOTFOUND" ? "no such name" : basename(code ?? "no answer")),
-    };
+    return err(code === "ENOTFOUND" ? "no such name" : (code ?? "no answer"));
   }
 }

@@ -39,7 +39,7 @@ export async function gather({ config: file, socket, now, progress, sampleMillis
     gatherClock(),
   ]);
   const port = answers.ok ? answers.value.status.self.port : plan.port;
-  const names = answers.ok && plan.names ? await gatherNames(answers.value) : undefined;
+  const names = answers.ok ? await gatherNames(answers.value) : undefined;
   progress?.("");
   return {
     machine: machine(now, clock),

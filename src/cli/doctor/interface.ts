@@ -74,6 +74,7 @@ function unroutedPrefixes({ routes }: NetworkFacts, link: number, plan: Plan): r
     .filter((row) => row.link === link)
     .map(({ destination }) => formatPrefix(destination));
   return prefixesOf(plan)
+    .filter((prefix) => prefix !== HIT_PREFIX || plan.hitRoutes === "prefix")
     .map(formatPrefix)
     .filter((prefix) => !through.includes(prefix));
 }
@@ -109,7 +110,12 @@ export function checkOverlaps(network: Known<NetworkFacts>, plan: Plan): readonl
   if (!lsiPrefix.ok) return [notChecked(lsiPrefix.error)];
   const { links, addresses, routes } = network.value;
   try {
-    refuseOverlaps({ interface: plan.interface, lsiPrefix: lsiPrefix.value }, links, addresses, routes);
+    refuseOverlaps(
+      { interface: plan.interface, lsiPrefix: lsiPrefix.value, hitRoutes: plan.hitRoutes },
+      links,
+      addresses,
+      routes,
+    );
   } catch (error) {
     const text = (error as Error).message.replace(/; choose another lsi_prefix$/, "");
     const hit = text.startsWith("the HIT prefix");

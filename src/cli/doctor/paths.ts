@@ -133,17 +133,27 @@ export function checkMtu(
   ];
 }
 
-export function checkNames(names: NameFacts | undefined): readonly Finding[] {
-  const { ok, problem, notChecked } = say("names");
-  if (names === undefined)
-    return [notChecked("no name is served here: the responder is off, or there is no peer")];
-  const { name, expected, found } = names;
-  const remedy = "hipctl status; resolvectl query NAME shows who answers";
-  if (!found.ok) return [problem(`${name} is not found: ${found.error}`, remedy)];
+export function checkNames({ answers }: DaemonFacts, names: NameFacts | undefined): readonly Finding[] {
+  const { ok, info, warning, problem, notChecked } = say("names");
+  if (!answers.ok) return [notChecked(SILENT)];
+  if (names === undefined) return [notChecked("this hipd does not tell")];
+  const { status, wiring, lookup } = names;
+  const zone = `names below ${status.domain}`;
+  if (status.listen === null) {
+    const text = `nobody answers for ${zone}: ${status.listenReason}`;
+    return /\boff\b/.test(status.listenReason) ? [info(text)] : [warning(text, "hipctl dns status")];
+  }
+  if (wiring.way === "none") {
+    return [info(`hipd answers for ${zone} at ${status.listen}, but nobody here asks it: ${wiring.reason}`)];
+  }
+  if (lookup === undefined) return [ok(`${wiring.reason}; there is no peer to look up`)];
+  const { name, expected, found } = lookup;
+  const remedy = `hipctl dns status; getent ahosts ${name}`;
+  if (!found.ok) return [problem(`${name} is not found (${wiring.reason}): ${found.error}`, remedy)];
   const wrong = found.value.filter((address) => !expected.includes(address));
   if (wrong.length > 0)
     return [problem(`${name} leads to ${some(wrong)} instead of ${some(expected)}`, remedy)];
-  return [ok(`${name} leads to ${some(found.value)}`)];
+  return [ok(`${name} leads to ${some(found.value)} (${wiring.reason})`)];
 }
 
 export function checkMetadata(
