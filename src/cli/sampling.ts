@@ -75,7 +75,7 @@ type Counted = "txBytes" | "rxBytes" | "txPackets" | "rxPackets";
 /** The rates between two samples; `after` is the later one. */
 export function frameBetween(before: Sample, after: Sample): Frame {
   const seconds = Math.max(0.001, (after.at - before.at) / 1000);
-  const restarted = before.status.startedAt !== after.status.startedAt;
+  const restarted = after.status.uptimeSeconds < before.status.uptimeSeconds;
   const former = new Map(restarted ? [] : before.status.peers.map((peer) => [peer.name, peer]));
   const peers = after.status.peers.map((peer) => peerRates(former.get(peer.name), peer, seconds));
   const sum = (pick: (peer: PeerRates) => number): number =>
@@ -102,8 +102,7 @@ function peerRates(before: PeerView | undefined, after: PeerView, seconds: numbe
   const rate = (key: Counted): number => {
     if (before === undefined) return 0;
     // Counters are those of the present association: with a new one they begin at nothing.
-    const grown = after[key] >= before[key] ? after[key] - before[key] : after[key];
-    return Math.round(grown / seconds);
+    return Math.round(grownBy(before[key], after[key]) / seconds);
   };
   const { name, hit, lsi, state, suite, path, pathState, rttMillis, loss, handovers, lastError } = after;
   return {
@@ -133,13 +132,15 @@ function dropRates(
   const former = new Map(dropsIn(before).map((drop) => [`${drop.layer} ${drop.reason}`, drop.count]));
   return dropsIn(after)
     .filter(({ count }) => count > 0)
-    .map(({ layer, reason, concern, count }) => ({
-      layer,
-      reason,
-      concern,
-      perSecond: round(Math.max(0, count - (former.get(`${layer} ${reason}`) ?? 0)) / seconds),
-      total: count,
-    }));
+    .map(({ layer, reason, concern, count }) => {
+      const grown = grownBy(former.get(`${layer} ${reason}`) ?? 0, count);
+      return { layer, reason, concern, perSecond: round(grown / seconds), total: count };
+    });
+}
+
+/** Of a counter that began anew meanwhile, what it has now. */
+function grownBy(before: number, after: number): number {
+  return after >= before ? after - before : after;
 }
 
 function round(value: number): number {

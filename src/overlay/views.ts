@@ -18,8 +18,9 @@ export type TrafficByPeer = ReadonlyMap<Hit, Traffic>;
 
 const NO_TRAFFIC = { txBytes: 0, rxBytes: 0, txPackets: 0, rxPackets: 0 };
 
+/** Instants have fractions that do not add up exactly: without rounding the same moment would be shown in two ways. */
 export function isoTime(wall: number): string {
-  return new Date(wall).toISOString();
+  return new Date(Math.round(wall)).toISOString();
 }
 
 export function pathView(path: Path | undefined): PathView | null {

@@ -107,7 +107,8 @@ export function sample(
   at: number,
   peers: readonly PeerView[],
   counters: Readonly<Record<string, number>> = {},
-  startedAt = STATUS.startedAt,
+  uptimeSeconds = STATUS.uptimeSeconds,
 ): Sample {
-  return { at, time: new Date(NOW + at).toISOString(), status: { ...STATUS, startedAt, peers }, counters };
+  const time = new Date(NOW + at).toISOString();
+  return { at, time, status: { ...STATUS, uptimeSeconds, peers }, counters };
 }

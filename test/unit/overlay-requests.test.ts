@@ -1,8 +1,10 @@
 /** What operators ask of the overlay, and what it answers. */
+
 import { describe, expect, it } from "vitest";
 import { err, ok, type Spi } from "../../src/core/types.ts";
 import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
 import type { ControlReply, NewPeer } from "../../src/overlay/control.ts";
+import { isoTime } from "../../src/overlay/views.ts";
 import {
   association,
   Bench,
@@ -91,6 +93,11 @@ describe("status", () => {
         },
       ],
     });
+  });
+
+  it("tells the same moment in the same way, whatever a sum of fractions makes of it", () => {
+    expect(isoTime(1_735_787_045_000 - 1e-4)).toBe("2025-01-02T03:04:05.000Z");
+    expect(isoTime(1_735_787_045_000 + 1e-4)).toBe("2025-01-02T03:04:05.000Z");
   });
 
   it("shows an association with its traffic, suite, path and time", () => {
