@@ -137,8 +137,10 @@ export class Whereabouts {
 
   addresses(all: readonly LocalAddress[]): void {
     this.own.addresses(all, this.#port.now);
-    for (const { peer, local, mapped } of this.#inherited)
+    for (const { peer, local, mapped } of this.#inherited) {
+      this.sightings.add(peer, local, mapped, this.#port.now);
       this.own.seenAs(peer, local.address, mapped, this.#port.now);
+    }
     this.#inherited = [];
     const present = new Set(all.map(({ address }) => address));
     this.sightings.keep((address) => present.has(address));
