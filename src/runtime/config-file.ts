@@ -13,18 +13,13 @@ import { MAX_PEERS } from "../overlay/peers.ts";
 import { issueProblems } from "./config-issues.ts";
 import { CONFIG_SCHEMA, HIP_PORT, PEERS_FILE_SCHEMA, type RawConfig, type RawPeer } from "./config-schema.ts";
 import { hostConfig, locatorsConfig } from "./config-settings.ts";
-import {
-  inOverlay,
-  type ListenAddress,
-  type MetadataSource,
-  type Offload,
-  withDefaultPort,
-} from "./config-values.ts";
+import { inOverlay, type ListenAddress, type MetadataSource, withDefaultPort } from "./config-values.ts";
 import { credentialPath, isCredentialSetting } from "./credentials.ts";
 import { type DnsSettings, hostLabel, namesConfig } from "./dns/settings.ts";
 import { whyNot } from "./files.ts";
 import type { OnNewInstance } from "./instance.ts";
 import { didYouMean } from "./nearest.ts";
+import type { Offload } from "./offloads.ts";
 import { instanceOfFile, withInstanceDefaults } from "./overlay-instance.ts";
 import { type Position, TomlPositions } from "./toml-positions.ts";
 

@@ -10,7 +10,6 @@ import {
   HIP_CIPHERS,
   METADATA_SOURCES,
   type Numbered,
-  OFFLOADS,
   type Parser,
   parseAddressPrefix,
   parseBusyPoll,
@@ -29,6 +28,7 @@ import {
 } from "./config-values.ts";
 import { parseDnsListen, parseDnsName, parseNamesDomain } from "./dns/settings.ts";
 import { ON_NEW_INSTANCE } from "./instance.ts";
+import { OFFLOADS } from "./offloads.ts";
 
 const D = DEFAULT_CONFIG;
 

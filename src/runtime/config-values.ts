@@ -86,10 +86,6 @@ export function parseBusyPoll(text: string): Result<number, string> {
   return micros <= MAX_BUSY_POLL_MICROS ? ok(micros) : err(`"${text}" is longer than 10ms`);
 }
 
-/** What the kernel may do with many packets at once: on the interface for TCP and UDP, on sockets for sending and receiving. */
-export const OFFLOADS = ["tso", "uso", "gso", "gro"] as const;
-export type Offload = (typeof OFFLOADS)[number];
-
 export const PEER_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
 
 /** A name of a peer or identity: DNS labels in lower case, because names become DNS names. */

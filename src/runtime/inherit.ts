@@ -43,7 +43,7 @@ async function take(
   used: Set<number>,
 ): Promise<Result<Inheritance, string>> {
   const { serviceAddon } = await import("./native-service.ts");
-  const { STORED, checkControl, decodeControl } = await import("./takeover.ts");
+  const { STORED } = await import("./stored.ts");
   const { NativePlane } = await import("./native.ts");
   const native = serviceAddon();
   const of = (name: string): number | undefined => stored.findLast((one) => one.name === name)?.fd;
@@ -52,8 +52,6 @@ async function take(
     return err("it is not complete");
   // Before anything else: from here on nobody else goes on with these sequence numbers.
   if (!native.takeTicket(ticket)) return err("another hipd has taken it already");
-  const checked = checkControl(native.readSealed(controlFd));
-  if (!checked.ok) return checked;
   const notes: Parameters<NativeLog>[] = [];
   let log: NativeLog = (...note) => void notes.push(note);
   const tunFds = numbered(stored, STORED.tun);
@@ -62,8 +60,9 @@ async function take(
   const plane = NativePlane.resume({ blob, tunFds, udpFds }, (...note) => log(...note));
   blob.fill(0);
   for (const fd of [...tunFds, ...udpFds]) used.add(fd);
-  const control = decodeControl(checked.value);
-  checked.value.fill(0);
+  // Packets flow again. The rest takes longer to read, and may still be refused.
+  const { readControl } = await import("./takeover.ts");
+  const control = readControl(native.readSealed(controlFd));
   if (!control.ok) {
     plane.close();
     return control;

@@ -8,10 +8,10 @@ import type { Hit, Lsi, Path, Spi } from "../core/types.ts";
 import type { AssociationStats, DataPlane, DataPlaneEvent, Route } from "../driver/ports.ts";
 import type { SaSpec } from "../hip/sa.ts";
 import type { LocalAddress } from "../overlay/own-locators.ts";
-import { OFFLOADS, type Offload } from "./config-values.ts";
 import type { Addon, Handle } from "./native-addon.ts";
 import { bytesOf, decodeAssociations, decodeEvents, encodePath, parseAddresses } from "./native-records.ts";
 import type { SuspendedPlane } from "./network-port.ts";
+import { OFFLOADS, type Offload } from "./offloads.ts";
 
 let loaded: Addon | undefined;
 

@@ -8,6 +8,7 @@ import { err, type Instant, ok, type Result } from "../core/types.ts";
 import type { HandedOverlay } from "../overlay/takeover.ts";
 import type { ServiceAddon } from "./native-service.ts";
 import type { SuspendedPlane } from "./network-port.ts";
+import { STORED } from "./stored.ts";
 import type { ServiceManager } from "./systemd.ts";
 
 /**
@@ -21,15 +22,6 @@ const DIGEST = "sha256";
 const DIGEST_BYTES = 32;
 /** Magic, format. */
 const HEADER_BYTES = MAGIC.length + 4;
-
-/** Names in the descriptor store. Those of queues and sockets are numbered. */
-export const STORED = {
-  plane: "hipd-plane",
-  control: "hipd-control",
-  ticket: "hipd-ticket",
-  tun: "hipd-tun-",
-  udp: "hipd-udp-",
-} as const;
 
 export interface HandedControl {
   /** Of the predecessor, for the log. */
@@ -51,8 +43,16 @@ export function encodeControl(handed: HandedControl): Uint8Array {
   return bytes;
 }
 
-/** The part behind the header, which is whole and of our format; or what is wrong with it. */
-export function checkControl(bytes: Uint8Array): Result<Uint8Array, string> {
+/** What a predecessor wrote, or what is wrong with it. The bytes are wiped. */
+export function readControl(bytes: Uint8Array): Result<HandedControl, string> {
+  const body = checked(bytes);
+  const read = body.ok ? decoded(body.value) : body;
+  bytes.fill(0);
+  return read;
+}
+
+/** The part behind the header, if all is whole and of our format. */
+function checked(bytes: Uint8Array): Result<Uint8Array, string> {
   const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (all.length < HEADER_BYTES + DIGEST_BYTES || all.toString("latin1", 0, MAGIC.length) !== MAGIC)
     return err("its control part is not one");
@@ -66,8 +66,8 @@ export function checkControl(bytes: Uint8Array): Result<Uint8Array, string> {
   return ok(body);
 }
 
-/** What `checkControl` gave, as values. It is our own, so its shape is not looked at again. */
-export function decodeControl(body: Uint8Array): Result<HandedControl, string> {
+/** It is our own, and whole: its shape is not looked at again. */
+function decoded(body: Uint8Array): Result<HandedControl, string> {
   try {
     const reader = new CopyingDeserializer(body);
     reader.readHeader();

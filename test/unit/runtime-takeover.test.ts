@@ -1,0 +1,119 @@
+/** What one hipd writes for the next: whole or refused, and of a shape that is known. */
+import { describe, expect, it } from "vitest";
+import type { Instant } from "../../src/core/types.ts";
+import { inherit } from "../../src/runtime/inherit.ts";
+import { STORED } from "../../src/runtime/stored.ts";
+import {
+  CONTROL_FORMAT,
+  encodeControl,
+  giveAway,
+  type HandedControl,
+  readControl,
+} from "../../src/runtime/takeover.ts";
+import { Story } from "../support/story.ts";
+
+/** Two hosts that know all that there is to know about each other. */
+function handed(): HandedControl {
+  const addresses = [
+    ["10.0.1.1", "10.0.1.2"],
+    ["10.0.2.1", "2001:db8:2::1"],
+  ];
+  const story = new Story({ mobile: true, addresses, host: { softPackets: 20 } }).begin();
+  story.talk(story.alice, story.bob, 5000);
+  for (let i = 0; i < 30; i++) {
+    story.world.say(story.alice, story.bob);
+    story.run(50);
+  }
+  const overlay = story.alice.overlay?.handOver();
+  if (overlay === undefined) throw new Error("alice does not run");
+  return { version: "1.2.3", now: 12.5 as Instant, boot: 99, overlay };
+}
+
+/** The names and types of a value's fields, all the way down. */
+function shape(value: unknown): unknown {
+  if (value instanceof Uint8Array) return "bytes";
+  if (Array.isArray(value)) return [...new Set(value.map((one) => JSON.stringify(shape(one))))].sort();
+  if (typeof value !== "object" || value === null) return typeof value;
+  return Object.fromEntries(
+    Object.keys(value)
+      .sort()
+      .map((key) => [key, shape((value as Record<string, unknown>)[key])]),
+  );
+}
+
+describe("the control plane's part", () => {
+  it("comes back as it was, and the bytes are wiped", () => {
+    const before = handed();
+    const bytes = encodeControl(before);
+    const read = readControl(bytes);
+    expect(read.ok && read.value).toEqual(before);
+    expect(bytes.every((byte) => byte === 0)).toBe(true);
+  });
+
+  it("is refused when a single bit is another one", () => {
+    const bytes = encodeControl(handed());
+    for (let at = 0; at < bytes.length; at += Math.ceil(bytes.length / 500)) {
+      const damaged = bytes.slice();
+      damaged[at] = (damaged[at] as number) ^ 0x10;
+      expect(readControl(damaged).ok, `byte ${at}`).toBe(false);
+    }
+    for (const length of [0, 1, 24, 25, 57, bytes.length - 1])
+      expect(readControl(bytes.slice(0, length)).ok, `${length} bytes`).toBe(false);
+  });
+
+  it("of a newer or an older hipd is refused with both formats", () => {
+    const at = "hipd-takeover-control".length + 3;
+    for (const other of [CONTROL_FORMAT + 1, CONTROL_FORMAT - 1]) {
+      const bytes = encodeControl(handed());
+      bytes[at] = other;
+      const read = readControl(bytes);
+      expect(read.ok ? "" : read.error).toBe(
+        `its control part has format ${other}, and this hipd understands ${CONTROL_FORMAT}`,
+      );
+    }
+  });
+
+  it("has the shape of its format: another one needs another CONTROL_FORMAT", () => {
+    const { associations } = handed().overlay.host;
+    expect({ format: CONTROL_FORMAT, shape: shape(associations[0]) }).toMatchSnapshot();
+  });
+});
+
+describe("an inheritance", () => {
+  it("there is none without descriptors of our own", async () => {
+    expect(await inherit({})).toBeUndefined();
+    expect(await inherit({ LISTEN_FDS: "1", LISTEN_PID: "1", LISTEN_FDNAMES: "x" })).toBeUndefined();
+  });
+});
+
+describe("giving away", () => {
+  it("stores the ticket last, and closes every descriptor also when something fails", () => {
+    const closed: number[] = [];
+    let next = 10;
+    const native = {
+      makeSealed: () => next++,
+      makeTicket: () => next++,
+      closeFd: (fd: number) => void closed.push(fd),
+    };
+    const names: string[] = [];
+    const suspend = () => ({ blob: new Uint8Array(4), tunFds: [100], udpFds: [101, 102] });
+    giveAway({ store: (name) => void names.push(name) }, native, new Uint8Array(8), suspend);
+    expect(names).toEqual([
+      STORED.control,
+      `${STORED.tun}0`,
+      `${STORED.udp}0`,
+      `${STORED.udp}1`,
+      STORED.plane,
+      STORED.ticket,
+    ]);
+    expect(closed.sort()).toEqual([10, 100, 101, 102, 11, 12]);
+    closed.length = 0;
+    const full = {
+      store: (name: string) => {
+        if (name === STORED.plane) throw new Error("the store is full");
+      },
+    };
+    expect(() => giveAway(full, native, new Uint8Array(8), suspend)).toThrow("the store is full");
+    expect(closed.length).toBe(5);
+  });
+});
