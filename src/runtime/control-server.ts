@@ -28,6 +28,7 @@ import { locatorMethods, type Unary } from "./control-locators.ts";
 import { type NamesBackend, namesMethods } from "./control-names.ts";
 import { controlMethods } from "./control-schema.ts";
 import { whyNot } from "./files.ts";
+import type { Identities } from "./identities.ts";
 
 /** What the API is about; the daemon's composition root supplies it. */
 export interface ControlBackend extends NamesBackend {
@@ -35,16 +36,7 @@ export interface ControlBackend extends NamesBackend {
   request(request: ControlRequest, reply: (reply: ControlReply, last: boolean) => void): () => void;
   /** The carrier of peers that do not say. */
   readonly carrier: "udp" | "none";
-  /** Gives each identity its name. */
-  identityName(hit: string): string;
-  /** The HIT of an identity by name, file or HIT. */
-  identityHit(reference: string): Result<string, Problem>;
-  /** HIT and DNS record of an identity by name, file or HIT; "" is the default one. */
-  publicIdentity(reference: string): Result<{ readonly hit: string; readonly hipRecord: string }, Problem>;
-  newIdentity(name: string, kind: string): Promise<Result<string, Problem>>;
-  importIdentity(name: string, key: Uint8Array): Result<string, Problem>;
-  /** Makes it the default, also after a restart. */
-  useIdentity(reference: string): Result<undefined, Problem>;
+  readonly identities: Pick<Identities, keyof Identities>;
   reload(): Result<ReloadReport, Problem>;
   /** For so many seconds, a stop hands over to the next daemon. */
   announceTakeover(): Result<{ readonly seconds: number }, Problem>;
@@ -97,7 +89,7 @@ function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> 
     ask(() => ok(request), pick);
   const peer = (fields: Fields): string => String(fields["peer"]);
   const named = (identities: readonly { readonly hit: string }[]): unknown[] =>
-    identities.map((identity) => ({ ...identity, name: backend.identityName(identity.hit) }));
+    identities.map((identity) => ({ ...identity, name: backend.identities.name(identity.hit) }));
   const identityList = (reply: ControlReply): unknown => ({
     identities: reply.type === "identities" ? named(reply.identities) : [],
   });
@@ -184,7 +176,7 @@ function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> 
     GetCounters: plain({ type: "counters" }, (reply) => reply),
     ListIdentities: listIdentities,
     GetIdentity: (fields, answer) => {
-      const known = backend.publicIdentity(String(fields["identity"]));
+      const known = backend.identities.publicPart(String(fields["identity"]));
       if (!known.ok) {
         answer(known);
         return;
@@ -195,14 +187,17 @@ function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> 
       );
     },
     NewIdentity: (fields, answer) => {
-      void backend
-        .newIdentity(String(fields["name"]), String(fields["kind"]))
+      void backend.identities
+        .make(String(fields["name"]), String(fields["kind"]))
         .then((hit) => oneIdentity(hit, answer));
     },
     ImportIdentity: (fields, answer) =>
-      oneIdentity(backend.importIdentity(String(fields["name"]), fields["privateKey"] as Uint8Array), answer),
+      oneIdentity(
+        backend.identities.import(String(fields["name"]), fields["privateKey"] as Uint8Array),
+        answer,
+      ),
     UseIdentity: (fields, answer) => {
-      const hit = backend.identityHit(String(fields["identity"]));
+      const hit = backend.identities.hit(String(fields["identity"]));
       if (!hit.ok) {
         answer(hit);
         return;
@@ -214,7 +209,7 @@ function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> 
           answer,
         );
       }
-      const used = backend.useIdentity(hit.value);
+      const used = backend.identities.use(hit.value);
       if (!used.ok) {
         answer(used);
         return;
@@ -244,7 +239,7 @@ function newPeer(fields: Fields, backend: ControlBackend): Result<NewPeer, Probl
     locators.push(withDefaultPort(locator.value, carrier, HIP_PORT));
   }
   const reference = fields["identity"] as string | null;
-  const identity = reference === null ? undefined : backend.identityHit(reference);
+  const identity = reference === null ? undefined : backend.identities.hit(reference);
   if (identity !== undefined && !identity.ok) return identity;
   return ok({
     name: String(fields["name"]),

@@ -1,28 +1,19 @@
 import { formatHit, parseHit } from "../core/ip.ts";
 import { err, type Hit, ok, type Result } from "../core/types.ts";
-import { writeHipRecord } from "../crypto/keyfile.ts";
 import { Driver } from "../driver/driver.ts";
 import type { Shell } from "../driver/ports.ts";
 import type { ConfigChanges, ControlReply, ControlRequest } from "../overlay/control.ts";
 import { Overlay } from "../overlay/overlay.ts";
 import type { HandedOverlay } from "../overlay/takeover.ts";
 import { SystemAlarm, SystemClock } from "./clock.ts";
-import { type DaemonConfig, findIdentity, loadConfig, problemText } from "./config-file.ts";
+import { type DaemonConfig, loadConfig, problemText } from "./config-file.ts";
 import type { MetadataView, Problem, ReloadReport } from "./control-convert.ts";
 import { type ControlBackend, ControlServer, freeSocket } from "./control-server.ts";
 import { Names, type NamesPlaces, type NamesStatus } from "./dns/names.ts";
 import { EventLog } from "./event-log.ts";
 import { groupId } from "./files.ts";
-import {
-  chooseIdentity,
-  createIdentity,
-  ensureMainIdentity,
-  identityFile,
-  importIdentity,
-  parseKind,
-  removeIdentity,
-  type StoredIdentity,
-} from "./identity-store.ts";
+import { Identities } from "./identities.ts";
+import { ensureMainIdentity } from "./identity-store.ts";
 import type { Inheritance } from "./inherit.ts";
 import { INSTANCE_PLACES, type InstancePlaces } from "./instance.ts";
 import { JobPool } from "./job-pool.ts";
@@ -33,15 +24,7 @@ import { MetricsServer } from "./metrics-server.ts";
 import { fitting, networkOptions } from "./network-options.ts";
 import type { Network, NetworkSystem, PeerSource, SuspendedPlane } from "./network-port.ts";
 import { dropPeer, keepPeer } from "./peers-directory.ts";
-import {
-  checkMachine,
-  keysOf,
-  loadState,
-  type Prepared,
-  places,
-  prepare,
-  type StartFailure,
-} from "./prepare.ts";
+import { checkMachine, keysOf, loadState, type Prepared, prepare, type StartFailure } from "./prepare.ts";
 import { SYSTEM_RANDOM } from "./random.ts";
 import { Rehearsal } from "./rehearsal.ts";
 import { changedSettings } from "./restart.ts";
@@ -98,6 +81,10 @@ interface Parts {
 }
 
 export class Daemon implements ControlBackend {
+  readonly identities = new Identities(
+    () => this.#active,
+    (config) => this.#apply(config),
+  );
   readonly #log: Log;
   readonly #service: ServiceManager;
   readonly #version: string;
@@ -390,70 +377,6 @@ export class Daemon implements ControlBackend {
 
   metadata(): MetadataView | undefined {
     return this.#metadata?.view();
-  }
-
-  identityName(hit: string): string {
-    return this.#active.identities.find((identity) => formatHit(identity.hit) === hit)?.name ?? "";
-  }
-
-  identityHit(reference: string): Result<string, Problem> {
-    const found = this.#identity(reference);
-    return found.ok ? ok(formatHit(found.value.hit)) : found;
-  }
-
-  #identity(reference: string): Result<StoredIdentity, Problem> {
-    const { identities, overlay } = this.#active;
-    const found =
-      reference === ""
-        ? identities.find((identity) => identity.hit === overlay.defaultIdentity)
-        : findIdentity(identities, reference);
-    if (found === undefined)
-      return err({ code: "not_found", message: `there is no identity "${reference}"` });
-    return ok(found as StoredIdentity);
-  }
-
-  publicIdentity(reference: string): Result<{ readonly hit: string; readonly hipRecord: string }, Problem> {
-    const found = this.#identity(reference);
-    if (!found.ok) return found;
-    const { hit, identity } = found.value;
-    return ok({ hit: formatHit(hit), hipRecord: writeHipRecord(identity.publicOnly()) });
-  }
-
-  async newIdentity(name: string, kind: string): Promise<Result<string, Problem>> {
-    const checked = parseKind(kind === "" ? "ecdsa-p256" : kind);
-    const file = identityFile(places(this.#active.config), name);
-    if (!checked.ok) return err({ code: "invalid", message: checked.error });
-    if (!file.ok) return err({ code: "invalid", message: file.error });
-    return this.#adopt(await createIdentity(file.value, checked.value));
-  }
-
-  importIdentity(name: string, key: Uint8Array): Result<string, Problem> {
-    const file = identityFile(places(this.#active.config), name);
-    if (!file.ok) return err({ code: "invalid", message: file.error });
-    return this.#adopt(importIdentity(file.value, key, this.#active.identities));
-  }
-
-  #adopt(made: Result<StoredIdentity, string>): Result<string, Problem> {
-    if (!made.ok)
-      return err({ code: made.error.includes("exists already") ? "exists" : "failed", message: made.error });
-    const applied = this.#apply(this.#active.config);
-    if (applied.ok) return ok(formatHit(made.value.hit));
-    removeIdentity(made.value.file);
-    return applied;
-  }
-
-  useIdentity(reference: string): Result<undefined, Problem> {
-    const found = this.#identity(reference);
-    if (!found.ok) return found;
-    const { config } = this.#active;
-    if (config.identity.default !== undefined) {
-      const message = `${config.file} sets [identity] default = "${config.identity.default}"; change it there and run: hipctl reload`;
-      return err({ code: "denied", message });
-    }
-    const chosen = chooseIdentity(places(config), found.value.hit);
-    if (!chosen.ok) return err({ code: "failed", message: chosen.error });
-    const applied = this.#apply(config);
-    return applied.ok ? ok(undefined) : applied;
   }
 
   announceTakeover(): Result<{ readonly seconds: number }, Problem> {
