@@ -1,6 +1,7 @@
 /** The client's main program: reads the command line, runs one command, gives the exit status. */
 import { Command, CommanderError } from "commander";
 import { packageVersion } from "../runtime/version.ts";
+import { arrange } from "./command-groups.ts";
 import { addAssociation } from "./commands/association.ts";
 import { addBundle } from "./commands/bundle.ts";
 import { addCompletion } from "./commands/completion.ts";
@@ -74,6 +75,7 @@ export function hipctl(io: Io): Command {
   addCompletion(program, io);
   inherit(program);
   return program;
+  arrange(program);
 }
 
 /** Runs one command line, without the program's name. */

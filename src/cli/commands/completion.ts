@@ -34,7 +34,7 @@ function walk(command: Command, path: string): readonly Node[] {
     description: command.description(),
     commands: visible.map((each) => ({ name: each.name(), description: each.description() })),
     options: command.options
-      .filter((option) => option.long !== undefined)
+      .filter((option) => option.long !== undefined && !option.hidden)
       .map((option) => ({ flag: option.long as string, description: option.description })),
     argument: path !== "peer add" && (first === "peer" || first === "identity") ? first : undefined,
   };

@@ -1,7 +1,7 @@
 /** hipctl identity: through hipd, or with --dir and --config on the key files themselves. */
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { Result } from "../../core/types.ts";
 import type { KeyFormat } from "../../crypto/keyfile.ts";
 import type { IdentityDetails, NamedIdentityView } from "../../runtime/control-convert.ts";
@@ -19,6 +19,8 @@ interface Where {
 interface ExportOptions extends Where {
   readonly private?: boolean;
   readonly format: string;
+  readonly output?: string;
+  /** What it was called before. */
   readonly out?: string;
   readonly dns?: string;
   readonly rvs?: readonly string[];
@@ -79,9 +81,10 @@ export function addIdentity(program: Command, io: Io): void {
       .command("export [identity]")
       .description("write the public half, or with --private the key itself"),
   )
-    .option("--private", "the private key: to the file of --out (mode 0600), else to standard output")
+    .option("--private", "the private key: to the file of --output (mode 0600), else to standard output")
     .option("--format <format>", "of a private key: pkcs8 or openssh", "pkcs8")
-    .option("--out <file>", "write to this file; it must not exist yet")
+    .option("-o, --output <file>", "write to this file; it must not exist yet")
+    .addOption(new Option("--out <file>", "as --output").hideHelp())
     .option("--dns <name>", "the public half as a line of the zone file that holds this name (RFC 8005)")
     .option("--rvs <name...>", "with --dns: rendezvous servers, the preferred one first")
     .option("--ttl <seconds>", "with --dns: how long others may keep the record", "3600")
@@ -101,18 +104,19 @@ export function addIdentity(program: Command, io: Io): void {
         : options.dns === undefined
           ? `${details.identity.name}. ${details.hipRecord}\n`
           : zoneLine(options.dns, details.hipRecord, options);
-      if (options.out === undefined) {
-        io.out(text);
+      const out = options.output ?? options.out;
+      const { hit } = details.identity;
+      const isPrivate = options.private === true;
+      if (out === undefined) {
+        context.print({ hit, private: isPrivate, text }, () => text);
         return;
       }
       const { writePrivateKey } = await import("../../runtime/identity-store.ts");
-      orPermission(writePrivateKey(options.out, text));
-      context.print(
-        { file: options.out, hit: details.identity.hit, private: options.private === true },
-        () =>
-          options.private === true
-            ? `wrote the private key of ${details.identity.name} to ${options.out} (mode 0600)\n`
-            : `wrote ${options.out}\n`,
+      orPermission(writePrivateKey(out, text));
+      context.print({ file: out, hit, private: isPrivate }, () =>
+        isPrivate
+          ? `wrote the private key of ${details.identity.name} to ${out} (mode 0600)\n`
+          : `wrote ${out}\n`,
       );
     });
 

@@ -5,8 +5,6 @@ import { whyNot } from "../../runtime/files.ts";
 import { CommandFailure, contextOf, timeSpan } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import type { Io } from "../output.ts";
-import { collectReport } from "../report/collect.ts";
-import { reportPage } from "../report/page.ts";
 
 interface ReportOptions {
   readonly output: string;
@@ -21,10 +19,14 @@ export function addReport(program: Command, io: Io): void {
     .command("report")
     .description("write a web page about this host: peers, throughput, round trips, handovers, drops")
     .option("-o, --output <file>", "where to; - for standard output", FILE)
-    .option("--seconds <time>", "how long to watch", SECONDS)
+    .option("--seconds <number>", "how long to watch", SECONDS)
     .action(async (options: ReportOptions, command: Command) => {
       const context = contextOf(command, io);
       const seconds = timeSpan("--seconds", 1_000, 3_600_000)(options.seconds) / 1000;
+      const [{ collectReport }, { reportPage }] = await Promise.all([
+        import("../report/collect.ts"),
+        import("../report/page.ts"),
+      ]);
       const report = await context.withClient((client) => collectReport(client, io, seconds));
       const page = reportPage(report);
       if (options.output === "-") {

@@ -4,8 +4,7 @@ import { CommandFailure, contextOf, usage } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { type Io, styled } from "../output.ts";
 import { findingsText } from "../verdict.ts";
-import { type Explanation, explain } from "../why/explain.ts";
-import { gatherFacts } from "../why/facts.ts";
+import type { Explanation } from "../why/explain.ts";
 import { parseService } from "../why/sockets.ts";
 
 export function addWhy(program: Command, io: Io): void {
@@ -16,6 +15,10 @@ export function addWhy(program: Command, io: Io): void {
       const context = contextOf(command, io);
       const service = wanted === undefined ? null : parseService(wanted);
       if (service === undefined) throw usage(`"${wanted}" is not a service like tcp/22 or udp/53`);
+      const [{ explain }, { gatherFacts }] = await Promise.all([
+        import("../why/explain.ts"),
+        import("../why/facts.ts"),
+      ]);
       const explanation = await context.withClient(async (client) =>
         explain(await gatherFacts(client, argument, service, io.now())),
       );
