@@ -52,13 +52,14 @@ export async function makeBundle(plan: BundlePlan, io: Io): Promise<Bundle> {
     sampleMillis: SAMPLE_MILLIS,
   });
   io.progress?.("collecting ...");
+  const pseudonyms = addresses ? undefined : pseudonymsFor(facts);
+  const shown = <T>(value: T): T => (pseudonyms === undefined ? value : (pseudonyms.value(value) as T));
   const parts: Part[] = [
-    ...factParts(facts, io),
+    ...factParts(facts, io, shown),
     ...(await daemonParts(facts, plan.events)),
     ...configParts(facts.config, !addresses),
     ...(await systemParts(facts.config.plan.file)),
   ];
-  const pseudonyms = addresses ? undefined : pseudonymsFor(facts);
   const clean = (text: string): string => {
     const harmless = withoutSecrets(text);
     return pseudonyms === undefined ? harmless : pseudonyms.text(harmless);

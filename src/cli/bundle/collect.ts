@@ -46,10 +46,13 @@ const SYSTEM_FILES: readonly (readonly [file: string, path: string])[] = [
   ["softnet.txt", "/proc/net/softnet_stat"],
 ];
 
+/** Makes a value fit to be shown; tables are drawn afterwards, so that their columns fit. */
+export type Shown = <T>(value: T) => T;
+
 /** What hipd and the checks say: all of it is in the facts already. */
-export function factParts(facts: Facts, io: Io): readonly Part[] {
+export function factParts(facts: Facts, io: Io, shown: Shown): readonly Part[] {
   const { daemon, hipctl } = facts;
-  const diagnosis = summed(diagnose(facts));
+  const diagnosis = shown(summed(diagnose(facts)));
   const parts: Part[] = [
     text("doctor.txt", diagnosisText(diagnosis, false)),
     value("doctor.json", diagnosis),
@@ -64,7 +67,7 @@ export function factParts(facts: Facts, io: Io): readonly Part[] {
     ];
   }
   const { status, associations, own, peers, whereabouts, names, after } = daemon.answers.value;
-  const report = netReport(daemon.answers.value, new Map());
+  const report = shown(netReport(daemon.answers.value, new Map()));
   return [
     ...parts,
     value("version.json", { hipctl, hipd: status.version }),
