@@ -20,7 +20,6 @@ import type { HipDrop } from "../hip/drop-reasons.ts";
 import { Host } from "../hip/host.ts";
 import type {
   AssociationView,
-  HostEvent,
   HostInput,
   HostOutput,
   PathDetails,
@@ -30,13 +29,14 @@ import type {
 import type { OverlayConfig } from "./config.ts";
 import type { ControlReply, Facts, OverlayEvent, PeerView, RequestId, Traffic } from "./control.ts";
 import type { AnyEventDetail, AnyEventName } from "./event-catalogue.ts";
+import { tookPlace } from "./host-events.ts";
 import type { OverlayInput, OverlayOutput } from "./io.ts";
 import { countLocators, type QualityOf } from "./locator-views.ts";
 import { LsiMap } from "./lsi.ts";
 import { Membership, roomFor } from "./membership.ts";
 import { Meter, type Metrics } from "./metrics.ts";
 import { PathWatch } from "./path-watch.ts";
-import { type PeerSample, peerSamples, reachability } from "./peer-metrics.ts";
+import { type PeerSample, peerSamples } from "./peer-metrics.ts";
 import { checkPeers, type Peer, PeerTable } from "./peers.ts";
 import { mayConnect } from "./policy.ts";
 import { Requests } from "./requests.ts";
@@ -82,17 +82,6 @@ const LIVELY: ReadonlySet<StateName> = new Set<StateName>([
   "ESTABLISHED",
   "CLOSING",
 ]);
-
-/** Events that say why a peer cannot be reached. */
-const ERROR_EVENTS: ReadonlySet<string> = new Set([
-  "association-failed",
-  "exchange-refused",
-  "authentication-failed",
-  "clone-detected",
-]);
-
-/** An exchange that fails so soon after a second host with the same identity was told of failed because of it, in milliseconds. */
-const CLONE_EXPLAINS = 30_000;
 
 /** The wall clock was set when it differs from the monotonic one by more than this. */
 const CLOCK_STEP_MILLIS = 1_000;
@@ -428,7 +417,9 @@ export class Overlay {
         return;
       }
       case "event":
-        this.#hostEvent(output);
+        this.event(output.name, output.peer, output.detail);
+        this.#requests.happened(output);
+        tookPlace(output, this);
         break;
       case "drop":
         this.#drop(output.reason);
@@ -445,54 +436,6 @@ export class Overlay {
     }
   }
 
-  #hostEvent(event: HostEvent): void {
-    this.event(event.name, event.peer, event.detail);
-    const peer = this.#peerOf(event.peer);
-    this.#measure(event);
-    const reached = reachability(event);
-    if (peer !== undefined && reached !== undefined) peer.unreachable = !reached;
-    if (peer !== undefined && event.name === "handover") peer.handovers++;
-    if (event.name === "association-established") this.whereabouts.established(event.peer);
-    else if (event.name === "association-failed") this.whereabouts.failed(event.peer);
-    else if (event.name === "association-closed")
-      this.whereabouts.closed(event.peer, String(event.detail["reason"]));
-    this.#requests.happened(event);
-    if (peer === undefined || !ERROR_EVENTS.has(event.name)) return;
-    const before = peer.lastError;
-    const explained =
-      event.name === "association-failed" &&
-      before?.event === "clone-detected" &&
-      this.#wall - before.wall < CLONE_EXPLAINS;
-    const text = explained ? `${errorText(event)}: ${before.text}` : errorText(event);
-    peer.lastError = { text, wall: this.#wall, event: event.name };
-    if (event.name === "association-failed") {
-      this.waiting.peerFailed(peer, `no association with "${peer.config.name}": ${text}`);
-    }
-  }
-
-  /** The NULL HIT means the opportunistic peer that somebody waits for. */
-  #peerOf(hit: Hit): Peer | undefined {
-    if (hit !== NULL_HIT) return this.peers.byHit(hit);
-    for (const peer of this.peers.all()) {
-      if (peer.hit === undefined && this.waiting.waitsFor(peer)) return peer;
-    }
-    return undefined;
-  }
-
-  #measure(event: HostEvent): void {
-    const association = this.host.association(event.peer);
-    const role = event.detail["role"] ?? association?.role;
-    const known = role === "responder" ? "responder" : "initiator";
-    if (event.name === "association-established") {
-      this.meter.exchangeCompleted(known, association?.exchangeMillis);
-    } else if (event.name === "association-failed") this.meter.exchangeFailed(known);
-    else if (event.name === "handover" || event.name === "handover-failed") {
-      const { reason, millis } = event.detail;
-      const outcome = event.name === "handover" ? "completed" : "failed";
-      this.meter.handover(String(reason), outcome, typeof millis === "number" ? millis : undefined);
-    }
-  }
-
   #saveWhenChanged(): void {
     if (!this.lsis.dirty && !this.whereabouts.mustSave) return;
     const found: [string, string][] = [];
@@ -506,16 +449,4 @@ export class Overlay {
       state: { version: 1, ...this.lsis.saved(), discovered: found, associations },
     });
   }
-}
-
-function errorText(event: HostEvent): string {
-  const { other, refused } = event.detail;
-  if (event.name === "clone-detected") {
-    return other === undefined
-      ? `another host with this peer's identity called from ${refused}; the first one keeps the association`
-      : `another host with our identity is at ${other}`;
-  }
-  const { reason, ...rest } = event.detail;
-  const others = Object.entries(rest).map(([key, value]) => `${key} ${value}`);
-  return [reason ?? event.name, ...others].join(", ");
 }
