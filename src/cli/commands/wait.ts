@@ -3,7 +3,7 @@ import { watch } from "node:fs";
 import { dirname } from "node:path";
 import type { Command } from "commander";
 import { err, type Result } from "../../core/types.ts";
-import { type ClientError, ControlClient } from "../../runtime/control-client.ts";
+import type { ClientError, ControlClient } from "../../runtime/control-client.ts";
 import { CommandFailure, type Context, contextOf, timeSpan, usage } from "../context.ts";
 import { EXIT, exitOf } from "../exit.ts";
 import { type Io, millis } from "../output.ts";
@@ -151,6 +151,7 @@ class Waiting {
   async #withClient<T>(
     use: (client: ControlClient) => Promise<Result<T, ClientError>>,
   ): Promise<Result<T, ClientError>> {
+    const { ControlClient } = await import("../../runtime/control-client.ts");
     const client = ControlClient.open(this.#context.socket);
     if (!client.ok) return err(client.error);
     try {
