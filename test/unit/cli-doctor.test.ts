@@ -198,6 +198,20 @@ const CASES: readonly (readonly [
     /hipd --check --config \/etc\/hipd\/hipd\.toml/,
   ],
   [
+    "no configuration",
+    {
+      ...HEALTHY,
+      config: {
+        ...HEALTHY.config,
+        problems: ["/etc/hipd/hipd.toml: cannot be read: no such file or directory"],
+      },
+    },
+    "configuration",
+    "problem",
+    /no such file/,
+    /hipd\.toml\(5\).*--config FILE/,
+  ],
+  [
     "a configuration that may not be read",
     { ...HEALTHY, config: { ...HEALTHY.config, unreadable: "/etc/hipd/hipd.toml: permission denied" } },
     "configuration",

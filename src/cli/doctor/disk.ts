@@ -17,7 +17,10 @@ export function checkConfiguration({ plan, problems, unreadable }: ConfigFacts):
   }
   const shown = problems.slice(0, MAX_SHOWN);
   const more = problems.length - shown.length;
-  const remedy = `correct it, then: hipd --check --config ${plan.file}`;
+  const absent = problems[0]?.startsWith(`${plan.file}: cannot be read: no such file`) === true;
+  const remedy = absent
+    ? "make one, as hipd.toml(5) shows, or say where it is: --config FILE"
+    : `correct it, then: hipd --check --config ${plan.file}`;
   return shown.map((text, i) => {
     const last = i === shown.length - 1;
     return problem(last && more > 0 ? `${text} (and ${more} more)` : text, last ? remedy : undefined);
