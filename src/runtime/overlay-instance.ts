@@ -6,6 +6,7 @@ import { err, ok, type Result } from "../core/types.ts";
 const MAX_INTERFACE = 15;
 const INTERFACE_PREFIX = "hip-";
 const MAX_NAME = 32;
+const DNS_LABEL = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
 
 /** As systemd's "hipd@NAME.service" and a file of /etc/hipd can be called. */
 export function parseInstanceName(text: string): Result<string, string> {
@@ -50,6 +51,8 @@ export function withInstanceDefaults(document: Table, name: string): Table {
       ...(device.length <= MAX_INTERFACE ? { interface: device } : {}),
       hit_routes: "peers",
     }),
+    // Both overlays may have a peer of one name.
+    ...(DNS_LABEL.test(name) ? table("dns", { domain: `${name}.hip` }) : {}),
     ...table("control", { socket: instanceSocket(name) }),
     ...table("state", { directory: join("/var/lib", `hipd-${name}`) }),
   };

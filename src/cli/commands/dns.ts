@@ -107,9 +107,9 @@ export async function wiringOf(status: NamesStatus, run: Run): Promise<Wiring> {
   const why = await whyNoResolved(run);
   if (why !== undefined) return none(why);
   if (await isApplied(status, run)) {
-    return { way: "resolved", reason: `systemd-resolved asks ${status.listen} for ~${status.zones[0]}` };
+    return { way: "resolved", reason: `for ~${status.zones[0]} and the reverse zones` };
   }
-  return none(`systemd-resolved runs, but was not told: ${status.resolved}; as root: hipctl dns on`);
+  return none("systemd-resolved runs, but was not told to; as root: hipctl dns on");
 }
 
 export function hostLines(peers: readonly NamedPeer[], domain: string): readonly HostLine[] {
@@ -120,13 +120,13 @@ export function hostLines(peers: readonly NamedPeer[], domain: string): readonly
 
 export function statusText(status: NamesStatus, wiring: Wiring, color: boolean): string {
   const { listen, listenReason, domain, name, zones, hosts, dnsPeers, peers } = status;
-  const ways = { resolved: "systemd-resolved", hosts: "the file of hosts", none: "nobody" };
+  const ways = { resolved: "systemd-resolved,", hosts: "nobody, but they stand in a file:", none: "nobody:" };
   const head = pairs(
     [
       ["responder", listen === null ? `none (${listenReason})` : `${listen} (${listenReason})`],
       ["domain", `${domain}, and ${zones.length - 1} reverse zones`],
       ["this host", name],
-      ["asked by", `${ways[wiring.way]}: ${wiring.reason}`],
+      ["asked by", `${ways[wiring.way]} ${wiring.reason}`],
       ["hosts file", hosts],
       ["DNS peers", dnsPeers ? String(peers.length) : "off: [dns] dns_peers = false"],
     ],
