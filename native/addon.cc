@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "addon_flow.h"
 #include "addon_instance.h"
 #include "addon_network.h"
 #include "addon_service.h"
@@ -260,6 +261,8 @@ napi_value init(napi_env env, napi_value exports) {
       {"drain", drain},
       {"associations", associations},
       {"counters", counters},
+      {"logFlows", logFlows},
+      {"takeFlows", takeFlows},
       {"addresses", addresses},
       {"cipher", cipher},
       {"source", source},

@@ -80,6 +80,11 @@ class Plane {
   std::vector<AssociationStats> associations() const { return shared_.routes.associations(); }
   std::vector<netlink::LocalAddress> addresses() const { return house_.addresses(); }
   std::vector<Counter> counters() const;
+  // plane_flow.cc
+  /// Counts one of `sample` flows from now on; 0: none.
+  void logFlows(std::uint32_t sample);
+  /// Flows that ended or rest, as many as fit; with `all` every one.
+  std::size_t takeFlows(std::span<FlowRecord> out, bool all);
   /// The AEAD back-end in use.
   std::string_view cipher() const { return backend_->name(); }
   /// What is in use.
@@ -115,6 +120,8 @@ class Plane {
   RawSockets raw_;
   Fd mtuListener_;
   bool rawTried_ = false;
+  /// Empty until flows are logged; else one for each worker.
+  std::vector<std::unique_ptr<FlowLog>> flowLogs_;
   std::vector<std::unique_ptr<Worker>> workers_;
   /// What the control thread itself counts.
   Stats stats_;

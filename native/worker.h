@@ -14,6 +14,7 @@
 #include "event.h"
 #include "favourite.h"
 #include "flow.h"
+#include "flow_log.h"
 #include "hold.h"
 #include "icmp.h"
 #include "interface.h"
@@ -124,6 +125,8 @@ class Worker {
   bool show(View packet) const { return writeToTun(tun_.get(), options_.headers, packet); }
   const Stats& stats() const { return stats_; }
   int tun() const { return tun_.get(); }
+  /// Counts flows there from now on; nullptr: nowhere. It outlives the worker. Any thread.
+  void useFlowLog(FlowLog* log) { flowLog_.store(log, std::memory_order_release); }
   /// Whether it has been busy with what it found in one look at its sockets for longer than `millis`. Any thread.
   bool stalled(std::uint64_t millis) const {
     const std::uint64_t since = busySince_.load(std::memory_order_relaxed);
@@ -212,6 +215,11 @@ class Worker {
   Verdict toTun(View packet);
   void depart(const Departure& departure);
 
+  /// The packet in slot `at` leaves, `packets` of them with `bytes` in all. Only while flows are logged.
+  void logSent(FlowLog& log, std::size_t at, const InnerView& view, const Peer& peer, std::size_t packets,
+               std::size_t bytes);
+  void logReceived(FlowLog& log, const InnerView& view, View payload, const Peer& peer, InnerFamily family);
+
   // worker_probe.cc
   void probe(const Probes::Request& request);
   static bool isProbe(std::uint8_t nextHeader, View payload);
@@ -227,6 +235,8 @@ class Worker {
   Fd mailbox_;
   std::thread thread_;
   std::atomic<bool> stopping_{false};
+  /// nullptr while flows are not logged.
+  std::atomic<FlowLog*> flowLog_{nullptr};
   /// Coarse milliseconds: when it woke up; 0 while it sleeps.
   std::atomic<std::uint64_t> busySince_{0};
   /// By `Inlet`: -1 where there is none.

@@ -19,6 +19,8 @@ constexpr std::size_t kMarker = 4;
 constexpr std::size_t kDrainBatches = 2 * kSocketBuffer / kReceiveBytes + kReceiveBatch;
 /// ICMPv6 echo reply (RFC 4443 4.2).
 constexpr std::uint8_t kEchoReply = 129;
+constexpr std::size_t kIpv4Header = 20;
+constexpr std::size_t kIpv6Header = 40;
 }  // namespace
 
 void Worker::fromSocket(Inlet inlet) {
@@ -181,6 +183,9 @@ Verdict Worker::espPacket(Frame frame, std::size_t i, Carrier carrier) {
     family = shared_.flows.decide(route->peer->hit, view, frame.view(), sa.inboundFamily(),
                                   static_cast<std::uint32_t>(nowMs_ / 1000));
   }
+  if (FlowLog* log = flowLog_.load(std::memory_order_acquire)) [[unlikely]] {
+    logReceived(*log, view, frame.view(), *route->peer, family);
+  }
   const std::uint8_t trafficClass = classOf(received_.trafficClass(i));
   if (Coalescer::takes(opened.nextHeader, frame.view())) {
     // ECN as RFC 6040 says, DSCP as RFC 2983 does for one header all the way: BEET has no inner field of its own.
@@ -203,6 +208,12 @@ Verdict Worker::espPacket(Frame frame, std::size_t i, Carrier carrier) {
   const Verdict shown = beet::inbound(frame, opened.nextHeader, view, *route->pair.load(), {family, trafficClass});
   if (shown != Verdict::Ok) return shown;
   return toTun(frame.view());
+}
+
+void Worker::logReceived(FlowLog& log, const InnerView& view, View payload, const Peer& peer, InnerFamily family) {
+  const std::size_t bytes = payload.size() + (family == InnerFamily::Lsi ? kIpv4Header : kIpv6Header);
+  const bool ends = endsFlow(view, payload);
+  if (!log.count(inboundName(peer.hit, view, family), 1, bytes, ends, nowMs_)) stats_.count(Tally::FlowsMissed);
 }
 
 /// What an authenticated packet tells beside its content. A probe keeps no association alive, and comes along any path.

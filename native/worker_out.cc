@@ -161,6 +161,9 @@ Verdict Worker::transmit(std::size_t at, Frame frame, const InnerView& view, Pee
   const Spi spi = sa.spiFor(out.family);
   const std::size_t capacity = maxPayload(pathMtu, outer, sa.shape());
   sent(peer);
+  if (FlowLog* log = flowLog_.load(std::memory_order_acquire)) [[unlikely]] {
+    logSent(*log, at, view, peer, 1, view.totalLength);
+  }
   if (frame.length <= capacity) {
     const View payload = frame.view();
     return sealInto(batch, at, via, destination, spi, out, out.nextHeader, {&payload, 1});
@@ -217,6 +220,9 @@ Verdict Worker::transmitSuper(std::size_t at, Frame frame, const InnerView& view
     return translated;
   }
   sent(peer);
+  if (FlowLog* log = flowLog_.load(std::memory_order_acquire)) [[unlikely]] {
+    logSent(*log, at, view, peer, super.count, view.totalLength + (super.count - 1U) * super.header);
+  }
   OutboundSa::Run run;
   if (const Verdict verdict = sa.reserve(super.count, run); verdict != Verdict::Ok) return verdict;
   checkExpiry(via, run.softExpiry);
@@ -259,6 +265,13 @@ Verdict Worker::transmitCopy(Frame segment, const InnerView& view, Peer& peer, O
   const Verdict verdict = transmit(kSlots - 1, copy, view, peer, via);
   flush();
   return verdict;
+}
+
+void Worker::logSent(FlowLog& log, std::size_t at, const InnerView& view, const Peer& peer, std::size_t packets,
+                     std::size_t bytes) {
+  const Frame& original = slots_[at].original;
+  const bool ends = original.buffer != nullptr && endsFlow(view, original.view());
+  if (!log.count(outboundName(peer.hit, view), packets, bytes, ends, nowMs_)) stats_.count(Tally::FlowsMissed, packets);
 }
 
 void Worker::checkExpiry(OutboundRoute& via, bool softExpiry) {

@@ -1,6 +1,6 @@
 /** The one loop between the pure overlay and its edges. The daemon and the simulator run this same code. */
 import { BoundedMap } from "../core/bounded.ts";
-import { after, type Instant, type Path, unreachable } from "../core/types.ts";
+import { after, type Hit, type Instant, type Path, unreachable } from "../core/types.ts";
 import type { JobId } from "../hip/io.ts";
 import type { ControlReply, ControlRequest, OverlayEvent, RequestId } from "../overlay/control.ts";
 import type { Counts, OverlayInput, OverlayOutput } from "../overlay/io.ts";
@@ -125,6 +125,11 @@ export class Driver {
         jobs_running: this.#jobsRunning,
       },
     };
+  }
+
+  /** What a peer is called; undefined: it is not configured. */
+  peerName(hit: Hit): string | undefined {
+    return this.#overlay.peers.byHit(hit)?.config.name;
   }
 
   /** Of the first `limit` peers. */

@@ -97,6 +97,9 @@ export interface DaemonConfig {
   readonly log: {
     readonly level: "debug" | "info" | "warn" | "error";
     readonly format: "auto" | "json" | "text";
+    /** Whether flows are logged: one of `flowSample`. */
+    readonly flows: boolean;
+    readonly flowSample: number;
   };
   readonly stateDirectory: string;
   readonly host: HostConfig;
@@ -196,7 +199,12 @@ export function loadConfig(
     dns,
     names: namesConfig(dns, hostLabel(hostname())),
     metrics: { listen: raw.metrics.listen, peerSeries: raw.metrics.peer_series },
-    log: raw.log,
+    log: {
+      level: raw.log.level,
+      format: raw.log.format,
+      flows: raw.log.flows,
+      flowSample: raw.log.flow_sample,
+    },
     stateDirectory,
     host: hostConfig(raw),
     peers: filePeers,

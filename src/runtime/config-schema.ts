@@ -197,6 +197,9 @@ export const CONFIG_SCHEMA = z.strictObject({
     z.strictObject({
       level: z._default(z.enum(["debug", "info", "warn", "error"]), "info"),
       format: z._default(z.enum(["auto", "json", "text"]), "auto"),
+      flows: z._default(z.boolean(), false),
+      /** One of so many flows. */
+      flow_sample: z._default(integer(1, 1_000_000), 1),
     }),
     {},
   ),

@@ -12,6 +12,7 @@ import { type ControlBackend, ControlServer, freeSocket } from "./control-server
 import { Names, type NamesPlaces, type NamesStatus } from "./dns/names.ts";
 import { EventLog } from "./event-log.ts";
 import { groupId } from "./files.ts";
+import { FlowLog } from "./flow-log.ts";
 import { Identities } from "./identities.ts";
 import { ensureMainIdentity } from "./identity-store.ts";
 import type { Inheritance } from "./inherit.ts";
@@ -96,6 +97,7 @@ export class Daemon implements ControlBackend {
   readonly #state: StateStore;
   readonly #r1CounterStart: bigint;
   readonly #metadata: MetadataPoller | undefined;
+  readonly #flows: FlowLog | undefined;
   readonly #makeNames: () => Names | undefined;
   #names: Names | undefined;
   #active: Prepared;
@@ -211,6 +213,8 @@ export class Daemon implements ControlBackend {
     this.#driver = new Driver({ overlay, plane: network.plane, jobs: this.#jobs, clock, alarm, shell });
     alarm.onFire = () => this.#driver.alarmFired();
     this.#driver.start();
+    this.#flows = network.flows && new FlowLog(network.flows, this.#log, (hit) => this.#driver.peerName(hit));
+    this.#flows?.configure(prepared.config.log);
     this.#sourcesChanged();
     if (options.metadata !== undefined) {
       this.#metadata = new MetadataPoller(options.metadata, this.#log, (facts) =>
@@ -443,6 +447,7 @@ export class Daemon implements ControlBackend {
     if (reply?.type === "configured") {
       this.#metadata?.configure(prepared.value.config.metadata);
       this.#names?.configure(prepared.value.config);
+      this.#flows?.configure(prepared.value.config.log);
       return ok(reply.changes);
     }
     this.#jobs.setIdentities(keysOf(former));
@@ -464,6 +469,7 @@ export class Daemon implements ControlBackend {
     this.#service.notify("STOPPING");
     this.#rehearsal.stop();
     this.#metadata?.stop();
+    this.#flows?.stop();
     const handsOver = performance.now() < this.#takeoverUntil;
     await this.#names?.stop(handsOver);
     if (handsOver) {

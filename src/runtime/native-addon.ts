@@ -74,6 +74,8 @@ export interface Addon {
   drain(plane: Handle, buffer: Uint8Array, max: number): number;
   associations(plane: Handle): Uint8Array;
   counters(plane: Handle): Record<string, number>;
+  logFlows(plane: Handle, sample: number): void;
+  takeFlows(plane: Handle, max: number, all: boolean): Uint8Array;
   addresses(plane: Handle): string;
   /** The AEAD back-end in use, like "openssl 3.5.8". */
   cipher(plane: Handle): string;

@@ -9,6 +9,7 @@ import type { AssociationStats, DataPlane, DataPlaneEvent, Route } from "../driv
 import type { SaSpec } from "../hip/sa.ts";
 import type { LocalAddress } from "../overlay/own-locators.ts";
 import type { Addon, Handle } from "./native-addon.ts";
+import { decodeFlows, type FlowRecord } from "./native-flows.ts";
 import { bytesOf, decodeAssociations, decodeEvents, encodePath, parseAddresses } from "./native-records.ts";
 import type { SuspendedPlane } from "./network-port.ts";
 import { OFFLOADS, type Offload } from "./offloads.ts";
@@ -308,6 +309,16 @@ export class NativePlane implements DataPlane {
     const counters = this.#native.counters(this.#handle);
     counters["sa_refused_total"] = this.#refusedSas;
     return counters;
+  }
+
+  /** Counts one of `sample` flows from now on; 0: none. */
+  logFlows(sample: number): void {
+    if (this.#handle !== undefined) this.#native.logFlows(this.#handle, sample);
+  }
+
+  /** Flows that ended or rest, at most `max` (4096); with `all` every one. */
+  takeFlows(max: number, all: boolean): readonly FlowRecord[] {
+    return this.#handle === undefined ? [] : decodeFlows(this.#native.takeFlows(this.#handle, max, all));
   }
 
   /** The host's own underlay addresses, as the latest `addresses` event has told or will tell. */

@@ -2,6 +2,7 @@
 import type { Prefix } from "../core/ip.ts";
 import type { Hit, Lsi, Result } from "../core/types.ts";
 import type { DataPlane } from "../driver/ports.ts";
+import type { FlowSource } from "./flow-log.ts";
 import type { ServiceAddon } from "./native-service.ts";
 
 /** A data plane that was stopped so that another process can go on with it: see native.ts. */
@@ -65,6 +66,8 @@ export interface Network {
   suspend?(): SuspendedPlane | undefined;
   /** How many data workers have had work for so many milliseconds without doing any. */
   stalled?(millis: number): number;
+  /** Who talks to whom; undefined where that cannot be told. */
+  readonly flows?: FlowSource;
   /** The host's own HITs changed: their addresses on the interface follow. */
   setIdentities(hits: readonly Hit[], preferred: Hit): void;
   /** All peers that are shown another identity than the preferred one; with `hitRoutes` "peers" all whose HIT is known. */

@@ -128,6 +128,7 @@ function open(options: NetworkOptions): Network {
     plane,
     suspend: () => plane.suspend(),
     stalled: (millis) => plane.stalled(millis),
+    flows: plane,
     setIdentities: (hits, preferred) => setUp(options, mtu, hits, preferred),
     setSources: (sources) => setSources(options.interface, { mtu, ecn: options.ecn ?? true }, sources),
   };

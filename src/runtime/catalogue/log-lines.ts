@@ -147,6 +147,25 @@ const DAEMON_LINES = {
     meaning: "The routes of single peers could not be changed.",
     fields: { reason: "the kernel's answer" },
   },
+  flow: {
+    level: "info",
+    meaning: "A flow ended, or goes on for ten minutes more ([log] flows). One line for each direction.",
+    fields: {
+      direction: '"out" or "in"',
+      protocol: '"tcp", "udp", "icmp" (of either family), "sctp", "dccp", or a number',
+      family: '"hit" (IPv6) or "lsi" (IPv4): what the application sees',
+      localPort: "of this host; ICMP echo: the identifier; 0 where there is none",
+      peerPort: "of the peer",
+      packets: "since the flow began, or since its last line",
+      bytes: "the same, inner headers included",
+      first: "time of the first packet",
+      last: "time of the latest packet",
+      end: '"closed" (FIN or RST), "idle" (nothing for 30 s), "ongoing", or "stopped" (the log was turned off, or hipd ends)',
+      sample: "one of so many flows is logged",
+      peer: "its name",
+      hit: "its HIT",
+    },
+  },
   network: {
     level: "info",
     meaning:

@@ -259,6 +259,11 @@ export const METRICS = {
     help: "Sockets that were connected to the peer with most traffic.",
     labels: {},
   },
+  hipd_flow_log_missed_total: {
+    kind: "counter",
+    help: "Packets that the flow log did not count, because its table was full.",
+    labels: {},
+  },
   hipd_sas_refused_total: { kind: "counter", help: "SAs that the data plane refused.", labels: {} },
 
   // Sizes of tables and queues.
