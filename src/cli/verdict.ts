@@ -35,19 +35,43 @@ export function verdictText(verdict: Verdict): string {
   return verdict.replace("-", " ");
 }
 
-/** `ok  route  text` lines; a remedy stands below its finding. Lines of a text after the first are indented as the first. */
-export function findingsText(findings: readonly Finding[], color: boolean): string {
+/** `ok  route  text` lines; a remedy stands below its finding, in one line to be copied. Lines of a text after the first are indented as the first. */
+export function findingsText(
+  findings: readonly Finding[],
+  color: boolean,
+  width = Number.POSITIVE_INFINITY,
+): string {
   const verdicts = Math.max(0, ...findings.map(({ verdict }) => verdict.length));
   const checks = Math.max(0, ...findings.map(({ check }) => check.length));
   const margin = " ".repeat(verdicts + checks + 4);
   return findings
     .map(({ check, verdict, text, remedy }) => {
       const label = styled(verdictText(verdict).padEnd(verdicts), STYLES[verdict], color);
-      const lines = text.split("\n").join(`\n${margin}`);
+      const lines = text
+        .split("\n")
+        .flatMap((line) => wrapped(line, width - margin.length))
+        .join(`\n${margin}`);
       const cure = remedy === null ? "" : `${margin}${styled("->", "bold", color)} ${remedy}\n`;
       return `${label}  ${check.padEnd(checks)}  ${lines}\n${cure}`;
     })
     .join("");
+}
+
+/** Narrower columns than this are not worth it. */
+const LEAST_WIDTH = 24;
+
+/** Lines of whole words. */
+function wrapped(text: string, width: number): readonly string[] {
+  if (text.length <= width || width < LEAST_WIDTH) return [text];
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
 }
 
 /** The worst that was found. */

@@ -703,3 +703,12 @@ test("what people read: verdicts under each other, remedies below, a sum at the 
   expect(summaryText([])).toBe("0 problems");
   expect(NOW).toBe(MACHINE.now);
 });
+
+test("on a narrow terminal lines end at words, and remedies stay whole", () => {
+  const text = diagnosisText(summed(diagnose(file("key", 0o100644))), false, 70);
+  const lines = text.split("\n");
+  for (const line of lines.filter((one) => !one.includes("->"))) expect(line.length).toBeLessThanOrEqual(70);
+  expect(text.replace(/\n +(?!->)/g, " ")).toContain(
+    "other users have access to this private key, so hipd refuses it",
+  );
+});

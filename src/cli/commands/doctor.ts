@@ -30,7 +30,7 @@ export function addDoctor(program: Command, io: Io): void {
         progress: io.progress,
       });
       const diagnosis = summed(diagnose(facts));
-      context.print(diagnosis, () => diagnosisText(diagnosis, io.color));
+      context.print(diagnosis, () => diagnosisText(diagnosis, io.color, io.terminal?.columns()));
       if (diagnosis.problems > 0) throw new CommandFailure(EXIT.failed, "");
     });
 }
@@ -40,8 +40,8 @@ export function summed(findings: readonly Finding[]): Diagnosis {
   return { verdict: worst(findings), problems: count("problem"), warnings: count("warning"), findings };
 }
 
-export function diagnosisText({ findings }: Diagnosis, color: boolean): string {
-  return `${findingsText(findings, color)}\n${summaryText(findings)}\n`;
+export function diagnosisText({ findings }: Diagnosis, color: boolean, width?: number): string {
+  return `${findingsText(findings, color, width)}\n${summaryText(findings)}\n`;
 }
 
 /** `2 problems, 1 warning, 17 ok, 3 not checked` */

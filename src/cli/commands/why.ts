@@ -22,12 +22,16 @@ export function addWhy(program: Command, io: Io): void {
       const explanation = await context.withClient(async (client) =>
         explain(await gatherFacts(client, argument, service, io.now())),
       );
-      context.print(explanation, () => whyText(explanation, io.color));
+      context.print(explanation, () => whyText(explanation, io.color, io.terminal?.columns()));
       if (!explanation.flows) throw new CommandFailure(EXIT.failed, "");
     });
 }
 
-export function whyText({ steps, conclusion, next, flows }: Explanation, color: boolean): string {
+export function whyText(
+  { steps, conclusion, next, flows }: Explanation,
+  color: boolean,
+  width?: number,
+): string {
   const end = styled(conclusion, flows ? "green" : "yellow", color);
-  return `${findingsText(steps, color)}\n${end}\n${next === null ? "" : `Next: ${next}\n`}`;
+  return `${findingsText(steps, color, width)}\n${end}\n${next === null ? "" : `Next: ${next}\n`}`;
 }

@@ -9,6 +9,7 @@ import { HIP_PORT } from "../../runtime/config-schema.ts";
 import { whyNot } from "../../runtime/files.ts";
 import { keyFilesOf } from "../../runtime/identity-store.ts";
 import { OFFLOADS } from "../../runtime/offloads.ts";
+import { instanceOfFile, withInstanceDefaults } from "../../runtime/overlay-instance.ts";
 import { checkConfig, places } from "../../runtime/prepare.ts";
 import { DEFAULT_SOCKET } from "../context.ts";
 import type { ConfigFacts, DiskFacts, FileFacts, Known, Plan } from "./facts.ts";
@@ -91,6 +92,8 @@ function roughPlan(path: string): Plan {
   try {
     raw = parse(readFileSync(path, "utf8"));
   } catch {}
+  const instance = instanceOfFile(path);
+  if (instance !== undefined) raw = withInstanceDefaults({ ...(raw as object | undefined) }, instance);
   const value = <T>(table: string, key: string, standard: T): T => {
     const found = (raw as Record<string, Record<string, unknown>> | undefined)?.[table]?.[key];
     return typeof found === typeof standard ? (found as T) : standard;
