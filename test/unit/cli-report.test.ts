@@ -210,7 +210,7 @@ describe("against a daemon", () => {
   test("writes a file that only its owner reads, and says what it did", async () => {
     const file = join(temporaryFolder(), "report.html");
     const done = await a.ctl(["report", "--seconds", "1", "-o", file]);
-    expect(done).toMatchObject({ status: 0, error: "", out: `wrote ${file}: 1 peers, watched for 1 s\n` });
+    expect(done).toMatchObject({ status: 0, error: "", out: `wrote ${file}: 1 peer, watched for 1 s\n` });
     expect(statSync(file).mode & 0o777).toBe(0o600);
     const page = readFileSync(file, "utf8");
     expect(page).toContain("ESTABLISHED");

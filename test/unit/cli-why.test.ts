@@ -72,7 +72,7 @@ test("all is well: every step, a sentence, and nothing to do", () => {
     ok           argument       "db1" is read as a peer's name
     ok           peer           db1 (/etc/hipd/hipd.toml), HIT 2001:22::7, LSI 198.18.0.7
     ok           name           db1.hip is 198.18.0.7 and 2001:22::7
-    ok           identity       it is shown identity (ECDSA P-256), HIT 2001:22::1
+    ok           identity       it is shown our "identity" (ECDSA P-256), HIT 2001:22::1
     ok           policy         permitted: a configured peer, in both directions
     ok           interface      hip0 is up, with our HIT and our LSI 198.18.0.1
     ok           route to HIT   2001:22::7 goes to hip0 from 2001:22::1

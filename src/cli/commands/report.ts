@@ -47,7 +47,8 @@ export function addReport(program: Command, io: Io): void {
       };
       context.print(
         written,
-        () => `wrote ${written.file}: ${written.peers} peers, watched for ${seconds} s\n`,
+        () =>
+          `wrote ${written.file}: ${written.peers} peer${written.peers === 1 ? "" : "s"}, watched for ${seconds} s\n`,
       );
     });
 }

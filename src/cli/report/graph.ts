@@ -29,7 +29,8 @@ export function peerGraph(host: string, peers: readonly PeerView[], series: read
   const rate = new Map(series.map((one) => [one.name, one.meanTx + one.meanRx]));
   const drawn = chosen(peers, rate);
   const height = heightFor(drawn.length);
-  const centre = { x: WIDTH / 2, y: height / 2 };
+  // One peer alone stands beside this host.
+  const centre = { x: drawn.length === 1 ? WIDTH / 4 : WIDTH / 2, y: height / 2 };
   const places = drawn.map((peer, i): Place => ({ peer, ...placeOf(i, drawn.length, centre, height) }));
   const most = Math.max(1, ...rate.values());
   // Between columns there is no room on the edges.
@@ -69,6 +70,7 @@ function placeOf(i: number, of: number, centre: Point, height: number): Point {
     const x = row % 2 === 0 ? OUTER : INNER;
     return { x: left ? x : WIDTH - x, y: 52 + row * HALF_ROW };
   }
+  if (of === 1) return { x: (3 * WIDTH) / 4, y: centre.y };
   const begin = of === 2 ? 0 : -Math.PI / 2 + (of % 2 === 0 ? Math.PI / of : 0);
   const angle = begin + (2 * Math.PI * i) / of;
   return {
@@ -79,6 +81,7 @@ function placeOf(i: number, of: number, centre: Point, height: number): Point {
 
 function heightFor(count: number): number {
   if (count > ONE_RING) return 104 + HALF_ROW * (Math.ceil(count / 2) - 1);
+  if (count <= 2) return 140;
   return count <= 4 ? 340 : 460;
 }
 

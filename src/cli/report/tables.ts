@@ -38,6 +38,11 @@ function blank(cell: Value): Value {
   return cell === "" || cell === null || cell === undefined ? html`<span class="soft">–</span>` : cell;
 }
 
+/** `1 peer`, `2 peers` */
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
 export function badge(health: Health, text: string = HEALTH_TEXT[health]): Markup {
   return html`<span class="badge ${health}">${HEALTH_SIGN[health]} ${text}</span>`;
 }
@@ -73,7 +78,7 @@ export function peerTable(
     peer.handovers,
     ago(byName.get(peer.name)?.since ?? null, now),
   ]);
-  const caption = `${peers.length} peers; byte counts are those of the present association`;
+  const caption = `${counted(peers.length, "peer")}; byte counts are those of the present association`;
   return grid(caption, headings, rows);
 }
 

@@ -44,7 +44,10 @@ export function timeLine(events: readonly OverlayEvent[], until: string): Markup
   const first = shown[0];
   if (first === undefined) return undefined;
   const lanes = lanesOf(shown);
-  const [from, to] = [Date.parse(first.time), Math.max(Date.parse(until), Date.parse(first.time) + 1_000)];
+  const begin = Date.parse(first.time);
+  const to = Math.max(Date.parse(until), begin + 1_000);
+  // The first sign does not stand on the edge.
+  const from = begin - 0.02 * (to - begin);
   const height = TOP + LANE * lanes.length + 34;
   const x = (time: string): number =>
     LEFT + ((Date.parse(time) - from) / (to - from)) * (WIDTH - LEFT - RIGHT);

@@ -53,7 +53,7 @@ function identityStep({ status }: Facts, peer: PeerView): Finding {
       `hipctl identity list; then hipctl identity use IDENTITY --peer ${peer.name}`,
     );
   }
-  return finding("identity", "ok", `it is shown ${shown.name} (${shown.algorithm}), HIT ${shown.hit}`);
+  return finding("identity", "ok", `it is shown our "${shown.name}" (${shown.algorithm}), HIT ${shown.hit}`);
 }
 
 function policyStep({ association, locators }: Facts, peer: PeerView): Finding {
