@@ -24,7 +24,7 @@ The host identity overlay daemon (HIPv2, RFC 7401).
   --config FILE    configuration (default ${DEFAULT_CONFIG_FILE})
   --instance NAME  one of several overlays on this host: /etc/hipd/NAME.toml,
                    socket /run/hipd-NAME/hipd.sock, state /var/lib/hipd-NAME,
-                   interface hip-NAME, further peers in /etc/hipd/NAME.peers.d
+                   interface hip-NAME
   --check          check the configuration and the keys, then exit
   --guard          only install the routes that keep overlay traffic from
                    leaving in the clear, then exit: for before the network is up

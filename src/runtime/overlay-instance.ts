@@ -44,8 +44,11 @@ export function withInstanceDefaults(document: Table, name: string): Table {
     return { [key]: { ...defaults, ...given } };
   };
   const device = `${INTERFACE_PREFIX}${name}`;
+  const standard = join("/var/lib", `hipd-${name}`);
+  const state = (document["state"] as Table | undefined)?.["directory"] ?? standard;
   return {
-    peers_dir: `${name}.peers.d`,
+    // Where the instance may write without anybody having made a folder for it.
+    ...(typeof state === "string" ? { peers_dir: join(state, "peers.d") } : {}),
     ...document,
     ...table("network", {
       ...(device.length <= MAX_INTERFACE ? { interface: device } : {}),
@@ -54,6 +57,6 @@ export function withInstanceDefaults(document: Table, name: string): Table {
     // Both overlays may have a peer of one name.
     ...(DNS_LABEL.test(name) ? table("dns", { domain: `${name}.hip` }) : {}),
     ...table("control", { socket: instanceSocket(name) }),
-    ...table("state", { directory: join("/var/lib", `hipd-${name}`) }),
+    ...table("state", { directory: standard }),
   };
 }

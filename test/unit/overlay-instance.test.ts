@@ -48,7 +48,7 @@ test("an instance has its own interface, socket, state and peers, unless its fil
       socket: "/run/hipd-blue/hipd.sock",
       stateDirectory: "/var/lib/hipd-blue",
       key: "/var/lib/hipd-blue/identity.pem",
-      peersDirectory: join(folder, "blue.peers.d"),
+      peersDirectory: "/var/lib/hipd-blue/peers.d",
     });
     const own =
       '[network]\ninterface = "hip7"\nhit_routes = "prefix"\n[control]\nsocket = "/x"\n[state]\ndirectory = "/y"\n';
@@ -58,6 +58,10 @@ test("an instance has its own interface, socket, state and peers, unless its fil
       socket: "/x",
       stateDirectory: "/y",
       peersDirectory: "/z",
+    });
+    expect(load('[state]\ndirectory = "own"\n', "blue")).toMatchObject({
+      stateDirectory: join(folder, "own"),
+      peersDirectory: join(folder, "own/peers.d"),
     });
     expect(load("", undefined)).toMatchObject({
       device: "hip0",
