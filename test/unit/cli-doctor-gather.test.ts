@@ -6,8 +6,9 @@ import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { gatherConfig } from "../../src/cli/doctor/gather-config.ts";
-import { parseUnit, unitName } from "../../src/cli/doctor/gather-system.ts";
+import { parseUnit } from "../../src/cli/doctor/gather-system.ts";
 import { isHipd, parseStatus, parseUdp, socketsOn } from "../../src/cli/doctor/proc.ts";
+import { unitName } from "../../src/cli/doctor/say.ts";
 import { runTool } from "../../src/cli/tools.ts";
 import { temporaryFolder, write } from "../support/runtime.ts";
 

@@ -683,6 +683,19 @@ const CASES: readonly (readonly [
   ["drops that grew once", HEALTHY, "drops", "ok", /none now; since the start: esp_replay 3/],
 ];
 
+test("remedies name the unit of the instance that is meant", () => {
+  const findings = diagnose({
+    ...plan({ file: "/etc/hipd/blue.toml" }),
+    hipctl: "1.3.0",
+    network: ok({ ...NETWORK, links: [], routes: [] }),
+  });
+  const remedies = findings.map(({ remedy }) => remedy);
+  expect(remedies).toContain("systemctl restart hipd@blue.service");
+  expect(remedies).toContain(
+    "hipd --guard --config /etc/hipd/blue.toml; at every start: systemctl enable hipd-guard@blue.service",
+  );
+});
+
 describe("the doctor finds", () => {
   test.each(CASES.map((row) => ({ what: row[0], row })))("$what", ({ row }) => {
     const [, facts, check, verdict, text, remedy] = row;

@@ -9,7 +9,7 @@ import { whyNot } from "../../runtime/files.ts";
 import { diagnosisText, summed } from "../commands/doctor.ts";
 import { diagnose } from "../doctor/doctor.ts";
 import type { Facts } from "../doctor/facts.ts";
-import { unitName } from "../doctor/gather-system.ts";
+import { unitName } from "../doctor/say.ts";
 import { netReport } from "../netcheck/report.ts";
 import { reportText } from "../netcheck/text.ts";
 import { type Io, json, jsonLine } from "../output.ts";

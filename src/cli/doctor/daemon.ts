@@ -2,7 +2,7 @@
 import { duration } from "../output.ts";
 import type { Finding } from "../verdict.ts";
 import type { DaemonFacts, Known, Plan, UnitFacts } from "./facts.ts";
-import { AS_ROOT, say } from "./say.ts";
+import { AS_ROOT, say, unitName } from "./say.ts";
 
 export function checkDaemon(
   { answers, processes }: DaemonFacts,
@@ -43,7 +43,7 @@ export function checkDaemon(
   ];
 }
 
-export function checkVersions({ answers }: DaemonFacts, hipctl: string): readonly Finding[] {
+export function checkVersions({ answers }: DaemonFacts, hipctl: string, plan: Plan): readonly Finding[] {
   const { ok, warning, notChecked } = say("versions");
   if (!answers.ok) return [notChecked(`hipctl ${hipctl}; hipd does not answer`)];
   const { version } = answers.value.status;
@@ -51,7 +51,7 @@ export function checkVersions({ answers }: DaemonFacts, hipctl: string): readonl
   return [
     warning(
       `hipd ${version} runs, and hipctl is ${hipctl}: an upgrade without a restart, or two installations`,
-      "systemctl restart hipd",
+      `systemctl restart ${unitName(plan.file)}`,
     ),
   ];
 }

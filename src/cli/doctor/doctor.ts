@@ -26,7 +26,7 @@ export function diagnose(facts: Facts): readonly Finding[] {
     ...checkDisk(disk, machine),
     ...checkUnit(unit, answers !== undefined),
     ...checkDaemon(daemon, unit, plan),
-    ...checkVersions(daemon, hipctl),
+    ...checkVersions(daemon, hipctl, plan),
     ...checkOverlaps(network, plan),
     ...checkInterface(network, daemon, plan),
     ...checkGuard(network, daemon, plan),

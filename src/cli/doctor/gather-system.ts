@@ -5,7 +5,6 @@ import { existsSync } from "node:fs";
 import { err, ok } from "../../core/types.ts";
 import { RUN } from "../../runtime/dns/resolved.ts";
 import { addresses, links, routes } from "../../runtime/network.ts";
-import { instanceOfFile } from "../../runtime/overlay-instance.ts";
 import { wiringOf } from "../commands/dns.ts";
 import { runTool } from "../tools.ts";
 import type {
@@ -17,6 +16,7 @@ import type {
   NetworkFacts,
   UnitFacts,
 } from "./facts.ts";
+import { unitName } from "./say.ts";
 
 const UNIT_PROPERTIES = [
   "LoadState",
@@ -31,12 +31,6 @@ const UNIT_PROPERTIES = [
 /** Log lines that are looked at. */
 const LOG_LINES = 200;
 const MAX_ERRORS = 5;
-
-/** The unit whose configuration this is: `hipd@NAME` for /etc/hipd/NAME.toml. */
-export function unitName(configFile: string): string {
-  const instance = instanceOfFile(configFile);
-  return instance === undefined ? "hipd.service" : `hipd@${instance}.service`;
-}
 
 export async function gatherUnit(configFile: string): Promise<Known<UnitFacts>> {
   if (!existsSync("/run/systemd/system")) return err("systemd does not run here");

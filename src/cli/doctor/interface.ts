@@ -11,7 +11,7 @@ import type {
   NetworkFacts,
   Plan,
 } from "./facts.ts";
-import { AS_ROOT, say, some } from "./say.ts";
+import { AS_ROOT, say, some, unitName } from "./say.ts";
 
 /** IFF_UP. */
 const UP = 0x1;
@@ -28,7 +28,7 @@ export function checkInterface(
   const { self } = answers.value.status;
   const { links, addresses } = network.value;
   const link = links.find(({ name }) => name === self.interface);
-  const restart = "systemctl restart hipd";
+  const restart = `systemctl restart ${unitName(plan.file)}`;
   if (link === undefined) {
     const elsewhere = elsewhereOnly(daemon);
     const text = `there is no interface ${self.interface} here`;
@@ -64,6 +64,10 @@ function elsewhereOnly({ answers, processes }: DaemonFacts): HipdProcess | undef
   return !answers.ok || processes.some(({ here }) => here) ? undefined : processes[0];
 }
 
+function guardUnit({ file }: Plan): string {
+  return unitName(file).replace(/^hipd/, "hipd-guard");
+}
+
 function prefixesOf(plan: Plan): readonly Prefix[] {
   const lsi = parsePrefix(plan.lsiPrefix);
   return lsi.ok ? [HIT_PREFIX, lsi.value] : [HIT_PREFIX];
@@ -96,7 +100,7 @@ export function checkGuard(
   if (missing.length === 0)
     return [ok("the routes that keep overlay traffic from leaving in the clear are there")];
   const text = `no unreachable route behind ${missing.join(" and ")}`;
-  const remedy = `hipd --guard --config ${plan.file}; at every start: systemctl enable hipd-guard`;
+  const remedy = `hipd --guard --config ${plan.file}; at every start: systemctl enable ${guardUnit(plan)}`;
   return daemon.answers.ok
     ? [problem(`${text}: without hipd, overlay traffic would leave in the clear`, remedy)]
     : [warning(`${text}: overlay traffic may leave in the clear until hipd runs`, remedy)];
@@ -155,7 +159,7 @@ export function checkPort(
   if (sockets.length === 0) {
     const elsewhere = !daemon.processes.some(({ here }) => here);
     if (elsewhere) return [notChecked("hipd runs in another network namespace")];
-    return [problem(`nobody listens on UDP port ${port}`, "systemctl restart hipd")];
+    return [problem(`nobody listens on UDP port ${port}`, `systemctl restart ${unitName(plan.file)}`)];
   }
   const where = some([...new Set(sockets.map(({ address }) => address))]);
   if (unknown.length > 0 && uid !== 0)

@@ -2,7 +2,7 @@
 import { type CountedDrop, dropsIn } from "../../runtime/catalogue/drops.ts";
 import type { Finding } from "../verdict.ts";
 import type { DaemonFacts, MachineFacts, Plan } from "./facts.ts";
-import { say } from "./say.ts";
+import { say, unitName } from "./say.ts";
 
 const SILENT = "hipd does not answer";
 
@@ -31,7 +31,7 @@ export function checkOffloads(
     else if (!plan.offloads.includes(name)) off.push(name);
     else
       findings.push(
-        warning(`${name} (${what}) is not used: ${whyNot(kernel, since)}`, remedyOf(kernel, since)),
+        warning(`${name} (${what}) is not used: ${whyNot(kernel, since)}`, remedyOf(kernel, since, plan)),
       );
   }
   const without = off.length === 0 ? "" : `; turned off by [network] offloads: ${off.join(", ")}`;
@@ -50,9 +50,9 @@ function whyNot(kernel: string, since: readonly [number, number]): string {
   return "the kernel refused it when hipd started";
 }
 
-function remedyOf(kernel: string, since: readonly [number, number]): string {
+function remedyOf(kernel: string, since: readonly [number, number], plan: Plan): string {
   if (older(kernel, since)) return `Linux ${since.join(".")} or newer; without it hipd works, but slower`;
-  return "journalctl -u hipd | grep offload; without it hipd works, but slower";
+  return `journalctl -u ${unitName(plan.file)} | grep offload; without it hipd works, but slower`;
 }
 
 /** The most that are listed. */

@@ -1,4 +1,5 @@
 /** How a check puts its verdict. */
+import { instanceOfFile } from "../../runtime/overlay-instance.ts";
 import { type Finding, finding as make, type Verdict } from "../verdict.ts";
 
 export interface Say {
@@ -36,3 +37,9 @@ export function some(names: readonly string[], most = 3): string {
 
 /** What to do about a lack of rights. */
 export const AS_ROOT = "run it as root: sudo hipctl doctor";
+
+/** The unit whose configuration this is: `hipd@NAME` for /etc/hipd/NAME.toml. */
+export function unitName(configFile: string): string {
+  const instance = instanceOfFile(configFile);
+  return instance === undefined ? "hipd.service" : `hipd@${instance}.service`;
+}
