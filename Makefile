@@ -6,7 +6,7 @@ JOBS ?= $(shell nproc)
 NATIVE := $(MAKE) -f native/native.mk -j$(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-browser check sim e2e bench bench-quick bench-peers fuzz native build bootstrap deb e2e-systemd clean
+.PHONY: help demo test test-browser check check-deploy sim e2e bench bench-quick bench-peers fuzz native build bootstrap deb e2e-systemd clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -17,13 +17,20 @@ demo: ## two virtual machines, a hipd in each, and an application that talks bet
 	@node tools/demo.ts
 
 test: ## every test there is; the last line counts them
-	@tools/bootstrap net fuzz observe systemd browser
+	@tools/bootstrap net fuzz observe systemd browser clouds
 	@$(MAKE) compile
 	@node tools/test.ts
 
 check: ## formatting, lint, types, layers, file sizes
 	@tools/bootstrap
 	@node tools/check.ts
+
+check-deploy: ## deploy/: cloud-init on a machine, ansible and its linter, what clouds are given (needs root)
+	@tools/bootstrap net clouds ansible
+	@$(MAKE) compile
+	@node tools/test.ts unit deploy-clouds
+	@HIPD_DEPLOY=1 node tools/test.ts netns cloud-init
+	@HIPD_DEPLOY=1 node tools/test.ts netns ansible
 
 sim: ## simulated networks of whole daemons [RUNS=1000] [SEED=first]
 	@tools/bootstrap
