@@ -135,10 +135,26 @@ function spareAt(cx: Context): Instant {
   return after(cx.now, SPARE_MILLIS * (1 + fraction(cx.random)));
 }
 
+/**
+ * Whether nothing can be sent at all, for as long as an answer would be waited for: none of our addresses is of a family
+ * that the peer has. A new exchange may find it elsewhere. A host without any address waits until it has one.
+ */
+export function isStranded(session: Session, cx: Context): boolean {
+  const until = strandedUntil(session, cx);
+  return until !== undefined && until <= cx.now;
+}
+
+function strandedUntil(session: Session, cx: Context): Instant | undefined {
+  const { lostSince } = session.mobility;
+  if (lostSince === undefined || (cx.own ?? []).length === 0 || hasLocal(session, cx)) return undefined;
+  return after(lostSince, cx.config.mobility.search);
+}
+
 function wakeAt(session: Session, cx: Context): Mobility["wakeAt"] {
+  const stranded = strandedUntil(session, cx);
   const ends = session.mobility.locators.map(({ until }) => until).filter((until) => until !== undefined);
   const paths = pathDeadline(session, cx.config.mobility, cx.now)?.at;
-  const all = paths === undefined ? ends : [...ends, paths];
+  const all = [...ends, ...[paths, stranded].filter((at) => at !== undefined)];
   const later = all.filter((at) => at > cx.now);
   return later.length === 0 ? undefined : (Math.min(...later) as Mobility["wakeAt"]);
 }
@@ -169,7 +185,8 @@ function leaveAddress(state: Open, cx: Context): Stay {
   // RFC 8046 5.5: an ACTIVE one where there is any.
   const active = all.filter(({ remote }) => isActive(live.session.mobility, remote));
   const first = active.find(works) ?? active[0] ?? all.find(works) ?? all[0];
-  if (first === undefined) return stay(live);
+  if (first === undefined)
+    return stay(withMobility(live, { lostSince: live.session.mobility.lostSince ?? cx.now }));
   const moved = usePath(live, first, "address-gone", false, cx);
   const asked = askAll(moved.next, [first, ...all], "address-gone", cx);
   return stay(asked.next, moved.out, asked.out);

@@ -61,7 +61,10 @@ export function candidates(
   if (desperate) {
     const others = [
       ...known.filter((one) => !wanted(one)).map(({ endpoint }) => endpoint),
-      ...(cx.policy?.carrier === carrier ? cx.policy.locators : []),
+      // An association may have another carrier than its peer's configuration says: a port tells UDP.
+      ...(cx.policy?.locators ?? []).filter(
+        ({ port }) => (port === 0 ? cx.policy?.carrier : "udp") === carrier,
+      ),
     ];
     for (const endpoint of others) {
       if (!remotes.some((one) => sameEndpoint(one.endpoint, endpoint)))

@@ -31,7 +31,7 @@ import {
 import type { JobResult } from "./job.ts";
 import { u16Bytes } from "./job-common.ts";
 import { keepaliveLater, keepaliveTimeout } from "./keepalive.ts";
-import { reconcile } from "./mobility.ts";
+import { isStranded, reconcile } from "./mobility.ts";
 import { receiveNotify } from "./notify.ts";
 import { keyTimeout, madeDh, rekeyAge, rekeyed, startRekey, switchOver } from "./rekey.ts";
 import { acceptedI2, receiveCrossingI1, receiveI1, receiveI2, takeOver } from "./responder.ts";
@@ -286,6 +286,10 @@ function openTimeout(state: Open, cx: Context): Step {
   const alive = keepaliveTimeout(keys.next, cx);
   const { wakeAt } = alive.next.session.mobility;
   const woken = wakeAt !== undefined && wakeAt <= cx.now ? reconcile(alive.next, cx) : stay(alive.next);
+  if (isStranded(woken.next.session, cx)) {
+    const closing = close(woken.next, cx, "unreachable");
+    return step(closing.next, updated.out, keys.out, alive.out, woken.out, closing.out);
+  }
   return step(woken.next, updated.out, keys.out, alive.out, woken.out);
 }
 

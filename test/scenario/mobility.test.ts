@@ -118,3 +118,36 @@ test("a path that silently eats everything is left within 1.2 seconds", () => {
   });
   expect(gaps(reports)).toBeLessThanOrEqual(1200);
 });
+
+describe("a host none of whose addresses can reach the peer", () => {
+  const talking = (): Story => {
+    const story = new Story({ mobile: true, addresses: [["10.0.1.1"], ["10.0.2.1"]] }).begin();
+    story.talk(story.alice, story.bob, 5000);
+    return story;
+  };
+
+  test("gives the association up after a while, so that the next packet looks for the peer anew", () => {
+    const story = talking();
+    const { alice, bob } = story;
+    alice.move(["2001:db8:1::1"]);
+    story.run(20_000);
+    expect(story.state(alice, bob)).toBe("ESTABLISHED");
+    story.run(20_000);
+    expect(story.events(alice, "association-closed")).toBe(1);
+    alice.move(["10.0.1.2"]);
+    story.run(1000);
+    story.talk(alice, bob, 5000);
+    story.sound();
+  });
+
+  test("keeps it while it has no address at all", () => {
+    const story = talking();
+    const { alice, bob } = story;
+    alice.move([]);
+    story.run(100_000);
+    alice.move(["10.0.1.2"]);
+    expect(story.reaches(alice, bob)).toBeLessThan(2000);
+    expect(story.events(alice, "association-closed")).toBe(0);
+    story.sound();
+  });
+});
