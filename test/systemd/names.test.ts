@@ -1,5 +1,5 @@
 /** Names of peers by systemd-resolved, on a booted machine with the package and Debian's systemd-resolved. */
-import { copyFileSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -20,6 +20,8 @@ suite("names by systemd-resolved", () => {
   let why: string | undefined;
 
   beforeAll(async () => {
+    // apt reads packages as a user of its own.
+    chmodSync(folder, 0o755);
     // The machine reaches no archive: what it installs is fetched here.
     const fetched = await attempt([
       ...["sh", "-c", `cd ${folder} && exec apt-get download -qq systemd-resolved libnss-resolve`],
@@ -39,7 +41,7 @@ suite("names by systemd-resolved", () => {
     ]);
     // Of another release than the machine's systemd.
     if (done.status !== 0)
-      why = `systemd-resolved cannot be installed: ${done.stdout.trim().split("\n").at(-1)}`;
+      why = `systemd-resolved cannot be installed: ${done.stderr.trim().split("\n").at(-1)}`;
     else {
       // The bus, which came up without it, does not know it before it begins anew.
       await machine.run(["systemctl", "restart", "systemd-resolved"]);
