@@ -48,17 +48,16 @@ std::unique_ptr<Plane> Plane::open(const PlaneOptions& options, std::string& err
     return nullptr;
   }
   std::unique_ptr<Plane> plane(new Plane(options));
-  std::string note;
-  const Backend& backend = chooseBackend(options.aead, note);
-  plane->useCipher(backend, note, notes);
+  plane->chooseCipher(notes);
   error = plane->openSockets(notes);
   if (error.empty()) error = plane->house_.start();
   if (!error.empty()) return nullptr;
   return plane;
 }
 
-void Plane::useCipher(const Backend& backend, const std::string& note, std::vector<std::string>& notes) {
-  backend_ = &backend;
+void Plane::chooseCipher(std::vector<std::string>& notes) {
+  std::string note;
+  backend_ = &chooseBackend(options_.aead, note);
   if (!note.empty()) notes.push_back(note);
 }
 

@@ -93,7 +93,7 @@ class Plane {
  private:
   explicit Plane(const PlaneOptions& options);
   std::string openSockets(std::vector<std::string>& notes);
-  void useCipher(const Backend& backend, const std::string& note, std::vector<std::string>& notes);
+  void chooseCipher(std::vector<std::string>& notes);
   /// "" or what went wrong.
   std::string makeWorker(WorkerOptions options, Fd tun, Sockets sockets);
   std::string openRawSockets();

@@ -53,8 +53,9 @@ std::string Plane::suspend(Suspended& suspended) {
   sockets.push_back({{SocketUse::Hip6, 0}, raw_.hip6.get()});
   if (!copyAll(sockets, saved.sockets, suspended.sockets)) return noRoom();
 
-  for (const auto& worker : workers_) worker->halt();
+  // It may be asking the kernel for addresses, while packets still flow.
   house_.stop();
+  for (const auto& worker : workers_) worker->halt();
   for (const auto& worker : workers_) worker->stop();
   for (std::size_t i = 0; i < workers_.size(); i++) {
     for (const bool v6 : {false, true}) {
@@ -110,14 +111,8 @@ std::unique_ptr<Plane> Plane::resume(const Handover& from, std::string& error, s
     error = "a descriptor of the data plane that was handed over cannot be used: " + errorText(errno);
     return nullptr;
   }
-  // The self-test of the back-end takes as long as the tables' memory: both at once. Nobody serves the sockets
-  // meanwhile.
-  std::string note;
-  const Backend* backend = nullptr;
-  std::thread chooser([&] { backend = &chooseBackend(saved.options.aead, note); });
   std::unique_ptr<Plane> plane(new Plane(saved.options));
-  chooser.join();
-  plane->useCipher(*backend, note, notes);
+  plane->chooseCipher(notes);
   error = plane->restore(saved, std::move(tuns), std::move(sockets));
   if (!error.empty()) return nullptr;
   for (const auto fds : {from.tuns, from.sockets}) {
