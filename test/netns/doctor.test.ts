@@ -2,6 +2,7 @@
 import { chmodSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { Daemon, introduce, type Side } from "../../tools/lab/daemon.ts";
 import { addressesIn, unpack } from "../support/archive.ts";
 import { type Pair, ping, suite, withPair } from "./support.ts";
 
@@ -28,6 +29,19 @@ function bad(findings: readonly Finding[]): readonly string[] {
   return findings
     .filter(({ verdict }) => verdict === "problem" || verdict === "warning")
     .map(({ check, text, remedy }) => `${check}: ${text} -> ${remedy}`);
+}
+
+/** A second peer of `a`, at another address. */
+async function thirdHost({ lab, a, router }: Pair): Promise<Side> {
+  const namespace = await lab.namespace("c");
+  await lab.link(
+    { namespace, device: "eth0", addresses: ["198.51.100.2/30", "2001:db8:c::2/64"] },
+    { namespace: router, device: "to-c", addresses: ["198.51.100.1/30", "2001:db8:c::1/64"] },
+  );
+  await namespace.ip(["route add default via 198.51.100.1", "route add ::/0 via 2001:db8:c::1"]);
+  const side = { daemon: new Daemon(lab, namespace), ipv4: "198.51.100.2", ipv6: "2001:db8:c::2" };
+  introduce(a, side);
+  return side;
 }
 
 const CLOSED = `table inet guarded {
@@ -112,11 +126,12 @@ suite("hipctl doctor, netcheck and bundle", () => {
         }
         chain answers {
           type filter hook forward priority 0;
-          iifname "to-b" ct state new drop
+          iifname { "to-b", "to-c" } ct state new drop
         }
       }`);
-        await Promise.all([a.daemon.start(), b.daemon.start()]);
-        expect((await a.daemon.ctl("connect", "b")).status).toBe(0);
+        const c = await thirdHost(pair);
+        await Promise.all([a.daemon.start(), b.daemon.start(), c.daemon.start()]);
+        for (const peer of ["b", "c"]) expect((await a.daemon.ctl("connect", peer)).status).toBe(0);
         const report = await a.daemon.json<{
           seen: { peer: string; seen: string }[];
           nat: { family: string; kind: string; portPreserved: boolean; mapped: string[] }[];
@@ -125,7 +140,7 @@ suite("hipctl doctor, netcheck and bundle", () => {
         expect(report.seen).toContainEqual(expect.objectContaining({ peer: "b", seen: "203.0.113.1:40001" }));
         expect(report.nat[0]).toMatchObject({
           family: "ipv4",
-          kind: "unknown",
+          kind: "endpoint-independent",
           portPreserved: false,
           mapped: ["203.0.113.1:40001"],
         });
@@ -134,9 +149,7 @@ suite("hipctl doctor, netcheck and bundle", () => {
           probe: { sent: 3, received: 3 },
         });
         const text = await a.daemon.ctl("netcheck", "--passive", "b");
-        expect(text.stdout).toMatch(
-          /IPv4 +unknown, port not preserved: there is a NAT; to tell its kind needs two peers/,
-        );
+        expect(text.stdout).toMatch(/IPv4 +endpoint-independent mapping, port not preserved: 2 peers/);
 
         for (const options of [[], ["--no-addresses"]]) {
           const output = join(lab.folder, `${options.length}.tar.gz`);
