@@ -32,7 +32,7 @@ suite("names by systemd-resolved", () => {
     }
     copyFileSync(join(FOLDER, debOf(OLDER)), join(folder, debOf(OLDER)));
     lab = Lab.create();
-    machine = await Machine.boot(lab, await lab.namespace("east"), folder);
+    machine = await Machine.boot(await lab.namespace("east"), folder);
     const packages = readdirSync(folder).filter((name) => !name.startsWith("hipd_"));
     const done = await machine.attempt([
       "sh",

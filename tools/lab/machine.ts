@@ -1,7 +1,7 @@
 /** A Debian machine that is booted: its own systemd, files and users on a namespace of the laboratory, by systemd-nspawn. */
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Lab, type Namespace, unavailable } from "./lab.ts";
+import { type Namespace, unavailable } from "./lab.ts";
 import { debianRoot, haveRoot } from "./root.ts";
 import { attempt, Background, type Ended, type RunOptions } from "./shell.ts";
 
@@ -52,26 +52,24 @@ export class Machine {
    * Boots a machine whose network is the namespace; resolves when its services are up. `folder` of this machine is its /srv,
    * read-only. What it writes is in memory and gone when it ends; it ends with this process.
    */
-  static async boot(lab: Lab, namespace: Namespace, folder: string): Promise<Machine> {
+  static async boot(namespace: Namespace, folder: string): Promise<Machine> {
     const root = await debianRoot();
     removeStale();
     const groups = cgroupTrees().map((tree) => join(tree, namespace.name));
     for (const group of groups) mkdirSync(group, { recursive: true });
     // Two machines in one cgroup would take each other's services for their own.
     const enter = groups.map((group) => `echo $$ > ${group}/cgroup.procs`).join("; ");
-    const nspawn = lab.own(
-      new Background([
-        ...["setpriv", "--pdeathsig", "TERM", "sh", "-ec", `${enter}; exec systemd-nspawn "$@"`, "sh"],
-        ...["--quiet", "--register=no", "--keep-unit", "--link-journal=no", "--console=read-only"],
-        ...[`--machine=${namespace.name}`, `--hostname=${namespace.label}`],
-        ...[
-          `--directory=${root}`,
-          "--volatile=overlay",
-          `--network-namespace-path=/run/netns/${namespace.name}`,
-        ],
-        ...["--bind=/dev/net/tun", "--capability=CAP_NET_ADMIN", `--bind-ro=${folder}:/srv`, "--boot"],
-      ]),
-    );
+    const nspawn = new Background([
+      ...["setpriv", "--pdeathsig", "TERM", "sh", "-ec", `${enter}; exec systemd-nspawn "$@"`, "sh"],
+      ...["--quiet", "--register=no", "--keep-unit", "--link-journal=no", "--console=read-only"],
+      ...[`--machine=${namespace.name}`, `--hostname=${namespace.label}`],
+      ...[
+        `--directory=${root}`,
+        "--volatile=overlay",
+        `--network-namespace-path=/run/netns/${namespace.name}`,
+      ],
+      ...["--bind=/dev/net/tun", "--capability=CAP_NET_ADMIN", `--bind-ro=${folder}:/srv`, "--boot"],
+    ]);
     const machine = new Machine(namespace, nspawn, groups);
     try {
       await nspawn.line((line) => /Reached target .*multi-user\.target/.test(line), BOOT_MILLIS);
