@@ -12,6 +12,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { err, ok, type Result } from "../core/types.ts";
 import type { DaemonConfig } from "./config-file.ts";
+import { isCredentialPath } from "./credentials.ts";
 import { syncDirectory, whyNot } from "./files.ts";
 
 export interface Leftover {
@@ -54,7 +55,8 @@ export function leftovers(
     }
   };
   const { key, extra, directory } = config.identity;
-  for (const each of [key, ...extra])
+  // What the service manager hands over is in memory; where it comes from is for others to say.
+  for (const each of [key, ...extra].filter((path) => !isCredentialPath(path)))
     take(dirname(each), "private key", true, (entry) => belongsTo(entry, basename(each)));
   take(directory, "private key", true, (entry) => /\.pem(\.|$)/.test(entry));
   take(directory, "choice of the default identity", false, (entry) => belongsTo(entry, "default"));

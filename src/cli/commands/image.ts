@@ -2,8 +2,10 @@
 import { spawnSync } from "node:child_process";
 import type { Command } from "commander";
 import { loadConfig, problemText } from "../../runtime/config-file.ts";
+import { isCredentialPath } from "../../runtime/credentials.ts";
 import { type Leftover, leftovers, removeLeftovers } from "../../runtime/image-clean.ts";
-import { CommandFailure, contextOf, DEFAULT_CONFIG_FILE } from "../context.ts";
+import { CommandFailure, contextOf } from "../context.ts";
+import { CONFIG_OPTION, whereOf } from "../doctor/where.ts";
 import { EXIT } from "../exit.ts";
 import { type Io, table } from "../output.ts";
 
@@ -12,7 +14,6 @@ interface CleanOptions {
   readonly unit: string;
   readonly peers?: boolean;
   readonly dryRun?: boolean;
-  readonly config: string;
 }
 
 /** systemd gives a stopping hipd a few seconds. */
@@ -28,15 +29,16 @@ export function addImage(program: Command, io: Io): void {
     .option("--unit <name>", "the unit that --stop stops", "hipd.service")
     .option("--peers", "also delete the peers of peers.d")
     .option("--dry-run", "only list what would be deleted")
-    .option("--config <file>", "the configuration of hipd", DEFAULT_CONFIG_FILE)
+    .option(...CONFIG_OPTION)
     .action(async (options: CleanOptions, command: Command) => {
       const context = contextOf(command, io);
-      const config = loadConfig(options.config);
+      const where = whereOf(command, io);
+      const config = loadConfig(where.config);
       if (!config.ok) throw new CommandFailure(EXIT.config, config.error.map(problemText).join("\n"));
       const dryRun = options.dryRun === true;
       if (!dryRun) {
         if (options.stop === true) stop(options.unit);
-        await refuseWhileRunning(config.value.control.socket, options);
+        await refuseWhileRunning(where.socket ?? config.value.control.socket, options);
       }
       const found = leftovers(config.value, options.peers === true);
       if (!found.ok) throw new CommandFailure(EXIT.permission, found.error.join("\n"));
@@ -45,6 +47,11 @@ export function addImage(program: Command, io: Io): void {
         : removeLeftovers(found.value, config.value.identity.directory);
       const shown = { dryRun, removed: removed.map(({ file, what }) => ({ file, what })) };
       context.print(shown, () => cleanText(removed, dryRun, io));
+      const elsewhere = config.value.identity.key;
+      if (isCredentialPath(elsewhere))
+        io.error(
+          `hipctl: the service manager brings the key ${elsewhere}: see LoadCredential= of the unit\n`,
+        );
       if (problems.length > 0) throw new CommandFailure(EXIT.permission, problems.join("\n"));
     });
 }

@@ -26,19 +26,18 @@ export interface ImportOptions {
   readonly trust?: readonly string[];
   readonly dryRun?: boolean;
   readonly prune?: boolean;
-  readonly config: string;
 }
 
-/** `socket`: given on the command line, else that of the configuration. */
+/** A socket that nobody named is that of the configuration. */
 export async function importInventories(
   files: readonly string[],
   options: ImportOptions,
   context: Context,
-  socket: string | undefined,
+  where: { readonly config: string; readonly socket: string | undefined },
 ): Promise<void> {
   const { io } = context;
-  const config = orFail(EXIT.config, mapped(loadConfig(options.config)));
-  const hipd = openHipd(socket ?? (io.environment["HIPD_SOCKET"] || config.control.socket));
+  const config = orFail(EXIT.config, mapped(loadConfig(where.config)));
+  const hipd = openHipd(where.socket ?? config.control.socket);
   try {
     const memory = memoryFile(config.stateDirectory);
     const { plan, admitted } = await planned(files, options, config, memory, hipd, io);

@@ -15,7 +15,8 @@ import {
   type Member,
   type SignedInventory,
 } from "../../runtime/inventory/document.ts";
-import { CommandFailure, type Context, contextOf, DEFAULT_CONFIG_FILE, usage } from "../context.ts";
+import { CommandFailure, type Context, contextOf, usage } from "../context.ts";
+import { CONFIG_OPTION, whereOf } from "../doctor/where.ts";
 import { EXIT } from "../exit.ts";
 import { type Io, pairs, table } from "../output.ts";
 import type { ImportOptions } from "./inventory-import.ts";
@@ -109,11 +110,10 @@ export function addInventory(program: Command, io: Io): void {
     )
     .option("--dry-run", "only show what would change")
     .option("--prune", "also remove peers that the same signer brought before and does not list any more")
-    .option("--config <file>", "the configuration of hipd", DEFAULT_CONFIG_FILE)
+    .option(...CONFIG_OPTION)
     .action(async (files: readonly string[], options: ImportOptions, command: Command) => {
       const { importInventories } = await import("./inventory-import.ts");
-      const { socket } = command.optsWithGlobals<{ socket?: string }>();
-      await importInventories(files, options, contextOf(command, io), socket);
+      await importInventories(files, options, contextOf(command, io), whereOf(command, io));
     });
 }
 
