@@ -257,7 +257,29 @@ const CASES: readonly (readonly [
     file("key", 0o100600, 1234),
     "files",
     "problem",
-    /belongs to user 1234/,
+    /belongs to user 1234, but hipd runs as user 990/,
+    /chown 990/,
+  ],
+  [
+    "a key that only root may read",
+    file("key", 0o100600, 0),
+    "files",
+    "problem",
+    /belongs to user 0, but hipd runs as user 990/,
+    /chown 990/,
+  ],
+  [
+    "a stopped hipd with a key of somebody else",
+    {
+      ...silent(),
+      files: [
+        { path: "/x/key", role: "key", found: ok({ mode: 0o100600, uid: 0 }) },
+        { path: "/x/state", role: "state", found: ok({ mode: 0o40700, uid: 990 }) },
+      ],
+    },
+    "files",
+    "problem",
+    /belongs to user 0, but hipd runs as user 990/,
     /chown 990/,
   ],
   [

@@ -34,8 +34,7 @@ export function checkFiles(
   { processes }: DaemonFacts,
 ): readonly Finding[] {
   const { ok, warning, problem, notChecked } = say("files");
-  /** Whose files they may be. */
-  const users = new Set([0, ...processes.filter(({ here }) => here).map((each) => each.uid)]);
+  const users = usersOf(files, processes);
   const findings: Finding[] = [];
   const good: string[] = [];
   for (const { path, role, found } of files) {
@@ -59,15 +58,22 @@ export function checkFiles(
     } else if ((role === "state" || role === "keys") && (mode & 0o077) !== 0) {
       const text = `${path} has mode ${octal}: other users may look into it`;
       findings.push(warning(text, `chmod 700 ${path}`));
-    } else if (role === "key" && processes.length > 0 && !users.has(owner)) {
-      const [user = 0] = [...users].slice(1);
-      const text = `${path} belongs to user ${owner}, who is neither root nor hipd's user`;
-      findings.push(problem(text, `chown ${user} ${path}`));
+    } else if (role === "key" && users.length > 0 && !users.includes(owner)) {
+      const text = `${path} belongs to user ${owner}, but hipd runs as user ${users[0]}`;
+      findings.push(problem(text, `chown ${users[0]} ${path}`));
     } else good.push(path);
   }
   if (good.length > 0) findings.unshift(ok(`modes and owners are right: ${some(good)}`));
   if (findings.length === 0) findings.push(ok("no key yet: hipd makes one on its first start"));
   return findings;
+}
+
+/** Whom hipd runs as; when it does not run, whom the state directory belongs to. */
+function usersOf(files: readonly FileFacts[], processes: DaemonFacts["processes"]): readonly number[] {
+  const running = processes.filter(({ here }) => here).map(({ uid }) => uid);
+  if (running.length > 0) return running;
+  const state = files.find(({ role }) => role === "state")?.found;
+  return state?.ok === true && state.value !== undefined ? [state.value.uid] : [];
 }
 
 /** The state file is written as a whole, so that twice its size must fit; below this something is going wrong anyhow. */
