@@ -24,6 +24,8 @@ export const CONTAINER_INTERFACES: readonly string[] = [
   "wg*",
   "tun*",
   "tap*",
+  // Other overlays of this host.
+  "hip*",
 ];
 
 /** Where an address means something, best first. */
