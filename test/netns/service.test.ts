@@ -2,7 +2,8 @@
 import { chmodSync, chownSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { Daemon, type Side } from "../../tools/lab/daemon.ts";
+import { compiled } from "../../tools/lab/compiled.ts";
+import { Daemon, type Locators, type Side } from "../../tools/lab/daemon.ts";
 import type { Lab } from "../../tools/lab/lab.ts";
 import { ping, suite, withPair } from "./support.ts";
 
@@ -126,6 +127,70 @@ suite("root", () => {
   });
 });
 
+/** The first line from `from` on that the service manager tells about `what`, and fits. */
+function told(
+  daemon: Daemon,
+  what: string,
+  from = 0,
+  fits = (_text: string): boolean => true,
+): Promise<Told> {
+  const { process } = daemon;
+  const word = `"manager":"${what}"`;
+  const look = () => process.out.slice(from).find((line) => line.includes(word) && fits(line));
+  return process
+    .until(look, 15_000, () => `waiting for "${what}"; it said:\n${process.out.slice(-30).join("\n")}`)
+    .then((line) => JSON.parse(line) as Told);
+}
+
+interface Told {
+  readonly run: number;
+  readonly pid: number;
+  readonly status: number;
+  readonly descriptors: readonly string[];
+  readonly stored: readonly string[];
+}
+
+suite("under a service manager", () => {
+  it("hipd tells how it is, feeds the watchdog, and has no more rights after a take-over", async () => {
+    const runner = [await compiled("service-manager"), "--watchdog", "3000", "--", ...asUser("net_admin")];
+    await withPair({ idle: true, daemonA: { runner } }, async ({ a, b }) => {
+      const { daemon } = a;
+      handOver(daemon);
+      await Promise.all([daemon.start(), b.daemon.start()]);
+      const say = (word: string) => {
+        daemon.process.child.stdin.write(`${word}\n`);
+        return daemon.process.out.length;
+      };
+      const first = await told(daemon, "started");
+      await told(daemon, "ready");
+      await told(daemon, "status", 0, (line) => line.includes(`${daemon.hit}, 0 of 1 peers up`));
+      expect((await ping(daemon.namespace, b.daemon.hit)).received).toBe(3);
+      await told(daemon, "status", 0, (line) => line.includes("1 of 1 peers up"));
+      await told(daemon, "watchdog");
+      expectNothingBut(first.pid, NET_ADMIN);
+
+      const reload = say("reload");
+      await told(daemon, "reloading", reload);
+      await told(daemon, "ready", reload);
+
+      expect((await daemon.ctl("takeover", "announce")).status).toBe(0);
+      const restart = say("restart");
+      const next = await told(daemon, "started", restart);
+      await told(daemon, "ready", restart);
+      expect(next.descriptors).toEqual(expect.arrayContaining(["hipd-plane", "hipd-control", "hipd-ticket"]));
+      await told(daemon, "watchdog", daemon.process.out.length);
+      expect((await daemon.peer("b")).state).toBe("ESTABLISHED");
+      expect(next.pid).not.toBe(first.pid);
+      expectNothingBut(next.pid, NET_ADMIN);
+
+      const stop = say("stop");
+      await told(daemon, "stopping", stop);
+      expect(await told(daemon, "ended", stop)).toMatchObject({ status: 0, stored: [] });
+      expect(daemon.process.out.filter((line) => line.includes("watchdog-missed"))).toEqual([]);
+    });
+  });
+});
+
 suite("two overlays on one host", () => {
   it("run side by side, each with its peers", async () => {
     await withPair({}, async ({ lab, a, b }) => {
@@ -154,6 +219,9 @@ suite("two overlays on one host", () => {
       await b.daemon.stop();
       await b.daemon.start();
       expect((await ping(b.daemon.namespace, a.daemon.hit)).received).toBe(3);
+      const { own } = await b.daemon.json<Locators>("locator", "list");
+      const offered = own.filter(({ state }) => state === "offered").map(({ address }) => address);
+      expect(offered.map((address) => address.split(":10500")[0]).sort()).toEqual([b.ipv4, `[${b.ipv6}]`]);
     });
   });
 

@@ -155,7 +155,7 @@ class Manager {
     runs_++;
     started_ = fed_ = now();
     killAt_ = 0;
-    again_ = false;
+    again_ = ready_ = false;
     keep_ = true;
     const pid_t child = fork();
     if (child == 0) becomeCommand();
@@ -227,7 +227,7 @@ class Manager {
 
   int timeout() const {
     double next = killAt_;
-    if (watchdog_ > 0 && pid_ != 0 && (next == 0 || fed_ + watchdog_ < next)) next = fed_ + watchdog_;
+    if (watchdog_ > 0 && ready_ && pid_ != 0 && (next == 0 || fed_ + watchdog_ < next)) next = fed_ + watchdog_;
     if (next == 0 || pid_ == 0) return -1;
     return static_cast<int>(std::max(0.0, next - now())) + 1;
   }
@@ -238,7 +238,7 @@ class Manager {
       killAt_ = 0;
       ::kill(pid_, SIGKILL);
     }
-    if (watchdog_ > 0 && now() > fed_ + watchdog_) {
+    if (watchdog_ > 0 && ready_ && now() > fed_ + watchdog_) {
       fed_ = now();
       tell("\"watchdog-missed\"" + which());
       ::kill(pid_, SIGABRT);
@@ -295,7 +295,11 @@ class Manager {
       if (equals == std::string_view::npos) continue;
       const std::string_view key = line.substr(0, equals);
       const std::string_view value = line.substr(equals + 1);
-      if (key == "READY") said("ready");
+      if (key == "READY") {
+        ready_ = true;
+        fed_ = now();
+        said("ready");
+      }
       if (key == "RELOADING") said("reloading");
       if (key == "STOPPING") said("stopping");
       if (key == "WATCHDOG") {
@@ -361,6 +365,8 @@ class Manager {
   double fed_ = 0;
   double killAt_ = 0;
   bool again_ = false;
+  /// The watchdog's time begins then.
+  bool ready_ = false;
   /// What is stored outlives the command that runs now.
   bool keep_ = true;
   bool finishing_ = false;
