@@ -8,7 +8,9 @@ import { type Pair, suite, withPair } from "./support.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const DASHBOARDS = ["hipd-fleet", "hipd-host"];
-const METRICS = { config: { metrics: { listen: "0.0.0.0:9510" } } };
+const METRICS = {
+  config: { metrics: { listen: "0.0.0.0:9510" }, locators: { probe_interval: "500ms" } },
+};
 const BLOCK = `table inet block {
   chain forward {
     type filter hook forward priority 0;
@@ -104,10 +106,11 @@ suite("a real Prometheus", () => {
 
         const clone = await cloneOf(pair);
         await clone.start();
-        await clone.ctl("connect", "b");
+        const called = clone.ctl("connect", "b");
         const cloned = await firing(prometheus, "HipdCloneDetected");
         expect(cloned["summary"]).toMatch(/^[ab] found two hosts with one identity$/);
         await clone.stop();
+        await called;
 
         await router.nft(BLOCK);
         const unreachable = await firing(prometheus, "HipdPeerUnreachable");
