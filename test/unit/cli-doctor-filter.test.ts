@@ -293,7 +293,7 @@ describe("nftables", () => {
       { verdict: "not-checked", remedy: expect.stringContaining("sudo") },
     ]);
     expect(firewall({ nft: err("nft is not installed") })).toMatchObject([
-      { verdict: "not-checked", remedy: null },
+      { verdict: "not-checked", remedy: null, text: "neither nft nor iptables-save is there to ask" },
     ]);
   });
 });

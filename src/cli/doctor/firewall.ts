@@ -27,6 +27,10 @@ export function checkFirewall(
   const port = daemon.answers.ok ? daemon.answers.value.status.self.port : plan.port;
   const { nft, iptables, ip6tables } = filters;
   if (!nft.ok && !iptables.ok && !ip6tables.ok) {
+    const absent = [nft, iptables, ip6tables].every(
+      (each) => !each.ok && /is not installed$/.test(each.error),
+    );
+    if (absent) return [notChecked("neither nft nor iptables-save is there to ask")];
     const text = uid === 0 ? nft.error : `packet filters can only be read with more rights: ${nft.error}`;
     return [uid === 0 ? notChecked(text) : notChecked(text, AS_ROOT)];
   }
