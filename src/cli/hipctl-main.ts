@@ -23,7 +23,7 @@ function writer(descriptor: number): (text: string) => void {
 const io: Io = {
   out: writer(1),
   error: writer(2),
-  terminal: process.stdout.isTTY === true ? terminal() : undefined,
+  terminal: process.stdout.isTTY === true && process.env["TERM"] !== "dumb" ? terminal() : undefined,
   progress: process.stderr.isTTY === true ? progressLine(writer(2)) : undefined,
   color: process.stdout.isTTY === true && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb",
   environment: process.env,

@@ -128,6 +128,14 @@ const ASSOCIATION: AssociationDetails = {
   otherPaths: 1,
 };
 
+test("status fits a narrow terminal: what can be spared is left out, who and how is not", () => {
+  const terminal = { columns: () => 80, rows: () => 24, keys: () => () => {}, onResize: () => () => {} };
+  const lines = statusText(STATUS, { ...io, terminal }).split("\n");
+  const table = lines.slice(lines.findIndex((line) => line.startsWith("PEER")));
+  for (const line of table) expect(line.length).toBeLessThanOrEqual(80);
+  expect(table[0]).toBe("PEER      STATE        LSI          ADDRESS              SENT  RECEIVED");
+});
+
 describe("goldens", () => {
   test("status", () => {
     expect(`\n${statusText(STATUS, io)}`).toMatchInlineSnapshot(`

@@ -8,6 +8,7 @@ import { escaped, html } from "../../src/cli/report/html.ts";
 import { healthOf, observe } from "../../src/cli/report/model.ts";
 import { reportPage } from "../../src/cli/report/page.ts";
 import { niceTop, plot, runs } from "../../src/cli/report/plot.ts";
+import { STYLE } from "../../src/cli/report/style.ts";
 import { dropTable, eventTable, MAX_ROWS } from "../../src/cli/report/tables.ts";
 import { MAX_LANES, timeLine } from "../../src/cli/report/timeline.ts";
 import type { OverlayEvent } from "../../src/overlay/control.ts";
@@ -194,6 +195,42 @@ describe("drawings", () => {
     ).text;
     expect(text.indexOf("esp_auth")).toBeLessThan(text.indexOf("hold_full"));
     expect(text).toContain("the integrity check failed");
+  });
+});
+
+describe("the look", () => {
+  /** Relative luminance and contrast of WCAG 2. */
+  const luminance = (color: string): number =>
+    [1, 3, 5]
+      .map((at) => Number.parseInt(color.slice(at, at + 2), 16) / 255)
+      .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+      .reduce((sum, part, i) => sum + part * ([0.2126, 0.7152, 0.0722][i] as number), 0);
+  const contrast = (a: string, b: string): number => {
+    const [low = 0, high = 0] = [luminance(a), luminance(b)].toSorted((x, y) => x - y);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const [light = {}, dark = {}] = STYLE.text
+    .split("prefers-color-scheme: dark")
+    .map((part) =>
+      Object.fromEntries([...part.matchAll(/--([a-z-]+): (#[0-9a-f]{6})/g)].map((m) => [m[1], m[2]])),
+    );
+
+  test.each([
+    ["light", light],
+    ["dark", dark],
+  ] as const)("can be read by weak eyes, %s", (_name, colors: Readonly<Record<string, string>>) => {
+    const pairs = [
+      ...["text", "soft", "tx"].flatMap((ink) => ["page", "card"].map((paper) => [ink, paper])),
+      ...["good", "doubtful", "bad", "idle"].flatMap((health) => [
+        [health, `${health}-soft`],
+        [health, "card"],
+      ]),
+    ];
+    for (const [ink = "", paper = ""] of pairs) {
+      expect(contrast(colors[ink] ?? "", colors[paper] ?? ""), `${ink} on ${paper}`).toBeGreaterThanOrEqual(
+        4.5,
+      );
+    }
   });
 });
 

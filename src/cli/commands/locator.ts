@@ -140,7 +140,7 @@ function quality<
       align: "right",
     },
     { title: "LOSS", value: (row) => percent(row.loss), align: "right" },
-    { title: "MTU", value: (row) => (row.mtu === null ? "" : String(row.mtu)), align: "right" },
+    { title: "MTU", value: (row) => (row.mtu === null ? "" : String(row.mtu)), align: "right", spare: 3 },
   ];
 }
 
@@ -156,12 +156,13 @@ function ownText({ own }: LocatorList, io: Io): string {
         style: (each) => (each.state === "offered" ? "green" : "dim"),
       },
       { title: "SOURCE", value: (each) => each.source },
-      { title: "INTERFACE", value: (each) => each.interface ?? "" },
-      { title: "AGE", value: (each) => ago(each.since, io.now()), align: "right" },
+      { title: "INTERFACE", value: (each) => each.interface ?? "", spare: 2 },
+      { title: "AGE", value: (each) => ago(each.since, io.now()), align: "right", spare: 4 },
       ...quality<OwnLocatorView>(),
-      { title: "REMARK", value: (each) => each.reason ?? "" },
+      { title: "REMARK", value: (each) => each.reason ?? "", spare: 1 },
     ],
     io.color,
+    io.terminal?.columns(),
   );
 }
 
@@ -177,10 +178,11 @@ function peerText({ name, hit, locators, paths }: PeerLocatorsView, io: Io): str
         style: (each) => (each.state === "ACTIVE" ? "green" : each.state === "UNVERIFIED" ? "yellow" : "dim"),
       },
       { title: "SOURCE", value: (each) => `${each.source}${each.preferred ? ", preferred" : ""}` },
-      { title: "AGE", value: (each) => ago(each.since, io.now()), align: "right" },
+      { title: "AGE", value: (each) => ago(each.since, io.now()), align: "right", spare: 4 },
       ...quality<PeerLocatorView>(),
     ],
     io.color,
+    io.terminal?.columns(),
   );
   if (paths.length === 0) return head + where;
   const pairs = table(
@@ -188,10 +190,11 @@ function peerText({ name, hit, locators, paths }: PeerLocatorsView, io: Io): str
     [
       { title: "  PATH", value: (each: PairView) => `${each.inUse ? "*" : " "} ${pathText(each.path)}` },
       { title: "STATE", value: (each) => each.state, style: (each) => pathStyle(each.state) },
-      { title: "HEARD", value: (each) => ago(each.heardAt, io.now()), align: "right" },
+      { title: "HEARD", value: (each) => ago(each.heardAt, io.now()), align: "right", spare: 4 },
       ...quality<PairView>(),
     ],
     io.color,
+    io.terminal?.columns(),
   );
   return head + where + pairs;
 }

@@ -16,6 +16,8 @@ import { type Machine, observe, type Report } from "./model.ts";
 const MAX_SAMPLES = 120;
 /** The shortest time between two looks, in milliseconds. */
 const LEAST_INTERVAL = 500;
+/** With very many peers an answer is work for hipd: it gets so many times as long to rest. */
+const REST = 9;
 /** Events that are kept; hipd remembers about as many. */
 const MAX_EVENTS = 4_096;
 
@@ -49,21 +51,24 @@ export async function collectReport(client: ControlClient, io: Io, seconds: numb
   }
 }
 
-/** At least two samples, evenly over the time. */
+/** At least two samples, evenly over the time where hipd answers fast enough. */
 async function watch(client: ControlClient, io: Io, seconds: number): Promise<readonly Sample[]> {
   const millis = seconds * 1000;
-  const count = Math.max(1, Math.min(MAX_SAMPLES, Math.round(millis / LEAST_INTERVAL)));
+  const interval = Math.max(LEAST_INTERVAL, millis / MAX_SAMPLES);
   const begun = performance.now();
   const samples: Sample[] = [];
-  for (let i = 0; i <= count; i++) {
-    const due = begun + (i * millis) / count;
-    const left = due - performance.now();
-    if (left > 0) await new Promise((resolve) => setTimeout(resolve, left));
-    const spent = Math.round((performance.now() - begun) / 1000);
-    io.progress?.(`watching hipd: ${Math.min(spent, seconds)} of ${seconds} s`);
+  const spent = (): number => performance.now() - begun;
+  for (let due = 0; ; ) {
+    const asked = spent();
     samples.push(orFail(await takeSample(client, { at: () => performance.now(), wall: io.now })));
+    if (due >= millis) return samples;
+    const took = spent() - asked;
+    due = Math.min(millis, Math.max(due + interval, spent() + REST * took));
+    while (spent() < due) {
+      io.progress?.(`watching hipd: ${Math.floor(spent() / 1000)} of ${seconds} s`);
+      await new Promise((resolve) => setTimeout(resolve, Math.min(1_000, due - spent())));
+    }
   }
-  return samples;
 }
 
 export function thisMachine(): Machine {

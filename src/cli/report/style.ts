@@ -5,7 +5,7 @@ export const STYLE = new Markup(`
 :root {
   color-scheme: light dark;
   --page: #f4f5f7; --card: #ffffff; --text: #1b1f24; --soft: #57606a; --line: #d4d8dd; --grid: #e8eaed;
-  --good: #1a7f45; --doubtful: #9a6400; --bad: #c4281f; --idle: #6e7781; --tx: #0b62c4; --rx: #a8530c; --rtt: #7b3fb5;
+  --good: #16703c; --doubtful: #875700; --bad: #b52219; --idle: #59636e; --tx: #0b62c4; --rx: #a8530c; --rtt: #7b3fb5;
   --good-soft: #dcf3e4; --doubtful-soft: #fbefd0; --bad-soft: #fde2df; --idle-soft: #eaecef;
 }
 @media (prefers-color-scheme: dark) {
