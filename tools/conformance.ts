@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 
 /** Those that the document has tables of, in its order. */
-export const RFCS = ["7401", "7402", "8046", "8047", "9028"] as const;
+export const RFCS = ["7401", "7402", "8005", "8046", "8047", "9028"] as const;
 export const VERDICTS = ["yes", "differs", "not yet", "not applicable"] as const;
 export type Verdict = (typeof VERDICTS)[number];
 

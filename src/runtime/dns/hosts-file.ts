@@ -1,5 +1,14 @@
 /** A block of our own in /etc/hosts, between two marks; every other byte of the file stays as it is. */
-import { readFileSync, realpathSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { err, ok, type Result } from "../../core/types.ts";
 import { whyNot, writeAtomically } from "../files.ts";
 
@@ -73,12 +82,26 @@ export function writeHostsBlock(
   }
 }
 
-/** Where the file is a mount of its own (containers), it cannot be replaced, only written. */
+/** A mount of its own (containers, ReadWritePaths=/etc/hosts) cannot be replaced, and not everybody may make files beside it. */
+const NOT_REPLACED = ["EBUSY", "EROFS", "EACCES", "EPERM"];
+
 function replace(file: string, content: Uint8Array, mode: number): void {
   try {
     writeAtomically(file, content, mode);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EBUSY") throw error;
-    writeFileSync(file, content);
+    if (!NOT_REPLACED.includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    overwrite(file, content);
+  }
+}
+
+/** Never empty on the way: what comes behind the new contents is cut off last. */
+function overwrite(file: string, content: Uint8Array): void {
+  const descriptor = openSync(file, "r+");
+  try {
+    for (let at = 0; at < content.length; ) at += writeSync(descriptor, content, at, content.length - at, at);
+    ftruncateSync(descriptor, content.length);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
   }
 }

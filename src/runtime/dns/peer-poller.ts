@@ -1,4 +1,5 @@
 /** Looks peers up in DNS, again whenever an answer has aged, a few at a time. */
+import { formatHit } from "../../core/ip.ts";
 import type { Result } from "../../core/types.ts";
 import type { DnsFacts, DnsPeer } from "../../overlay/dns-peers.ts";
 import type { Found } from "./lookup.ts";
@@ -89,7 +90,7 @@ export class DnsPeerPoller {
       name,
       state: error !== undefined ? "failed" : facts === undefined ? "waiting" : "known",
       validated: facts?.validated ?? false,
-      hits: facts?.keys.map(({ hit }) => hit) ?? [],
+      hits: facts?.keys.map(({ hit }) => formatHit(hit)) ?? [],
       addresses: facts?.addresses ?? [],
       error: error ?? null,
       nextSeconds: Math.max(0, Math.round((nextAt - now) / 1000)),
