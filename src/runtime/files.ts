@@ -103,6 +103,7 @@ export function ensurePrivateDirectory(path: string): void {
 }
 
 const MAX_SECRET_BYTES = 64 * 1024;
+const ROOT = 0;
 
 /** Rights of others than the owner. A credential's folder keeps others out, and its access list shows as rights of the group. */
 const OTHERS = { file: 0o077, credential: 0o037 } as const;
@@ -125,7 +126,12 @@ export function readSecret(path: string, kind: "file" | "credential" = "file"): 
       );
     }
     const user = process.geteuid?.();
-    if (user !== undefined && stat.uid !== user && stat.uid !== 0) {
+    if (
+      user !== undefined &&
+      stat.uid !== user &&
+      stat.uid !== ROOT &&
+      !(user === ROOT && atHome(path, stat.uid))
+    ) {
       return err(
         `${path}: belongs to user ${stat.uid}, not to us (${user}) or root; run: chown ${user} ${path}`,
       );
@@ -145,6 +151,12 @@ export function readSecret(path: string, kind: "file" | "credential" = "file"): 
   } finally {
     closeSync(descriptor);
   }
+}
+
+/** Whether a file's owner is that of its folder, where nobody else may put files: root believes what a service keeps there. */
+function atHome(path: string, owner: number): boolean {
+  const folder = statSync(dirname(path));
+  return folder.uid === owner && (folder.mode & 0o022) === 0;
 }
 
 export function exists(path: string): boolean {

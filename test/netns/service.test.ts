@@ -79,6 +79,9 @@ suite("an unprivileged user", () => {
       await a.daemon.stop();
       await a.daemon.start();
       expect((await ping(a.daemon.namespace, b.daemon.hit)).received).toBe(3);
+      // Root looks at what belongs to that user.
+      const checked = await a.daemon.namespace.attempt(a.daemon.command("--check"));
+      expect([checked.status, checked.stderr]).toEqual([0, ""]);
     });
   });
 

@@ -1,5 +1,5 @@
 /** Keys and facts that the service manager hands over (LoadCredential=). */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -86,3 +86,24 @@ test("the machine's UUID may come as a credential; a placeholder says nothing", 
   expect(smbios("4C4C4544-0042\n")).toBe("4c4c4544-0042");
   expect(smbios("0")).toBe("");
 });
+
+test.skipIf(process.getuid?.() !== 0)(
+  "root reads a service's own key, but none that somebody planted",
+  () => {
+    const service = 64_990;
+    const home = join(folder, "home");
+    mkdirSync(home, { mode: 0o700 });
+    const file = join(home, "identity.pem");
+    writeFileSync(file, Identity.generate("ecdsa-p256").toPkcs8Pem(), { mode: 0o600 });
+    chownSync(file, service, service);
+    expect(readIdentity(file)).toMatchObject({
+      error: expect.stringContaining(`belongs to user ${service}`),
+    });
+    chownSync(home, service, service);
+    expect(readIdentity(file)).toMatchObject({ ok: true });
+    chmodSync(home, 0o777);
+    expect(readIdentity(file)).toMatchObject({
+      error: expect.stringContaining(`belongs to user ${service}`),
+    });
+  },
+);
