@@ -22,7 +22,7 @@ test("a row is read with its files, symbols and tests", () => {
     ],
     proofs: [{ file: "wire-packet", title: "is that" }],
   });
-  expect(countLines(rows)).toContain("| yes | 1 | 0 | 0 | 0 | 0 | 1 |");
+  expect(countLines(rows)).toContain("| yes | 1 | 0 | 0 | 0 | 0 | 0 | 1 |");
 });
 
 test("a row with a cell too many is told", () => {
