@@ -1,0 +1,69 @@
+/** hipctl takeover announce: only for a restart, and never in the way of a stop. */
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { jobOf } from "../../src/cli/commands/takeover.ts";
+import { run } from "../../src/cli/hipctl.ts";
+import type { Io } from "../../src/cli/output.ts";
+
+test("the unit's job is found in the listing", () => {
+  const listing = "  77 other.service    stop    waiting\n1234 hipd.service restart running\n";
+  expect(jobOf(listing, "hipd.service")).toBe("restart");
+  expect(jobOf(listing, "hipd@blue.service")).toBeUndefined();
+  expect(jobOf("No jobs running.\n", "hipd.service")).toBeUndefined();
+});
+
+describe("with a systemctl that says what we want", () => {
+  let folder: string;
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "hipd-takeover-"));
+    vi.stubEnv("PATH", `${folder}:${process.env["PATH"]}`);
+  });
+
+  afterEach(() => {
+    vi.unstubAllEnvs();
+    rmSync(folder, { recursive: true });
+  });
+
+  const systemctl = (script: string) => {
+    writeFileSync(join(folder, "systemctl"), `#!/bin/sh\n${script}\n`);
+    chmodSync(join(folder, "systemctl"), 0o755);
+  };
+
+  const announce = async (...more: readonly string[]) => {
+    let said = "";
+    const io = {
+      out: () => {},
+      error: (text: string) => {
+        said += text;
+      },
+      color: false,
+      environment: {},
+      now: () => 0,
+      input: async () => new Uint8Array(),
+      onInterrupt: () => () => {},
+    } satisfies Io;
+    const status = await run(["--socket", join(folder, "none.sock"), "takeover", "announce", ...more], io);
+    return { status, said };
+  };
+
+  const UNIT = ["--unit", "hipd.service"];
+
+  test.each([
+    ["a stop", "echo '7 hipd.service stop running'", 'its job is "stop"'],
+    ["no job", "echo 'No jobs running.'", "there is no job for it"],
+    ["systemctl that fails", "echo no bus >&2; exit 1", "systemctl: no bus"],
+    ["hipd that is gone", "echo '7 hipd.service restart running'", "hipd does not answer"],
+  ])("%s: status 0, and one line that says why not", async (_what, script, words) => {
+    systemctl(script);
+    const { status, said } = await announce(...UNIT);
+    expect([status, said]).toEqual([0, expect.stringContaining(words)]);
+    expect(said.trimEnd().split("\n")).toHaveLength(1);
+  });
+
+  test("without a unit a failure is a failure", async () => {
+    expect(await announce()).toEqual({ status: 5, said: expect.stringContaining("hipd does not answer") });
+  });
+});
