@@ -66,6 +66,8 @@ export interface NamesStatus {
 
 /** Peers that come and go together are written together. */
 const GATHER_MILLIS = 200;
+/** A stop does not wait longer for systemd-resolved, which forgets the interface anyway when that goes. */
+const REVERT_MILLIS = 1_000;
 
 export class Names {
   readonly #options: NamesOptions;
@@ -73,6 +75,7 @@ export class Names {
   readonly #notOurs = whyNotOurs();
   /** What `hipctl` may wait for: the responder is open, or is not going to be. */
   readonly settled: Promise<void>;
+  readonly #opened: Promise<void>;
   #config: DaemonConfig;
   #server: DnsServer | undefined;
   #client: DnsClient | undefined;
@@ -88,7 +91,8 @@ export class Names {
   constructor(options: NamesOptions) {
     this.#options = options;
     this.#config = options.config;
-    this.settled = this.#start();
+    this.#opened = this.#open();
+    this.settled = this.#opened.then(() => this.#tell());
   }
 
   /** New settings; where it listens stays until a restart. */
@@ -117,11 +121,13 @@ export class Names {
     this.#stopped = true;
     clearTimeout(this.#gathering);
     this.#poller?.stop();
-    await this.settled;
+    await this.#opened;
     this.#server?.close();
     if (leave) return;
     if (this.#hostsWritten) this.#put([]);
-    if (this.#applied) await revertResolved(this.#link().interface, this.#options.places.run);
+    if (!this.#applied) return;
+    const reverted = revertResolved(this.#link().interface, this.#options.places.run);
+    await Promise.race([reverted, new Promise((resolve) => setTimeout(resolve, REVERT_MILLIS).unref())]);
   }
 
   async status(): Promise<NamesStatus> {
@@ -159,12 +165,15 @@ export class Names {
     };
   }
 
-  async #start(): Promise<void> {
+  async #tell(): Promise<void> {
+    if (this.#stopped) return;
+    this.changed();
+    await this.#tellResolved();
+  }
+
+  async #open(): Promise<void> {
     try {
       await this.#listen();
-      if (this.#stopped) return;
-      await this.#tellResolved();
-      this.changed();
     } catch (error) {
       this.#listenReason = (error as Error).message;
       this.#options.log.error("names-not-served", "names of peers are not answered", {
