@@ -10,6 +10,11 @@ import { type Io, json } from "./output.ts";
 export const DEFAULT_SOCKET = "/run/hipd/hipd.sock";
 export const DEFAULT_CONFIG_FILE = "/etc/hipd/hipd.toml";
 
+/** The longest that hipd waits for anything on request, in milliseconds (MAX_TIMEOUT of overlay/requests.ts). */
+export const LONGEST_WAIT = 10 * 60_000;
+/** So long an answer may take before people are told what it waits for, in milliseconds. */
+const MOMENT = 500;
+
 /** Ends a command with a message and an exit status. */
 export class CommandFailure extends Error {
   readonly status: ExitStatus;
@@ -36,8 +41,8 @@ export interface Context {
   readonly socket: string;
   /** Opens the connection, gives it to `use`, and closes it whatever happens. */
   withClient<T>(use: (client: ControlClient) => Promise<T>): Promise<T>;
-  /** Asks hipd one thing. */
-  call<T>(method: string, request?: unknown, millis?: number): Promise<T>;
+  /** Asks hipd one thing. `doing` is what people are told when the answer takes its time. */
+  call<T>(method: string, request?: unknown, millis?: number, doing?: string): Promise<T>;
   /** JSON for programs, or the text for people. */
   print(value: unknown, text: () => string): void;
 }
@@ -60,10 +65,23 @@ export function contextOf(command: Command, io: Io): Context {
     json: asJson,
     socket,
     withClient,
-    call: (method, request = {}, millis) =>
-      withClient(async (client) => orFail(await client.call(method, request, millis))),
+    call: (method, request = {}, millis, doing) =>
+      patiently(io, doing, () =>
+        withClient(async (client) => orFail(await client.call(method, request, millis))),
+      ),
     print: (value, text) => io.out(asJson ? json(value) : text()),
   };
+}
+
+/** Says what is going on when it takes longer than a moment. */
+async function patiently<T>(io: Io, doing: string | undefined, ask: () => Promise<T>): Promise<T> {
+  const timer = setTimeout(() => io.progress?.(doing ?? "waiting for hipd"), MOMENT);
+  try {
+    return await ask();
+  } finally {
+    clearTimeout(timer);
+    io.progress?.("");
+  }
 }
 
 /** Where hipd listens, by what was said last: an option before a variable, a socket before an instance. */

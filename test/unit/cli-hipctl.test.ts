@@ -314,7 +314,7 @@ describe("wrong use is told in one line, with its own exit status", () => {
     [
       ["connect", "b", "--timeout", "soon"],
       2,
-      'hipctl: --timeout: "soon" is not a time from 100ms to 60m, like 30 (seconds), 500ms or 2m\n',
+      'hipctl: --timeout: "soon" is not a time from 100ms to 10m, like 30 (seconds), 500ms or 2m\n',
     ],
     [["peer", "show", "c"], 6, /^hipctl: no peer is named "c"/],
     [["peer", "add", "b", "--hit", "2001:22::1"], 6, /^hipctl: .*"b"/],

@@ -93,3 +93,21 @@ test("what cannot be shown ends it, as without --watch; so does the end of hipd"
   expect(await watching.ended).toBe(5);
   expect(watching.error()).toMatch(/^hipctl: hipd does not answer/);
 });
+
+test("an answer that takes its time is waited for in words, which then go away", async () => {
+  const a = await machine();
+  await a.ctl(["peer", "add", "silent", "--hit", "2001:22::99", "--locator", "192.0.2.99"]);
+  const shown: string[] = [];
+  const status = await run(["--socket", a.socket, "connect", "silent", "--timeout", "800ms"], {
+    out: () => {},
+    error: () => {},
+    color: false,
+    environment: {},
+    now: () => NOW,
+    input: async () => new Uint8Array(0),
+    onInterrupt: () => () => {},
+    progress: (text) => shown.push(text),
+  });
+  expect(status).toBe(7);
+  expect(shown).toEqual(["waiting for an association with silent", ""]);
+});

@@ -1,6 +1,6 @@
 /** hipctl association list, show, close; hipctl connect. */
 import type { Command } from "commander";
-import { contextOf, timeSpan } from "../context.ts";
+import { contextOf, LONGEST_WAIT, timeSpan } from "../context.ts";
 import { ago, bytes, type Io, millis, stateStyle, table } from "../output.ts";
 import { type AssociationDetails, associationText, pathStateText, pathStyle, pathText } from "../views.ts";
 import { show, WATCH_FLAG, WATCH_HELP } from "../watch.ts";
@@ -48,8 +48,13 @@ export function addAssociation(program: Command, io: Io): void {
     .option("--timeout <time>", "how long to wait: 20s, 500ms, 2m", CONNECT_TIMEOUT)
     .action(async (peer: string, options: { timeout: string }, command: Command) => {
       const context = contextOf(command, io);
-      const timeoutMillis = timeSpan("--timeout", 100, 3_600_000)(options.timeout);
-      const made = await context.call<Connected>("Connect", { peer, timeoutMillis }, timeoutMillis + 5_000);
+      const timeoutMillis = timeSpan("--timeout", 100, LONGEST_WAIT)(options.timeout);
+      const made = await context.call<Connected>(
+        "Connect",
+        { peer, timeoutMillis },
+        timeoutMillis + 5_000,
+        `waiting for an association with ${peer}`,
+      );
       context.print(made, () => connectedText(made));
     });
 }

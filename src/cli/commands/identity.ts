@@ -45,7 +45,12 @@ export function addIdentity(program: Command, io: Io): void {
         throw usage("an identity needs a name: hipctl identity new NAME");
       const made =
         files === undefined
-          ? await context.call<NamedIdentityView>("NewIdentity", { name, kind: options.kind }, 60_000)
+          ? await context.call<NamedIdentityView>(
+              "NewIdentity",
+              { name, kind: options.kind },
+              60_000,
+              "making a key",
+            )
           : await files.create(name ?? "identity", options.kind);
       context.print(made, () => `made identity ${made.name} (${made.algorithm}): ${made.hit}\n`);
     });

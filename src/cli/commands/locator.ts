@@ -111,6 +111,7 @@ export function addLocator(program: Command, io: Io): void {
           "Handover",
           { peer, to, from, timeoutMillis },
           timeoutMillis + 5_000,
+          `waiting for an answer of ${peer} along that path`,
         );
         context.print(done, () => handoverText(done, to !== undefined || from !== undefined));
       },

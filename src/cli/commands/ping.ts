@@ -1,7 +1,7 @@
 /** hipctl ping: echo requests through the overlay, with path and round-trip time. */
 import type { Command } from "commander";
 import { type PingReply, pingReply } from "../../runtime/control-convert.ts";
-import { CommandFailure, contextOf, orFail, timeSpan, wholeNumber } from "../context.ts";
+import { CommandFailure, contextOf, LONGEST_WAIT, orFail, timeSpan, wholeNumber } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { type Io, jsonLine, millis } from "../output.ts";
 import { pathText } from "../views.ts";
@@ -26,9 +26,9 @@ export function addPing(program: Command, io: Io): void {
       const request = {
         peer,
         count: options.count === undefined ? 0 : wholeNumber("--count", 1, 1_000_000_000)(options.count),
-        intervalMillis: timeSpan("--interval", 10, 3_600_000)(options.interval),
+        intervalMillis: timeSpan("--interval", 10, LONGEST_WAIT)(options.interval),
         bytes: wholeNumber("--size", 8, 65_000)(options.size),
-        timeoutMillis: timeSpan("--timeout", 10, 3_600_000)(options.timeout),
+        timeoutMillis: timeSpan("--timeout", 10, LONGEST_WAIT)(options.timeout),
       };
       const summary = new PingSummary(peer);
       const received = await context.withClient(async (client) => {

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import type { Command } from "commander";
 import { err, type Result } from "../../core/types.ts";
 import type { ClientError, ControlClient } from "../../runtime/control-client.ts";
-import { CommandFailure, type Context, contextOf, timeSpan, usage } from "../context.ts";
+import { CommandFailure, type Context, contextOf, LONGEST_WAIT, timeSpan, usage } from "../context.ts";
 import { EXIT, exitOf } from "../exit.ts";
 import { type Io, millis } from "../output.ts";
 import { type Connected, connectedText } from "./association.ts";
@@ -28,8 +28,6 @@ const FIRST_PAUSE = 50;
 const LONGEST_PAUSE = 1_000;
 /** Where much changes, not every change is followed at once. */
 const SETTLE = 20;
-/** The longest that hipd waits for one exchange on request, in milliseconds. */
-const LONGEST_CONNECT = 10 * 60_000;
 const ANSWER_MILLIS = 10_000;
 
 export function addWait(program: Command, io: Io): void {
@@ -114,7 +112,7 @@ class Waiting {
       const failed = await this.#withClient(async (client) => {
         const bell = new Bell();
         const close = onEstablished(client, bell);
-        const millis = Math.max(1, Math.min(this.#left, LONGEST_CONNECT));
+        const millis = Math.max(1, Math.min(this.#left, LONGEST_WAIT));
         const made = await client.call<Connected>(
           "Connect",
           { peer, timeoutMillis: Math.ceil(millis) },
