@@ -284,6 +284,7 @@ napi_value init(napi_env env, napi_value exports) {
       {"closeOnExec", closeOnExec},
       {"closeFd", closeFd},
       {"dropPrivileges", dropPrivileges},
+      {"nameProcess", nameProcess},
   };
   for (const auto& one : functions) {
     napi_value value = nullptr;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <array>
@@ -121,6 +122,14 @@ napi_value exitNow(napi_env env, napi_callback_info info) {
   const std::uint8_t status = arguments.u8(0, "status");
   if (arguments.ok()) _exit(status);
   return nullptr;
+}
+
+/// nameProcess(name): what ps(1) and pgrep(1) show, from the thread that calls; 15 characters.
+napi_value nameProcess(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "nameProcess");
+  const std::string name = arguments.string(0, "name", 15);
+  if (arguments.ok()) prctl(PR_SET_NAME, name.c_str(), 0, 0, 0);
+  return undefined(env);
 }
 
 /// dropPrivileges(keep): names like "CAP_NET_ADMIN"

@@ -176,6 +176,7 @@ async function run(
     return complain(ERROR_KINDS[started.error.kind], started.error.messages);
   }
   const daemon = started.value;
+  system.service?.nameProcess("hipd");
   if (!dropPrivileges(config, system, log)) {
     await daemon.stop();
     return EXIT.permission;
@@ -225,6 +226,8 @@ class Signals {
     for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => this.#onStop(signal));
     process.on("SIGHUP", () => void this.#daemon?.reload());
     process.on("SIGPIPE", () => {});
+    // Node would open its debugger to every user of the host.
+    process.on("SIGUSR1", () => {});
   }
 
   untilStop(daemon: Daemon): Promise<string> {

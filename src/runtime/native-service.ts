@@ -17,6 +17,8 @@ export interface ServiceAddon {
   closeFd(fd: number): void;
   /** Ends the process this instant: nothing is freed, no handler runs. */
   exitNow(status: number): void;
+  /** What ps(1) shows: at most 15 characters. Main thread only. */
+  nameProcess(name: string): void;
   /** All threads keep no capabilities but these ("CAP_NET_ADMIN"), for ever; no core dumps; no_new_privs. */
   dropPrivileges(keep: readonly string[]): void;
 }

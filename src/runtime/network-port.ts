@@ -88,6 +88,6 @@ export interface NetworkSystem {
   /** What only native code can do for the process: see native-service.ts. */
   readonly service?: Pick<
     ServiceAddon,
-    "notify" | "dropPrivileges" | "makeSealed" | "makeTicket" | "closeFd" | "exitNow"
+    "notify" | "dropPrivileges" | "nameProcess" | "makeSealed" | "makeTicket" | "closeFd" | "exitNow"
   >;
 }

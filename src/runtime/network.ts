@@ -69,6 +69,7 @@ export const NATIVE_NETWORK: NetworkSystem = {
     options.inherited instanceof NativePlane ? misfit(options.inherited, planeOptions(options)) : undefined,
   service: {
     notify: (socket, message, fds) => serviceAddon().notify(socket, message, fds),
+    nameProcess: (name) => serviceAddon().nameProcess(name),
     dropPrivileges: (keep) => serviceAddon().dropPrivileges(keep),
     makeSealed: (name, bytes) => serviceAddon().makeSealed(name, bytes),
     makeTicket: () => serviceAddon().makeTicket(),

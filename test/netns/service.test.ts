@@ -102,7 +102,11 @@ suite("root", () => {
       expectNothingBut(a.daemon.pid, NET_ADMIN);
       expect(capabilities(a.daemon.pid, "CapBnd")).toEqual([NET_ADMIN]);
       expect((await ping(a.daemon.namespace, b.daemon.hit)).received).toBe(3);
+      // Node's answer to this signal would be a debugger that every user of the host can reach.
+      process.kill(a.daemon.pid, "SIGUSR1");
       expect((await a.daemon.ctl("identity", "new", "second")).status).toBe(0);
+      expect(await a.daemon.namespace.run(["ss", "-Hltn", "sport = 9229"])).toBe("");
+      expect(readFileSync(`/proc/${a.daemon.pid}/comm`, "utf8")).toBe("hipd\n");
       expect((await a.daemon.ctl("reload")).status).toBe(0);
     });
   });
