@@ -36,12 +36,15 @@ export function stage(tree: string, ingredients: Ingredients): readonly string[]
   const home = join(tree, HOME);
   const binaries = program(home, ingredients);
   for (const name of ["hipd", "hipctl"]) {
-    link(`../lib/hipd/bin/${name}`, join(tree, "usr/bin", name));
+    write(join(tree, "usr/bin", name), launcher(name));
+    chmodSync(join(tree, "usr/bin", name), 0o755);
   }
   // Compiled code is the machine's own.
   link("/var/cache/hipd/compile", join(home, "dist/.compile-cache"));
-  for (const file of ["compile-cache", "compile-cache.mjs"]) put(join(DEBIAN, file), join(home, file));
+  const compiling = readFileSync(join(DEBIAN, "compile-cache"), "utf8");
+  write(join(home, "compile-cache"), compiling.replace("@options@", optionsOf("hipd").join(" ")));
   chmodSync(join(home, "compile-cache"), 0o755);
+  put(join(DEBIAN, "compile-cache.mjs"), join(home, "compile-cache.mjs"));
 
   put(join(ROOT, "deploy/hipd.toml"), join(tree, "etc/hipd/hipd.toml"));
   for (const unit of globSync("deploy/systemd/*.{service,socket,target,path,timer}", { cwd: ROOT }).sort()) {
@@ -66,7 +69,6 @@ function program(home: string, { version, arch, node, addon }: Ingredients): rea
   stripped(addon, arch, native);
   chmodSync(native, 0o644);
 
-  for (const name of ["hipd", "hipctl"]) put(join(ROOT, "bin", name), join(home, "bin", name), 0o755);
   for (const file of globSync("src/**/*.js", { cwd: join(ROOT, "dist") })) {
     const text = readFileSync(join(ROOT, "dist", file), "utf8");
     write(join(home, "dist", file), text.replace(/\n\/\/# sourceMappingURL=.*\n?$/, "\n"));
@@ -83,6 +85,19 @@ function program(home: string, { version, arch, node, addon }: Ingredients): rea
   run(["find", join(home, "node_modules"), "-type", "f", "-exec", "chmod", "644", "{}", "+"]);
   run(["find", join(home, "node_modules"), "-type", "d", "-empty", "-delete"]);
   return [binary, native];
+}
+
+/** bin/NAME looks for its Node.js. Here it is known, and a restart is as short as its start. */
+function launcher(name: string): string {
+  const options = optionsOf(name);
+  const command = [`/${HOME}/node`, ...options, `/${HOME}/dist/src/cli/${name}-main.js`];
+  return `#!/bin/sh\nexec ${command.join(" ")} "$@"\n`;
+}
+
+/** What the launcher of the source gives to Node.js. */
+function optionsOf(name: string): readonly string[] {
+  const options = /^options="(.*)"$/m.exec(readFileSync(join(ROOT, "bin", name), "utf8"))?.[1];
+  return options === undefined ? [] : options.split(" ");
 }
 
 function documents(tree: string, { version, arch, epoch, node }: Ingredients): void {
