@@ -1,6 +1,7 @@
 /** Files that must not be half written, and secrets that nobody else may read. */
 import { randomBytes } from "node:crypto";
 import {
+  chownSync,
   closeSync,
   fchmodSync,
   fchownSync,
@@ -18,6 +19,8 @@ import {
 import { open, rename, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { err, ok, type Result } from "../core/types.ts";
+
+const ROOT = 0;
 
 const WHY: Readonly<Record<string, string>> = {
   ENOENT: "no such file or directory",
@@ -39,6 +42,13 @@ export function whyNot(error: unknown): string {
   return (code === undefined ? undefined : WHY[code]) ?? message ?? String(error);
 }
 
+/** Whose the files are that root writes into a service's folder: that service's. Undefined: the writer's, as usual. */
+function ownerOfFilesIn(folder: string): { readonly uid: number; readonly gid: number } | undefined {
+  if (process.geteuid?.() !== ROOT) return undefined;
+  const { uid, gid } = statSync(folder);
+  return uid === ROOT ? undefined : { uid, gid };
+}
+
 /** Writes the whole file or nothing: a temporary file beside it, fsync, rename, fsync of the folder. Throws like node:fs. */
 export function writeAtomically(path: string, content: string | Uint8Array, mode: number): void {
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
@@ -46,6 +56,8 @@ export function writeAtomically(path: string, content: string | Uint8Array, mode
   try {
     try {
       fchmodSync(descriptor, mode);
+      const owner = ownerOfFilesIn(dirname(path));
+      if (owner !== undefined) fchownSync(descriptor, owner.uid, owner.gid);
       const bytes = typeof content === "string" ? Buffer.from(content) : content;
       for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at);
       fsyncSync(descriptor);
@@ -69,6 +81,8 @@ export async function writeAtomicallyLater(path: string, content: string, mode: 
     const file = await open(temporary, "wx", mode);
     try {
       await file.chmod(mode);
+      const owner = ownerOfFilesIn(dirname(path));
+      if (owner !== undefined) await file.chown(owner.uid, owner.gid);
       await file.writeFile(content);
       await file.sync();
     } finally {
@@ -99,11 +113,17 @@ export function syncDirectory(path: string): void {
 
 /** Makes a folder for private files (0700) where there is none; one that exists is left as it is. */
 export function ensurePrivateDirectory(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  const first = mkdirSync(path, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  const owner = ownerOfFilesIn(dirname(first));
+  if (owner === undefined) return;
+  for (let made = path; ; made = dirname(made)) {
+    chownSync(made, owner.uid, owner.gid);
+    if (made === first || made === dirname(made)) return;
+  }
 }
 
 const MAX_SECRET_BYTES = 64 * 1024;
-const ROOT = 0;
 
 /** Rights of others than the owner. A credential's folder keeps others out, and its access list shows as rights of the group. */
 const OTHERS = { file: 0o077, credential: 0o037 } as const;
@@ -182,16 +202,4 @@ export function groupId(name: string): Result<number, string> {
     if (group === name && id !== undefined) return ok(Number(id));
   }
   return err(`there is no group "${name}" in /etc/group; run: groupadd --system ${name}`);
-}
-
-/** Keeps the owner of an existing file's folder for what root writes into it. */
-export function sameOwnerAsFolder(path: string): void {
-  const folder = statSync(dirname(path));
-  if (process.geteuid?.() !== 0 || folder.uid === 0) return;
-  const descriptor = openSync(path, "r");
-  try {
-    fchownSync(descriptor, folder.uid, folder.gid);
-  } finally {
-    closeSync(descriptor);
-  }
 }

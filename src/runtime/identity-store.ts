@@ -10,14 +10,7 @@ import { readPrivateKey } from "../crypto/keyfile.ts";
 import type { NamedIdentity } from "./config-file.ts";
 import { parseName } from "./config-values.ts";
 import { isCredentialPath, isOwnCredential } from "./credentials.ts";
-import {
-  ensurePrivateDirectory,
-  exists,
-  readSecret,
-  sameOwnerAsFolder,
-  whyNot,
-  writeAtomically,
-} from "./files.ts";
+import { ensurePrivateDirectory, exists, readSecret, whyNot, writeAtomically } from "./files.ts";
 import { didYouMean } from "./nearest.ts";
 
 /** Where keys may be. */
@@ -156,7 +149,6 @@ function writeIdentity(file: string, identity: Identity): Result<StoredIdentity,
   try {
     ensurePrivateDirectory(dirname(file));
     writeAtomically(file, identity.toPkcs8Pem(), 0o600);
-    sameOwnerAsFolder(file);
   } catch (error) {
     return err(`${file}: cannot be written: ${whyNot(error)}`);
   }
@@ -232,7 +224,6 @@ export function chooseIdentity(places: IdentityPlaces, hit: Hit): Result<undefin
   try {
     ensurePrivateDirectory(places.directory);
     writeAtomically(choiceFile(places), `${formatHit(hit)}\n`, 0o600);
-    sameOwnerAsFolder(choiceFile(places));
     return ok(undefined);
   } catch (error) {
     return err(`${choiceFile(places)}: cannot be written: ${whyNot(error)}`);

@@ -1,11 +1,12 @@
 /** Keys and facts that the service manager hands over (LoadCredential=). */
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Identity } from "../../src/crypto/identity.ts";
 import { loadConfig } from "../../src/runtime/config-file.ts";
 import { optionalCredential } from "../../src/runtime/credentials.ts";
+import { ensurePrivateDirectory, writeAtomically, writeAtomicallyLater } from "../../src/runtime/files.ts";
 import { ensureMainIdentity, readIdentity } from "../../src/runtime/identity-store.ts";
 import { readInstance } from "../../src/runtime/instance.ts";
 
@@ -105,5 +106,27 @@ test.skipIf(process.getuid?.() !== 0)(
     expect(readIdentity(file)).toMatchObject({
       error: expect.stringContaining(`belongs to user ${service}`),
     });
+  },
+);
+
+test.skipIf(process.getuid?.() !== 0)(
+  "what root writes into a service's folder belongs to the service",
+  async () => {
+    const service = 64_990;
+    const home = join(folder, "home");
+    mkdirSync(home, { mode: 0o700 });
+    chownSync(home, service, service);
+    writeAtomically(join(home, "one"), "x", 0o600);
+    await writeAtomicallyLater(join(home, "two"), "x", 0o600);
+    ensurePrivateDirectory(join(home, "a/b"));
+    writeAtomically(join(folder, "mine"), "x", 0o600);
+    const owner = (path: string) => statSync(join(folder, path)).uid;
+    expect(["home/one", "home/two", "home/a", "home/a/b", "mine"].map(owner)).toEqual([
+      service,
+      service,
+      service,
+      service,
+      0,
+    ]);
   },
 );

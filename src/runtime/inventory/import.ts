@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { err, ok, type Result } from "../../core/types.ts";
-import { exists, sameOwnerAsFolder, syncDirectory, whyNot, writeAtomically } from "../files.ts";
+import { exists, syncDirectory, whyNot, writeAtomically } from "../files.ts";
 import { readInventory } from "./document.ts";
 import { digestOf, type Memory, replayed } from "./memory.ts";
 import type { Admitted, Step } from "./plan.ts";
@@ -79,7 +79,6 @@ export function applySteps(directory: string, steps: readonly Step[]): Result<Un
 
 function put(file: string, content: string | Uint8Array): void {
   writeAtomically(file, content, 0o644);
-  sameOwnerAsFolder(file);
 }
 
 function failing(action: () => void): readonly string[] {

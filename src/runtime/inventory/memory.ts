@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { formatHit, parseHit } from "../../core/ip.ts";
 import { err, type Hit, ok, type Result } from "../../core/types.ts";
-import { exists, sameOwnerAsFolder, whyNot, writeAtomically } from "../files.ts";
+import { exists, whyNot, writeAtomically } from "../files.ts";
 
 /** The newest inventory of one signer. */
 export interface Imported {
@@ -69,7 +69,6 @@ export function writeMemory(file: string, { signers, members }: Memory): Result<
   };
   try {
     writeAtomically(file, `${JSON.stringify(document)}\n`, 0o600);
-    sameOwnerAsFolder(file);
     return ok(undefined);
   } catch (error) {
     return err(`${file}: cannot be written: ${whyNot(error)}`);
