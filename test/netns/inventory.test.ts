@@ -31,6 +31,13 @@ async function fleet(lab: Lab, operator: Identity): Promise<readonly Daemon[]> {
   return daemons;
 }
 
+/** `hipctl`, which must succeed; gives what it says. */
+async function succeed(daemon: Daemon, ...command: readonly string[]): Promise<string> {
+  const done = await daemon.ctl(...command);
+  expect(done.status, `${command.join(" ")}: ${done.stderr}`).toBe(0);
+  return done.stdout;
+}
+
 suite("an inventory", () => {
   it("makes peers of all members of a fleet, also after a restart", async () => {
     const lab = Lab.create();
@@ -39,12 +46,6 @@ suite("an inventory", () => {
       const daemons = await fleet(lab, operator);
       const key = join(lab.folder, "operator.pem");
       writeFileSync(key, operator.toPkcs8Pem(), { mode: 0o600 });
-      const succeed = async (daemon: Daemon, ...command: readonly string[]) => {
-        const done = await daemon.ctl(...command);
-        expect(done.status, `${command.join(" ")}: ${done.stderr}`).toBe(0);
-        return done.stdout;
-      };
-
       const exports = await Promise.all(
         daemons.map(async (daemon) => {
           const file = join(daemon.folder, "self.json");
@@ -88,6 +89,60 @@ suite("an inventory", () => {
       await second.start();
       expect((await second.status()).peers.map(({ name }) => name).sort()).toEqual(["db2", "web1"]);
       await all();
+    } finally {
+      await lab.close();
+    }
+  });
+
+  it("gives a host another identity without a moment in which it cannot be reached (docs/OPERATIONS.md)", async () => {
+    const lab = Lab.create();
+    try {
+      const operator = Identity.generate("ed25519");
+      const [host, peer] = (await fleet(lab, operator)) as readonly [Daemon, Daemon];
+      const key = join(lab.folder, "operator.pem");
+      writeFileSync(key, operator.toPkcs8Pem(), { mode: 0o600 });
+      const exported = async (daemon: Daemon, ...options: readonly string[]): Promise<string> => {
+        const file = join(daemon.folder, "self.json");
+        await succeed(
+          daemon,
+          "inventory",
+          "export",
+          "--name",
+          daemon.namespace.label,
+          ...options,
+          "-o",
+          file,
+        );
+        return file;
+      };
+      const take = async (files: readonly string[]): Promise<string> => {
+        const signed = join(lab.folder, "fleet.json");
+        await succeed(host, "inventory", "sign", "--key", key, ...files, "-o", signed);
+        const [, said] = await Promise.all(
+          [host, peer].map((daemon) =>
+            succeed(daemon, "inventory", "import", "--config", daemon.configFile, signed),
+          ),
+        );
+        return said as string;
+      };
+      await take([await exported(host), await exported(peer)]);
+      expect((await ping(peer.namespace, host.hit)).received).toBe(3);
+
+      await succeed(host, "identity", "new", "next");
+      const { hit } = (await host.json<{ identity: { hit: string } }>("identity", "show", "next")).identity;
+      expect(await take([await exported(host, "--identity", "next"), await exported(peer)])).toMatch(
+        /^replace +web1 /m,
+      );
+      // The host still calls with the identity that it had, and is called at the new one.
+      expect((await ping(peer.namespace, hit)).received).toBe(3);
+      await succeed(host, "identity", "use", "next");
+      expect((await ping(host.namespace, peer.hit)).received).toBe(3);
+      expect((await ping(peer.namespace, hit)).received).toBe(3);
+      const { identities } = await host.json<{ identities: { name: string; peers: string[] }[] }>(
+        "identity",
+        "list",
+      );
+      expect(identities.find(({ name }) => name === "identity")?.peers).toEqual([]);
     } finally {
       await lab.close();
     }
