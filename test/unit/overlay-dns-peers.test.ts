@@ -213,3 +213,12 @@ it("another name in DNS makes another peer of it", () => {
   expect(peerOf(from, "vm").hit).toBeUndefined();
   expect(peerOf(from, "vm").published).toEqual([]);
 });
+
+it("a configured peer that is not in DNS any more is not looked for where DNS said", () => {
+  const from = bench([known()]);
+  tell(from, "bob");
+  const plain = { ...from.overlay.config, peers: [known({ dns: undefined })] };
+  expect(from.answer({ type: "configure", config: plain })).toMatchObject({ type: "configured" });
+  expect(peerOf(from, "bob").hit).toBe(BOB);
+  expect(peerOf(from, "bob").published).toEqual([]);
+});
