@@ -120,7 +120,7 @@ describe("an archive", () => {
     );
     expect(peers[0].locators).toEqual([`${locator?.[1]}:10500`, `[${locator?.[2]}]:10501`]);
     expect(files.get("doctor.txt")).toContain(self.hit);
-    expect(files.get("netcheck.txt")).toMatch(/^PEER    STATE .*\npeer-1  UNASSOCIATED /m);
+    expect(files.get("netcheck.txt")).toMatch(/^PEER {4}STATE .*\npeer-1 {2}UNASSOCIATED /m);
     expect(files.get("pseudonyms.txt")).toMatch(/^hit-1: a HIT/m);
     const { missing } = JSON.parse(files.get("manifest.json") ?? "");
     expect(JSON.stringify(missing)).not.toContain("pseudonym");
