@@ -71,7 +71,8 @@ export function billOfMaterials(
     }));
   bom.dependencies.push({ ref: nodeRef, dependsOn: parts.map((part) => part["bom-ref"]) });
   bom.metadata.timestamp = new Date(epoch * 1000).toISOString();
-  bom.metadata.component["version"] = version;
+  // npm takes the name of the folder for ours.
+  Object.assign(bom.metadata.component, { name: "hipd", version, purl: `pkg:generic/hipd@${version}` });
   bom.serialNumber = "";
   const digest = createHash("sha256").update(JSON.stringify(bom)).digest("hex");
   bom.serialNumber = `urn:uuid:${digest.slice(0, 8)}-${digest.slice(8, 12)}-5${digest.slice(13, 16)}-8${digest.slice(17, 20)}-${digest.slice(20, 32)}`;
