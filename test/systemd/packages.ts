@@ -15,7 +15,7 @@ export const NEWER = OLDER.replace(/[0-9]+$/, (last) => String(Number(last) + 1)
 
 /** Where Debian's package of a version lies for machines. */
 export function debOf(version: string): string {
-  return `hipd_${version}-1_${process.arch === "arm64" ? "arm64" : "amd64"}.deb`;
+  return `hipd_${version}_${process.arch === "arm64" ? "arm64" : "amd64"}.deb`;
 }
 
 export async function makePackage(version: string, folder: string): Promise<string> {

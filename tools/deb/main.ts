@@ -43,14 +43,14 @@ function build(arch: Arch, version: string, out: string, quick: boolean): string
   mkdirSync(tree, { recursive: true });
   const binaries = stage(tree, { version, arch, epoch, node, addon: addon(arch, node) });
   control(tree, {
-    version: `${version}-1`,
+    version,
     arch,
     maintainer: maintainer(),
     depends: libraryDepends(binaries, arch),
     size: String(installedKibibytes(tree)),
   });
   settle(tree, epoch);
-  const file = join(out, `hipd_${version}-1_${arch}.deb`);
+  const file = join(out, `hipd_${version}_${arch}.deb`);
   run(["dpkg-deb", "--root-owner-group", ...(quick ? ["-Zgzip", "-z1"] : []), "--build", tree, file], {
     env: { SOURCE_DATE_EPOCH: String(epoch) },
   });

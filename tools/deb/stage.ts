@@ -119,10 +119,10 @@ function documents(tree: string, { version, arch, epoch, node }: Ingredients): v
   const packages = productionPackages();
   compressed(billOfMaterials(version, epoch, packages, node, arch), join(doc, "sbom.cdx.json"));
   compressed(thirdPartyLicences(packages, node), join(doc, "third-party-licences.txt"));
-  compressed(readFileSync(join(ROOT, "CHANGELOG.md"), "utf8"), join(doc, "changelog"));
+  compressed(readFileSync(join(ROOT, "CHANGELOG.md"), "utf8"), join(doc, "CHANGELOG.md"));
   compressed(
-    `hipd (${version}-1) unstable; urgency=medium\n\n  * Release ${version}: see changelog.gz.\n\n -- ${maintainer()}  ${date.toUTCString().replace("GMT", "+0000")}\n`,
-    join(doc, "changelog.Debian"),
+    `hipd (${version}) unstable; urgency=medium\n\n  * Release ${version}: see CHANGELOG.md.gz.\n\n -- ${maintainer()}  ${date.toUTCString().replace("GMT", "+0000")}\n`,
+    join(doc, "changelog"),
   );
   for (const name of readdirSync(join(ROOT, "docs")).sort()) {
     if (/^(MOBILITY|SECURITY-MODEL|OPERATIONS|REFERENCE|EXIT-STATUS|JSON|CONTROL-API)\.md$/.test(name)) {
