@@ -9,7 +9,12 @@ import { askTcp, askUdp, type Decoded, framed, opt, query } from "../support/dns
 
 const HOST = "127.0.0.1";
 const BOB = "20010022bbbbbbbbbbbbbbbbbbbbbbbb" as Hit;
-const SOA: NameRecord = { owner: "hip", type: "SOA", server: "me.hip", mailbox: "hostmaster.hip" };
+const SOA = {
+  owner: "hip",
+  type: "SOA",
+  server: "me.hip",
+  mailbox: "hostmaster.hip",
+} as const satisfies NameRecord;
 const LONG = `${"a".repeat(60)}.${"b".repeat(60)}.${"c".repeat(60)}.hip`;
 const key = Identity.generate("rsa-4096").publicOnly();
 
