@@ -1,5 +1,6 @@
 /** The packages that are tested: one build under two versions, made once for all files. */
-import { mkdirSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { packageVersion } from "../../src/runtime/version.ts";
@@ -7,7 +8,8 @@ import { noMachines } from "../../tools/lab/machine.ts";
 import { run } from "../../tools/lab/shell.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
-export const FOLDER = join(ROOT, ".cache/systemd/packages");
+/** Two runs at a time do not share it. */
+export const FOLDER = process.env["HIPD_PACKAGES"] ?? mkdtempSync(join(tmpdir(), "hipd-packages-"));
 
 export const OLDER = packageVersion();
 /** The version after it. */
@@ -27,8 +29,13 @@ export async function makePackage(version: string, folder: string): Promise<stri
 }
 
 export async function setup(_project: TestProject): Promise<void> {
+  process.env["HIPD_PACKAGES"] = FOLDER;
   if (noMachines() !== undefined) return;
-  rmSync(FOLDER, { recursive: true, force: true });
-  mkdirSync(FOLDER, { recursive: true });
+  // apt reads packages as a user of its own.
+  chmodSync(FOLDER, 0o755);
   for (const version of [OLDER, NEWER]) await makePackage(version, FOLDER);
+}
+
+export function teardown(): void {
+  rmSync(FOLDER, { recursive: true, force: true });
 }
