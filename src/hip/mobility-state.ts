@@ -92,6 +92,8 @@ export interface Mobility {
   readonly awayUntil: Instant | undefined;
   /** When the source of a HIP packet last made us ask there. */
   readonly hintAt: Instant | undefined;
+  /** Until then the peer's preference alone does not make us change the family: see `better`. */
+  readonly calmUntil: Instant | undefined;
   /** When something about locators or paths is to be looked at again. */
   readonly wakeAt: Instant | undefined;
 }
@@ -150,6 +152,7 @@ export function mobilityAfterExchange(
     lostSince: undefined,
     awayUntil: undefined,
     hintAt: undefined,
+    calmUntil: undefined,
     wakeAt: undefined,
   };
 }

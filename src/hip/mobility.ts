@@ -16,7 +16,15 @@ import {
   pathIn,
   withLocator,
 } from "./mobility-state.ts";
-import { better, candidates, hasLocal, localEndpoints, pathDeadline, recheckAt } from "./path-choice.ts";
+import {
+  better,
+  candidates,
+  hasLocal,
+  isIpv6,
+  localEndpoints,
+  pathDeadline,
+  recheckAt,
+} from "./path-choice.ts";
 import type { Open, Session } from "./states.ts";
 
 /** Sources of HIP packets are heeded this often. */
@@ -24,6 +32,8 @@ const HINT_MILLIS = 1_000;
 
 /** What can wait waits this long at least, twice as long at most. */
 const SPARE_MILLIS = 2_000;
+/** After a change of the family the peer's preference alone does not change it back for so long at least, twice as long at most. */
+const CALM_MILLIS = 1_000;
 /** A round trip is noted again after this, or when it is another one by more than this share. */
 const STALE_MILLIS = 30_000;
 const RTT_CHANGE = 0.25;
@@ -42,6 +52,8 @@ export function usePath(
   const next = withMobility({ ...state, session: { ...session, path } } as Open, {
     moving: confirmed ? undefined : moving,
     lostSince: confirmed ? undefined : mobility.lostSince,
+    calmUntil:
+      isIpv6(path.remote.address) === isIpv6(session.path.remote.address) ? mobility.calmUntil : calm(cx),
   });
   return stay(next, saPaths(next.session, cx), confirmed ? handover(moving, path, cx) : []);
 }
@@ -130,6 +142,11 @@ export function reconcile(state: Open, cx: Context): Stay {
   return stay(due === now.session.mobility.wakeAt ? now : withMobility(now, { wakeAt: due }), out);
 }
 
+/** Two hosts that follow each other's preference would change places for ever: one of them shall be the first to see both agree. */
+function calm(cx: Context): Instant {
+  return after(cx.now, CALM_MILLIS * (1 + fraction(cx.random)));
+}
+
 /** When what could wait is tried again: not all at once. */
 function spareAt(cx: Context): Instant {
   return after(cx.now, SPARE_MILLIS * (1 + fraction(cx.random)));
@@ -154,7 +171,8 @@ function wakeAt(session: Session, cx: Context): Mobility["wakeAt"] {
   const stranded = strandedUntil(session, cx);
   const ends = session.mobility.locators.map(({ until }) => until).filter((until) => until !== undefined);
   const paths = pathDeadline(session, cx.config.mobility, cx.now)?.at;
-  const all = [...ends, ...[paths, stranded].filter((at) => at !== undefined)];
+  const { calmUntil } = session.mobility;
+  const all = [...ends, ...[paths, stranded, calmUntil].filter((at) => at !== undefined)];
   const later = all.filter((at) => at > cx.now);
   return later.length === 0 ? undefined : (Math.min(...later) as Mobility["wakeAt"]);
 }

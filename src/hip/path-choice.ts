@@ -144,7 +144,7 @@ function compare(a: readonly number[], b: readonly number[]): number {
   return 0;
 }
 
-function isIpv6(address: string): boolean {
+export function isIpv6(address: string): boolean {
   return address.includes(":");
 }
 
@@ -197,6 +197,8 @@ export function better(
     : sameEndpoint(first.remote, current.remote)
       ? "address-preferred"
       : "peer-preferred";
+  const otherFamily = isIpv6(first.remote.address) !== isIpv6(current.remote.address);
+  if (reason === "peer-preferred" && otherFamily && (mobility.calmUntil ?? 0) > cx.now) return undefined;
   return { path: first, reason };
 }
 
