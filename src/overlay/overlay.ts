@@ -41,7 +41,7 @@ import { checkPeers, type Peer, PeerTable } from "./peers.ts";
 import { mayConnect } from "./policy.ts";
 import { Requests } from "./requests.ts";
 import { parseState, type SavedState } from "./state.ts";
-import { type HandedOverlay, handOver, resume } from "./takeover.ts";
+import { type HandedOverlay, handOver, inheritedPeers, resume } from "./takeover.ts";
 import { isoTime } from "./views.ts";
 import { WaitingRequests } from "./waiting.ts";
 import { ASLEEP_AFTER, Whereabouts } from "./whereabouts.ts";
@@ -381,7 +381,8 @@ export class Overlay {
 
   #start(): void {
     this.#startedAt = this.#now;
-    for (const config of this.#config.peers) this.membership.add(config);
+    const added = this.#handed === undefined ? [] : inheritedPeers(this.#handed, this.#config);
+    for (const config of [...this.#config.peers, ...added]) this.membership.add(config);
     if (this.#handed !== undefined) {
       resume(this, this.#watch, this.#handed);
       const { length: associations } = this.#handed.host.associations;

@@ -3,14 +3,17 @@ import type { Hit, Instant, Spi } from "../core/types.ts";
 import type { Host } from "../hip/host.ts";
 import type { HostOutput } from "../hip/io.ts";
 import type { HandedAssociation, HandedHost } from "../hip/takeover.ts";
+import type { OverlayConfig, PeerConfig } from "./config.ts";
 import type { OverlayOutput } from "./io.ts";
 import type { Membership } from "./membership.ts";
 import type { PathWatch } from "./path-watch.ts";
-import type { PeerTable } from "./peers.ts";
+import { checkPeers, type PeerTable } from "./peers.ts";
 import type { CloudFacts, SeenAs, Whereabouts } from "./whereabouts.ts";
 
 export interface HandedOverlay {
   readonly host: HandedHost;
+  /** Peers that were added at run time: an upgrade is no reason to lose them. */
+  readonly peers: readonly PeerConfig[];
   /** Outbound SPIs that peers' packets leave under. */
   readonly routes: readonly (readonly [Hit, Spi])[];
   /** What packets to peers are held to, as probes found: bytes of an outer packet. */
@@ -32,12 +35,23 @@ export interface TakeoverPort {
 export function handOver({ host, peers, whereabouts }: TakeoverPort, watch: PathWatch): HandedOverlay {
   return {
     host: host.handOver?.() ?? { associations: [], leftovers: [] },
+    peers: [...peers.all()].map(({ config }) => config).filter(({ source }) => source === "runtime"),
     routes: [...peers.all()].flatMap(({ hit, via }) =>
       hit !== undefined && typeof via === "number" ? [[hit, via] as const] : [],
     ),
     sizes: watch.imposed(),
     cloud: whereabouts.cloudFacts,
   };
+}
+
+/** Those of the predecessor's peers that no file displaces, if they can be ours. */
+export function inheritedPeers(handed: HandedOverlay, config: OverlayConfig): readonly PeerConfig[] {
+  const added = handed.peers.filter(
+    ({ name, hit }) =>
+      !config.peers.some((one) => one.name === name || (hit !== undefined && one.hit === hit)),
+  );
+  const own = config.identities.map(({ hit }) => hit);
+  return checkPeers([...config.peers, ...added], own, config.host.opportunistic).ok ? added : [];
 }
 
 /**

@@ -94,6 +94,23 @@ describe("a successor", () => {
     }
   });
 
+  it("keeps a peer that was added at run time, and its association", () => {
+    const story = new Story();
+    const { alice, bob } = story;
+    const [entry] = alice.filePeers;
+    if (entry === undefined) throw new Error("alice knows nobody");
+    alice.filePeers = [];
+    story.begin();
+    alice.addPeer(entry, false);
+    story.talk(alice, bob, 5000);
+    const before = exchanges(story);
+    alice.takeOver(100);
+    story.run(1);
+    expect(story.reaches(bob, alice)).toBeLessThan(50);
+    expect(exchanges(story)).toBe(before);
+    story.sound();
+  });
+
   it("does not go on with a peer that is configured no more", () => {
     const story = talking();
     const { alice, bob } = story;

@@ -158,7 +158,13 @@ export class Daemon implements Station {
     const { queue, random, invariants } = this.#world;
     const boot = ++this.#boots;
     this.#hidden.clear();
-    this.#runtimePeers = [];
+    const fromDisk = this.#fromDisk();
+    this.#runtimePeers =
+      handed === undefined
+        ? []
+        : this.#runtimePeers.filter(
+            (peer) => !fromDisk.some((other) => other.name === peer.name || other.hit === peer.hit),
+          );
     const config = this.#config();
     const saved: unknown = this.#saved === undefined ? undefined : JSON.parse(JSON.stringify(this.#saved));
     const facts = { version: "sim", interface: "hip0" };
