@@ -15,7 +15,10 @@ Socket openRaw(int family, int protocol) {
     result.unsupported = error == EAFNOSUPPORT;
     result.error = "cannot open a raw IPv" + std::to_string(family) + " socket for protocol " +
                    std::to_string(protocol) + ": " + errorText(error);
-    if (error == EPERM || error == EACCES) result.error += "; hipd needs CAP_NET_RAW";
+    if (error == EPERM || error == EACCES) {
+      result.error +=
+          "; hipd needs CAP_NET_RAW, which its unit must grant, and plain carriers in its configuration at the start";
+    }
   }
   return result;
 }

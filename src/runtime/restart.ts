@@ -1,6 +1,7 @@
 /** Settings that a running daemon cannot change. */
 import { isDeepStrictEqual } from "node:util";
 import type { DaemonConfig } from "./config-file.ts";
+import { plainCarriers } from "./privileges.ts";
 
 type Setting = readonly [name: string, read: (config: DaemonConfig) => unknown];
 
@@ -24,7 +25,9 @@ const FIXED: readonly Setting[] = [
   ["state.directory", (config) => config.stateDirectory],
 ];
 
-/** Their names in the file, where the two configurations differ. */
+/** Their names in the file, where the two configurations differ. Rights that a first plain carrier needs were given up at the start. */
 export function changedSettings(running: DaemonConfig, wanted: DaemonConfig): readonly string[] {
-  return FIXED.filter(([, read]) => !isDeepStrictEqual(read(running), read(wanted))).map(([name]) => name);
+  const changed = FIXED.filter(([, read]) => !isDeepStrictEqual(read(running), read(wanted)));
+  const firstPlain = plainCarriers(wanted) && !plainCarriers(running);
+  return [...changed.map(([name]) => name), ...(firstPlain ? ['encapsulation = "none"'] : [])];
 }

@@ -194,6 +194,12 @@ describe("reload", () => {
     writeFileSync(it.file, `${BASE}[network]\nport = 10501\nlsi_prefix = "10.0.0.0/8"\n`);
     expect(await ask(it, "Reload")).toMatchObject({ needsRestart: ["network.port", "network.lsi_prefix"] });
     expect(await ask(it, "GetStatus")).toMatchObject({ self: { port: 10500, lsiPrefix: "198.18.0.0/15" } });
+    // Raw sockets need a right that hipd has given up when it had no use for it.
+    const plain = `${BASE}[[peer]]\nname = "x"\nhit = "2001:22::9"\nencapsulation = "none"\n`;
+    writeFileSync(it.file, plain);
+    expect(await ask(it, "Reload")).toMatchObject({ needsRestart: ['encapsulation = "none"'] });
+    writeFileSync(it.file, plain.replace("2001:22::9", "2001:22::8"));
+    expect(await ask(it, "Reload")).toMatchObject({ needsRestart: [] });
   });
 
   test("tells the service manager", async () => {
