@@ -238,6 +238,9 @@ describe("terraform", () => {
     const given = [...(call?.attributes.keys() ?? [])].filter((name) => name !== "source");
     expect(call?.attributes.get("source")?.text).toBe('"../aws"');
     for (const name of given) expect(variables.map(({ labels }) => labels[0])).toContain(name);
+    const shared = of(module("hybrid"), "variable").map(({ labels }) => labels[0] as string);
+    for (const name of shared.filter((each) => variables.some(({ labels }) => labels[0] === each)))
+      expect(given).toContain(name);
     for (const { labels, attributes } of variables)
       if (!attributes.has("default")) expect(given).toContain(labels[0]);
     const outputs = of(module("aws"), "output").map(({ labels }) => `module.aws.${labels[0]}`);

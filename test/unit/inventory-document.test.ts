@@ -152,7 +152,7 @@ describe("says exactly what is wrong", () => {
   });
 
   test("nothing of a hostile file reaches the terminal as it is", () => {
-    const text = altered((value) => Object.assign(value, { "\u001b[2J": "\u001b]0;x\u0007" }));
+    const text = altered((value) => Object.assign(value, { "\u001b[2J\u009b2J\u202e": "\u001b]0;x\u0007" }));
     expect(problemsOf(text).join()).not.toMatch(/[^\x20-\x7e]/);
   });
 });

@@ -223,6 +223,15 @@ describe("differences", () => {
     expect(hit.error).toContain(`is the peer "web1"`);
     expect([name.status, hit.status]).toEqual([1, 1]);
     expect(peersDirectory()).toEqual({});
+    // The same where somebody has typed "peer add --keep".
+    configure();
+    mkdirSync(join(folder, "peers.d"));
+    write(join(folder, "peers.d"), "web1.toml", HAND);
+    const kept = await importing(inventoryFile("h", [member("web1", db)]));
+    expect(kept.error).toContain(
+      "which this signer did not bring; remove it first: hipctl peer remove web1 --keep",
+    );
+    expect(peersDirectory()).toEqual({ "web1.toml": HAND });
   });
 
   test("the same signer may give a name another key, or a key another name", async () => {

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { loadConfig, problemText } from "../../runtime/config-file.ts";
 import { isCredentialPath } from "../../runtime/credentials.ts";
 import { type Leftover, leftovers, removeLeftovers } from "../../runtime/image-clean.ts";
+import { instanceOfFile } from "../../runtime/overlay-instance.ts";
 import { CommandFailure, contextOf } from "../context.ts";
 import { CONFIG_OPTION, whereOf } from "../doctor/where.ts";
 import { EXIT } from "../exit.ts";
@@ -11,7 +12,7 @@ import { type Io, table } from "../output.ts";
 
 interface CleanOptions {
   readonly stop?: boolean;
-  readonly unit: string;
+  readonly unit?: string;
   readonly peers?: boolean;
   readonly dryRun?: boolean;
 }
@@ -26,7 +27,7 @@ export function addImage(program: Command, io: Io): void {
     .command("clean")
     .description("delete identities, state and what ties them to this machine, and list what was deleted")
     .option("--stop", "stop hipd first; without it a running hipd is a reason to refuse")
-    .option("--unit <name>", "the unit that --stop stops", "hipd.service")
+    .option("--unit <name>", "the unit that --stop stops (default: hipd.service, or that of --instance)")
     .option("--peers", "also delete the peers of peers.d")
     .option("--dry-run", "only list what would be deleted")
     .option(...CONFIG_OPTION)
@@ -37,8 +38,9 @@ export function addImage(program: Command, io: Io): void {
       if (!config.ok) throw new CommandFailure(EXIT.config, config.error.map(problemText).join("\n"));
       const dryRun = options.dryRun === true;
       if (!dryRun) {
-        if (options.stop === true) stop(options.unit);
-        await refuseWhileRunning(where.socket ?? config.value.control.socket, options);
+        const unit = options.stop === true ? (options.unit ?? unitOf(config.value.file)) : undefined;
+        if (unit !== undefined) stop(unit);
+        await refuseWhileRunning(where.socket ?? config.value.control.socket, unit);
       }
       const found = leftovers(config.value, options.peers === true);
       if (!found.ok) throw new CommandFailure(EXIT.permission, found.error.join("\n"));
@@ -56,6 +58,11 @@ export function addImage(program: Command, io: Io): void {
     });
 }
 
+function unitOf(config: string): string {
+  const instance = instanceOfFile(config);
+  return instance === undefined ? "hipd.service" : `hipd@${instance}.service`;
+}
+
 function stop(unit: string): void {
   const done = spawnSync("systemctl", ["stop", "--", unit], { encoding: "utf8", timeout: STOP_MILLIS });
   if (done.status === 0) return;
@@ -64,7 +71,7 @@ function stop(unit: string): void {
 }
 
 /** A running hipd has its key in memory and writes its state again when it stops. */
-async function refuseWhileRunning(socket: string, { stop: asked, unit }: CleanOptions): Promise<void> {
+async function refuseWhileRunning(socket: string, stopped: string | undefined): Promise<void> {
   const { ControlClient } = await import("../../runtime/control-client.ts");
   const client = ControlClient.open(socket);
   if (!client.ok) {
@@ -74,7 +81,7 @@ async function refuseWhileRunning(socket: string, { stop: asked, unit }: CleanOp
   const answer = await client.value.call("GetVersion", {});
   client.value.close();
   if (!answer.ok && answer.error.code === "unreachable") return;
-  const how = asked === true ? `stopping ${unit} did not end it` : "stop it, or add --stop";
+  const how = stopped === undefined ? "stop it, or add --stop" : `stopping ${stopped} did not end it`;
   throw new CommandFailure(EXIT.failed, `nothing was deleted: hipd answers at ${socket}; ${how}`);
 }
 
