@@ -31,8 +31,9 @@ ifreq request(const std::string& name, int flags) {
 std::string hint(int error, const std::string& name) {
   switch (error) {
     case EPERM:
-    case EACCES:
       return "; hipd needs CAP_NET_ADMIN";
+    case EACCES:
+      return "; hipd needs CAP_NET_ADMIN and a /dev/net/tun that its user may open (mode 0666)";
     case ENOENT:
     case ENODEV:
       return "; load the kernel module \"tun\"";
