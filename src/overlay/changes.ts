@@ -172,6 +172,10 @@ export class Changes {
         message: `there is a peer named "${config.name}" already; choose another name`,
       };
     }
+    if (config.hit === undefined && config.dns !== undefined && whole.names?.dnsPeers !== true) {
+      const message = `peer "${config.name}": it has no HIT, and [dns] dns_peers is off; set its HIT`;
+      return { code: "invalid", message };
+    }
     const room = roomFor([config], lsis);
     return room === undefined ? undefined : { code: "failed", message: room };
   }
@@ -301,6 +305,7 @@ function readDraft(draft: NewPeer): Result<PeerConfig, Refusal> {
     carrier: draft.carrier,
     locators,
     inboundFamily: draft.inboundFamily,
+    dns: draft.dns,
     source: "runtime",
     file: "",
   });

@@ -88,6 +88,8 @@ export interface NewPeer {
   readonly carrier: Carrier;
   readonly locators: readonly Endpoint[];
   readonly inboundFamily: InnerFamily;
+  /** Its name in DNS, in lower case and without the final dot. */
+  readonly dns?: string | undefined;
 }
 
 export type ControlErrorCode = "not_found" | "invalid" | "exists" | "failed" | "timeout" | "denied";

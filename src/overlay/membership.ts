@@ -38,7 +38,14 @@ export class Membership {
     // What DNS said in an earlier run may not be so any more.
     const earlier = config.dns === undefined ? this.#discovered.get(config.name) : undefined;
     const hit = config.hit ?? (earlier as Hit | undefined);
-    if (hit !== undefined && peers.byHit(hit) === undefined) this.bind(peer, hit);
+    if (hit === undefined) return;
+    const holder = peers.byHit(hit);
+    // What is configured goes before what was found out.
+    if (holder !== undefined && holder.config.hit === undefined && config.hit !== undefined) {
+      this.remove(holder);
+      peers.add(holder.config);
+    }
+    if (peers.byHit(hit) === undefined) this.bind(peer, hit);
   }
 
   /** Forgets a peer: association, SAs, alias and route. Its LSI stays reserved for it. */

@@ -27,6 +27,7 @@ import {
 import { locatorMethods, type Unary } from "./control-locators.ts";
 import { type NamesBackend, namesMethods } from "./control-names.ts";
 import { controlMethods } from "./control-schema.ts";
+import { parseDnsName } from "./dns/settings.ts";
 import { whyNot } from "./files.ts";
 import type { Identities } from "./identities.ts";
 
@@ -239,6 +240,8 @@ function newPeer(fields: Fields, backend: ControlBackend): Result<NewPeer, Probl
     locators.push(withDefaultPort(locator.value, carrier, HIP_PORT));
   }
   const reference = fields["identity"] as string | null;
+  const dns = fields["dns"] === null ? undefined : parseDnsName(String(fields["dns"]));
+  if (dns !== undefined && !dns.ok) return invalid(dns.error);
   const identity = reference === null ? undefined : backend.identities.hit(reference);
   if (identity !== undefined && !identity.ok) return identity;
   return ok({
@@ -248,6 +251,7 @@ function newPeer(fields: Fields, backend: ControlBackend): Result<NewPeer, Probl
     carrier,
     locators,
     inboundFamily: family,
+    dns: dns?.value,
   });
 }
 

@@ -11,7 +11,7 @@ const ADDED_BY_HAND = 'Written by "hipctl peer add --keep".';
 
 /** What a file says about its peer. */
 export interface PeerEntry
-  extends Pick<PeerConfig, "name" | "hit" | "carrier" | "locators" | "inboundFamily"> {
+  extends Pick<PeerConfig, "name" | "hit" | "carrier" | "locators" | "inboundFamily" | "dns"> {
   /** Name, file or HIT of the identity that it is shown. */
   readonly identity: string | undefined;
 }
@@ -24,6 +24,7 @@ export function peerFileText(peer: PeerEntry, origin: string): string {
   table["encapsulation"] = peer.carrier;
   if (peer.identity !== undefined) table["identity"] = peer.identity;
   table["inbound_family"] = peer.inboundFamily;
+  if (peer.dns !== undefined) table["dns"] = peer.dns;
   return `# ${origin}\n${stringify({ peer: [table] })}\n`;
 }
 

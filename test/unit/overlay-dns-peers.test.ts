@@ -222,3 +222,44 @@ it("a configured peer that is not in DNS any more is not looked for where DNS sa
   expect(peerOf(from, "bob").hit).toBe(BOB);
   expect(peerOf(from, "bob").published).toEqual([]);
 });
+
+describe("peer add with a name in DNS", () => {
+  const draft = {
+    name: "late",
+    hit: undefined,
+    identity: undefined,
+    carrier: "udp",
+    locators: [],
+    inboundFamily: "hit",
+    dns: NAME,
+  } as const;
+
+  it("needs no HIT where DNS may tell it", () => {
+    const from = bench([]);
+    expect(from.answer({ type: "peer-add", peer: draft, keep: false })).toMatchObject({ type: "peer" });
+    expect(from.answer({ type: "dns-peers" })).toEqual({
+      type: "dns-peers",
+      peers: [{ peer: "late", name: NAME }],
+    });
+    tell(from, "late", { keys: [key(OTHER)] });
+    expect(peerOf(from, "late").hit).toBe(OTHER);
+  });
+
+  it("is refused without a HIT where DNS is not asked", () => {
+    const from = bench([], { names: { domain: "hip", host: "", dnsPeers: false } });
+    const refused = from.answer({ type: "peer-add", peer: draft, keep: false });
+    expect(refused).toMatchObject({ type: "error", code: "invalid" });
+    expect(JSON.stringify(refused)).toContain("dns_peers");
+  });
+});
+
+it("a HIT that is configured for one peer is no longer that of another, which DNS gave it", () => {
+  const from = bench([unknown()]);
+  tell(from, "vm", { keys: [key(OTHER)] });
+  const config = { ...from.overlay.config, peers: [unknown(), peerConfig("carl", OTHER)] };
+  expect(from.answer({ type: "configure", config })).toMatchObject({ type: "configured" });
+  expect(from.overlay.peers.byHit(OTHER)?.config.name).toBe("carl");
+  expect(peerOf(from, "vm").hit).toBeUndefined();
+  tell(from, "vm", { keys: [key(OTHER)] });
+  expect(from.overlay.peers.byHit(OTHER)?.config.name).toBe("carl");
+});

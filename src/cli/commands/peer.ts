@@ -11,6 +11,7 @@ interface AddOptions {
   readonly encapsulation?: string;
   readonly identity?: string;
   readonly inboundFamily?: string;
+  readonly dns?: string;
   readonly keep?: boolean;
 }
 
@@ -59,6 +60,7 @@ export function addPeer(program: Command, io: Io): void {
     .option("--encapsulation <kind>", "udp, or none for IP protocols 139 and 50")
     .option("--identity <identity>", "which of our identities it is shown")
     .option("--inbound-family <family>", "hit or lsi: what its packets become when nothing tells")
+    .option("--dns <name>", "its name in DNS, which says where it is (RFC 8005; [dns] dns_peers)")
     .option("--keep", "also after a restart: write it to peers.d")
     .action(async (name: string, options: AddOptions, command: Command) => {
       const context = contextOf(command, io);
@@ -69,6 +71,7 @@ export function addPeer(program: Command, io: Io): void {
         carrier: options.encapsulation,
         identity: options.identity,
         inboundFamily: options.inboundFamily,
+        dns: options.dns,
         keep: options.keep === true,
       });
       context.print(view, () => {

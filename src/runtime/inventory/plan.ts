@@ -267,6 +267,7 @@ class Planner {
       locators: this.#locators(member, carrier),
       identity: before?.identity,
       inboundFamily: before?.inboundFamily ?? "hit",
+      dns: before?.dns,
     };
     const origin = `Written by "hipctl inventory import"; signed by ${formatHit(by.voucher.signer)}.`;
     this.#writes.push({ kind: "write", file: this.#file(member.name), text: peerFileText(entry, origin) });
