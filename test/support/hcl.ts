@@ -99,34 +99,34 @@ class Parser {
     this.#source = source;
   }
 
-  get #now(): Token {
+  #now(): Token {
     return this.#list[this.#at] as Token;
   }
 
   #fail(wanted: string): never {
-    throw new Failure(`line ${this.#now.line}: ${JSON.stringify(this.#now.text)} in place of ${wanted}`);
+    throw new Failure(`line ${this.#now().line}: ${JSON.stringify(this.#now().text)} in place of ${wanted}`);
   }
 
   #is(text: string): boolean {
-    return this.#now.text === text && this.#now.kind !== "string";
+    return this.#now().text === text && this.#now().kind !== "string";
   }
 
   #take(text?: string): Token {
-    const token = this.#now;
+    const token = this.#now();
     if (text !== undefined && !this.#is(text)) this.#fail(text);
     this.#at++;
     return token;
   }
 
   #lines(): void {
-    while (this.#now.kind === "newline") this.#at++;
+    while (this.#now().kind === "newline") this.#at++;
   }
 
   body(until: "end" | "}"): Pick<Block, "attributes" | "blocks"> {
     const attributes = new Map<string, Expression>();
     const blocks: Block[] = [];
-    for (this.#lines(); !(until === "end" ? this.#now.kind === "end" : this.#is("}")); this.#lines()) {
-      if (this.#now.kind !== "name") this.#fail("a name");
+    for (this.#lines(); !(until === "end" ? this.#now().kind === "end" : this.#is("}")); this.#lines()) {
+      if (this.#now().kind !== "name") this.#fail("a name");
       const name = this.#take().text;
       if (this.#is("=")) {
         this.#take();
@@ -134,19 +134,19 @@ class Parser {
         attributes.set(name, this.#expression());
       } else {
         const labels: string[] = [];
-        while (this.#now.kind === "string") labels.push(this.#take().text.slice(1, -1));
+        while (this.#now().kind === "string") labels.push(this.#take().text.slice(1, -1));
         this.#take("{");
         blocks.push({ type: name, labels, ...this.body("}") });
         this.#take("}");
       }
-      if (this.#now.kind !== "newline" && this.#now.kind !== "end" && !this.#is("}"))
+      if (this.#now().kind !== "newline" && this.#now().kind !== "end" && !this.#is("}"))
         this.#fail("the end of the line");
     }
     return { attributes, blocks };
   }
 
   #expression(): Expression {
-    const { from } = this.#now;
+    const { from } = this.#now();
     this.#references = [];
     this.#calls = [];
     this.#value();
@@ -171,7 +171,7 @@ class Parser {
   }
 
   #single(): void {
-    const token = this.#now;
+    const token = this.#now();
     if (token.kind === "number") this.#take();
     else if (token.kind === "string") {
       this.#take();
@@ -187,7 +187,7 @@ class Parser {
     const parser = new Parser(inner, this.#source);
     parser.#bound = this.#bound;
     parser.#value();
-    if (parser.#now.kind !== "end") parser.#fail("}");
+    if (parser.#now().kind !== "end") parser.#fail("}");
     this.#references.push(...parser.#references);
     this.#calls.push(...parser.#calls);
   }
@@ -204,7 +204,7 @@ class Parser {
     for (;;) {
       if (this.#is(".")) {
         this.#take();
-        if (this.#now.kind !== "name") this.#fail("a name");
+        if (this.#now().kind !== "name") this.#fail("a name");
         path.push(this.#take().text);
       } else if (this.#is("[")) {
         const former = this.#references;
@@ -234,12 +234,12 @@ class Parser {
     this.#lines();
     if (this.#is("for")) this.#for("}", true);
     while (!this.#is("}")) {
-      if (this.#now.kind !== "name" && this.#now.kind !== "string") this.#fail("a key");
+      if (this.#now().kind !== "name" && this.#now().kind !== "string") this.#fail("a key");
       this.#take();
       this.#take("=");
       this.#value();
       if (this.#is(",")) this.#take();
-      else if (this.#now.kind !== "newline" && !this.#is("}")) this.#fail("the end of the line");
+      else if (this.#now().kind !== "newline" && !this.#is("}")) this.#fail("the end of the line");
       this.#lines();
     }
     this.#take("}");

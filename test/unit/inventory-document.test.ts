@@ -34,7 +34,7 @@ function problemsOf(text: string): readonly string[] {
 
 /** The file with something else in it, and signatures that fit. */
 function altered(change: (value: Record<string, never>) => void): string {
-  const value = JSON.parse(good);
+  const value = JSON.parse(good) as Record<string, never>;
   change(value);
   return `${JSON.stringify(value, null, 2)}\n`;
 }
@@ -65,7 +65,8 @@ test("the signature covers a domain that stands in no other of our formats", () 
   expect(new TextDecoder().decode(signedBytes(inventory).subarray(0, 18))).toBe("hipd inventory v1\0");
   const bare = new TextEncoder().encode(new TextDecoder().decode(signedBytes(inventory)).slice(18));
   const forged = altered((value) => {
-    Object.assign(value["signatures"][0] as object, {
+    const [first = {}] = value["signatures"] as unknown as readonly object[];
+    Object.assign(first, {
       signature: Buffer.from(operator.sign(bare)).toString("base64"),
     });
   });
