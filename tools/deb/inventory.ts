@@ -38,6 +38,10 @@ export function billOfMaterials(
       shipped.has(`${group === undefined ? name : `${group}/${name}`}@${own}`) ||
       shipped.has(`${name}@${own}`),
   );
+  const named = new Set(bom.components.map((each) => each["bom-ref"]));
+  const forgotten = packages.filter((each) => !named.has(`${each.name}@${each.version}`));
+  const unique = new Map(forgotten.map((each) => [`${each.name}@${each.version}`, each]));
+  bom.components.push(...[...unique.values()].map(componentOf));
   const parts = Object.entries(builtIn(node, arch)).map(([name, own]) => ({
     "bom-ref": `node-${node.version}/${name}@${own}`,
     type: "library",
@@ -67,8 +71,12 @@ export function billOfMaterials(
     .filter(({ ref }) => ref === own || refs.has(ref))
     .map(({ ref, dependsOn }) => ({
       ref,
-      dependsOn: [...dependsOn.filter((each) => refs.has(each)), ...(ref === own ? [nodeRef] : [])],
+      dependsOn: [
+        ...dependsOn.filter((each) => refs.has(each)),
+        ...(ref === own ? [...unique.keys(), nodeRef] : []),
+      ],
     }));
+  for (const ref of unique.keys()) bom.dependencies.push({ ref, dependsOn: [] });
   bom.dependencies.push({ ref: nodeRef, dependsOn: parts.map((part) => part["bom-ref"]) });
   bom.metadata.timestamp = new Date(epoch * 1000).toISOString();
   // npm takes the name of the folder for ours.
@@ -77,6 +85,22 @@ export function billOfMaterials(
   const digest = createHash("sha256").update(JSON.stringify(bom)).digest("hex");
   bom.serialNumber = `urn:uuid:${digest.slice(0, 8)}-${digest.slice(8, 12)}-5${digest.slice(13, 16)}-8${digest.slice(17, 20)}-${digest.slice(20, 32)}`;
   return `${JSON.stringify(bom, null, 1)}\n`;
+}
+
+/** npm leaves out what a package for development needs, too. */
+function componentOf({ name, version, license, integrity }: NpmPackage): Component {
+  const purl = `pkg:npm/${name.replace("@", "%40")}@${version}`;
+  const content = Buffer.from(integrity.replace("sha512-", ""), "base64").toString("hex");
+  return {
+    "bom-ref": `${name}@${version}`,
+    type: "library",
+    name,
+    version,
+    scope: "required",
+    purl,
+    hashes: [{ alg: "SHA-512", content }],
+    licenses: [{ license: { id: license } }],
+  };
 }
 
 /** OpenSSL, V8, libuv and others inside the binary; both architectures of one release have the same. */

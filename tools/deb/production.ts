@@ -9,9 +9,12 @@ export interface NpmPackage {
   readonly name: string;
   readonly version: string;
   readonly license: string;
+  /** "sha512-...", as in the lockfile. */
+  readonly integrity: string;
 }
 
 interface LockEntry {
+  readonly integrity?: string;
   readonly version?: string;
   readonly license?: string;
   readonly dev?: boolean;
@@ -26,11 +29,12 @@ export function productionPackages(): readonly NpmPackage[] {
   const lock = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
     packages: Record<string, LockEntry>;
   };
-  return Object.entries(lock.packages).flatMap(([path, { version = "", license = "", dev, optional }]) => {
+  return Object.entries(lock.packages).flatMap(([path, entry]) => {
+    const { version = "", license = "", integrity = "", dev, optional } = entry;
     const name = path.slice(path.lastIndexOf("node_modules/") + "node_modules/".length);
     if (path === "" || dev === true || ONLY_TYPES.has(name)) return [];
     if (optional === true && !existsSync(join(ROOT, path))) return [];
-    return [{ path, name, version, license }];
+    return [{ path, name, version, license, integrity }];
   });
 }
 
