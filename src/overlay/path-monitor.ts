@@ -17,7 +17,7 @@ import type { PathDetails } from "../hip/io.ts";
 import type { PathQuality } from "./locator-views.ts";
 import { PathState } from "./path-quality.ts";
 import { DEFAULT_PMTU, type PmtuOptions } from "./pmtu.ts";
-import { type Asked, DOWN_AGAIN, DOWN_AGAIN_MUTE, type Rest, Watch } from "./watched-path.ts";
+import { type Asked, DOWN_AGAIN, DOWN_AGAIN_MUTE, LATE_AFTER, type Rest, Watch } from "./watched-path.ts";
 
 export interface MonitorOptions {
   /** A path that was sent to and gave nothing back for so long is dead. Milliseconds, as all of these. */
@@ -310,9 +310,12 @@ export class PathMonitor {
 
   /** Probes without an answer. */
   #expire(watch: Watch, now: Instant): void {
-    for (const [token, { state, kind, until }] of [...watch.asked]) {
+    for (const [token, asked] of [...watch.asked]) {
+      const { state, kind, until, late } = asked;
       if (now < until) continue;
-      watch.settle(token);
+      if (late === true && now >= until + LATE_AFTER) watch.settle(token);
+      if (late === true) continue;
+      asked.late = true;
       if (kind !== "size") state.lost();
     }
   }
@@ -353,7 +356,7 @@ export class PathMonitor {
     }
     consider(watch.trial?.until);
     consider(watch.standbyAt);
-    for (const [, { until }] of watch.asked) consider(until);
+    for (const [, { until, late }] of watch.asked) if (late !== true) consider(until);
     if (next === undefined) {
       next = watch.restAt;
       if (next !== undefined && next <= now && watch.current !== undefined) {

@@ -7,6 +7,8 @@ import { DEFAULT_PMTU, type Size } from "./pmtu.ts";
 /** A path that was given up is not given up again so soon, and one that never answered a probe much later. */
 export const DOWN_AGAIN = 2_000;
 export const DOWN_AGAIN_MUTE = 60_000;
+/** An answer that comes later than this after it was given up tells nothing. */
+export const LATE_AFTER = 5_000;
 /** A lone path without traffic for so long is hardly remembered: its size would be asked for again, anyway. */
 export const REST_AFTER: number = DEFAULT_PMTU.confirm;
 
@@ -15,6 +17,8 @@ export interface Asked {
   readonly kind: "alive" | "standby" | "size";
   readonly size: Size;
   readonly until: Instant;
+  /** Nobody waits for the answer any more. It still tells how long a round trip takes now. */
+  late?: boolean;
 }
 
 /** The answer to "does the path in use work?". */

@@ -120,6 +120,22 @@ describe("the path monitor", () => {
     bench.probes.length = 0;
   }
 
+  it("learns from late answers that a path has become slow, and does not take that for its death", () => {
+    settled();
+    bench.line(FIRST).rtt = 600;
+    for (let i = 0; i < 4; i++) {
+      bench.silent();
+      bench.run(bench.now + 5_000);
+    }
+    const before = bench.of("path-down").length;
+    for (let i = 0; i < 5; i++) {
+      bench.silent();
+      bench.run(bench.now + 5_000);
+    }
+    expect(bench.of("path-down").length).toBe(before);
+    expect(bench.monitor.quality(PEER, FIRST)?.rttMillis).toBeGreaterThan(200);
+  });
+
   it("declares a path dead that eats everything, at the time that the configuration says", () => {
     settled();
     bench.line(FIRST).dead = true;
