@@ -36,8 +36,14 @@ const WRONG = fc.constantFrom<unknown>(
   Object.freeze({ native: 1 }),
 );
 
+/** A right call would change this process for good; an empty list of capabilities is right. */
+const NOTHING_KEPT = new Set(["dropPrivileges"]);
+/** Tested with what they give: native-service.test.ts. */
+const ELSEWHERE = new Set(["makeTicket"]);
+
 describe("the native addon", () => {
   for (const [name, call] of Object.entries(functions)) {
+    if (ELSEWHERE.has(name)) continue;
     if (WITHOUT_ARGUMENTS.has(name)) {
       it(`${name} gives text, whatever it is given`, () => {
         expect(typeof call(1, {}, null)).toBe("string");
@@ -48,6 +54,8 @@ describe("the native addon", () => {
       expect(() => call()).toThrow(TypeError);
       fc.assert(
         fc.property(fc.array(WRONG, { maxLength: 20 }), (args) => {
+          const [first] = args;
+          fc.pre(!NOTHING_KEPT.has(name) || !Array.isArray(first) || first.length > 0);
           expect(() => call(...args)).toThrow(TypeError);
         }),
         { numRuns: 300 },
