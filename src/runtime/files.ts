@@ -76,6 +76,23 @@ export function writeAtomically(path: string, content: string | Uint8Array, mode
 
 /** As `writeAtomically`, without holding up the thread while the disk works. */
 export async function writeAtomicallyLater(path: string, content: string, mode: number): Promise<void> {
+  const temporary = await writeBeside(path, content, mode);
+  try {
+    await rename(temporary, path);
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined);
+    throw error;
+  }
+  const folder = await open(dirname(path), "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** The first half of it: the content is on the disk, in a file beside `path` whose name is given. */
+export async function writeBeside(path: string, content: string, mode: number): Promise<string> {
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
   try {
     const file = await open(temporary, "wx", mode);
@@ -88,16 +105,10 @@ export async function writeAtomicallyLater(path: string, content: string, mode: 
     } finally {
       await file.close();
     }
-    await rename(temporary, path);
+    return temporary;
   } catch (error) {
     await unlink(temporary).catch(() => undefined);
     throw error;
-  }
-  const folder = await open(dirname(path), "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }
 

@@ -282,12 +282,20 @@ describe("differences", () => {
     await importing(inventoryFile("f", [member("web1", web)], { age: 3 }));
     const before = peersDirectory();
     const directory = join(folder, "peers.d");
-    const done = applySteps(directory, [
+    const done = await applySteps(directory, [
       { kind: "remove", file: join(directory, "web1.toml") },
+      { kind: "write", file: join(directory, "new.toml"), text: "" },
+      { kind: "remove", file: join(directory, "none.toml") },
+    ]);
+    expect(!done.ok && done.error).toMatch(/none\.toml: cannot be removed: no such file or directory$/);
+    expect(peersDirectory()).toEqual(before);
+    const elsewhere = await applySteps(directory, [
       { kind: "write", file: join(directory, "new.toml"), text: "" },
       { kind: "write", file: join(directory, "none/x.toml"), text: "" },
     ]);
-    expect(!done.ok && done.error).toMatch(/none\/x\.toml: cannot be written: no such file or directory$/);
+    expect(!elsewhere.ok && elsewhere.error).toMatch(
+      /none\/x\.toml: cannot be written: no such file or directory$/,
+    );
     expect(peersDirectory()).toEqual(before);
   });
 });

@@ -94,7 +94,7 @@ async function carryOut(
   hipd: ControlClient | undefined,
   say: (text: string) => void,
 ): Promise<void> {
-  const applied = applySteps(config.peersDirectory, plan.steps);
+  const applied = await applySteps(config.peersDirectory, plan.steps);
   if (!applied.ok) throw new CommandFailure(EXIT.permission, `nothing was changed: ${applied.error}`);
   const undone = (status: ExitStatus, why: string): CommandFailure =>
     new CommandFailure(status, [`nothing was changed: ${why}`, ...applied.value()].join("\n"));

@@ -1,8 +1,7 @@
 /** Takes inventories in: reads and judges them, and writes peers.d as a whole or not at all. */
-import { mkdirSync, readFileSync, unlinkSync } from "node:fs";
-import { dirname } from "node:path";
+import { mkdirSync, readFileSync, renameSync, unlinkSync } from "node:fs";
 import { err, ok, type Result } from "../../core/types.ts";
-import { exists, syncDirectory, whyNot, writeAtomically } from "../files.ts";
+import { exists, syncDirectory, whyNot, writeAtomically, writeBeside } from "../files.ts";
 import { readInventory } from "./document.ts";
 import { digestOf, type Memory, replayed } from "./memory.ts";
 import type { Admitted, Step } from "./plan.ts";
@@ -49,36 +48,69 @@ function iso(millis: number): string {
 /** Puts back what the steps have changed; gives what could not be put back. */
 export type Undo = () => readonly string[];
 
-/** Carries all steps out; when one fails, those before it are undone. */
-export function applySteps(directory: string, steps: readonly Step[]): Result<Undo, string> {
+/** Files that are written at the same time: the disk takes them together. */
+const AT_ONCE = 32;
+
+interface Placed {
+  readonly step: Step;
+  /** Beside its place, with its content; undefined for a removal. */
+  readonly temporary: string | undefined;
+}
+
+/**
+ * Carries all steps out: first every new file beside its place, then all of them into place. When something fails, what was done is
+ * undone.
+ */
+export async function applySteps(directory: string, steps: readonly Step[]): Promise<Result<Undo, string>> {
   const done: (() => void)[] = [];
   const undo: Undo = () => done.reverse().flatMap(failing);
+  const temporaries: string[] = [];
   try {
     mkdirSync(directory, { recursive: true, mode: 0o755 });
-    for (const step of steps) {
-      const before = exists(step.file) ? readFileSync(step.file) : undefined;
-      done.push(() => (before === undefined ? unlinkSync(step.file) : put(step.file, before)));
-      try {
-        if (step.kind === "write") put(step.file, step.text);
-        else {
-          unlinkSync(step.file);
-          syncDirectory(dirname(step.file));
-        }
-      } catch (error) {
-        done.pop();
-        throw new Error(
-          `${step.file}: cannot be ${step.kind === "write" ? "written" : "removed"}: ${whyNot(error)}`,
-        );
+    const placed: Placed[] = [];
+    for (let at = 0; at < steps.length; at += AT_ONCE) {
+      const some = steps.slice(at, at + AT_ONCE);
+      // All of them end before one's failure counts: nothing may appear after the undoing.
+      for (const each of await Promise.allSettled(some.map((step) => prepared(step, temporaries)))) {
+        if (each.status === "rejected") throw each.reason;
+        placed.push(each.value);
       }
     }
+    for (const { step, temporary } of placed) {
+      const before = exists(step.file) ? readFileSync(step.file) : undefined;
+      attempt(step, () =>
+        temporary === undefined ? unlinkSync(step.file) : renameSync(temporary, step.file),
+      );
+      done.push(() =>
+        before === undefined ? unlinkSync(step.file) : writeAtomically(step.file, before, 0o644),
+      );
+    }
+    syncDirectory(directory);
     return ok(undo);
   } catch (error) {
+    for (const file of temporaries.filter(exists)) failing(() => unlinkSync(file));
     return err([(error as Error).message, ...undo()].join("\n"));
   }
 }
 
-function put(file: string, content: string | Uint8Array): void {
-  writeAtomically(file, content, 0o644);
+async function prepared(step: Step, temporaries: string[]): Promise<Placed> {
+  if (step.kind === "remove") return { step, temporary: undefined };
+  try {
+    const temporary = await writeBeside(step.file, step.text, 0o644);
+    temporaries.push(temporary);
+    return { step, temporary };
+  } catch (error) {
+    throw new Error(`${step.file}: cannot be written: ${whyNot(error)}`);
+  }
+}
+
+function attempt(step: Step, action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    const what = step.kind === "write" ? "written" : "removed";
+    throw new Error(`${step.file}: cannot be ${what}: ${whyNot(error)}`);
+  }
 }
 
 function failing(action: () => void): readonly string[] {
