@@ -80,7 +80,9 @@ try {
   const tables: Table[] = [];
   for (const suite of chosen) {
     console.log(`${suite.name}: ${suite.what}`);
+    const since = performance.now();
     tables.push(...(await suite.run(bench)));
+    console.log(`  ${((performance.now() - since) / 1000).toFixed(0)} s`);
   }
   for (const table of tables) console.log(`\n${tableText(table)}`);
   const versions: Record<string, string> = {};
