@@ -133,7 +133,7 @@ test("what the metadata service says becomes a locator, and goes when the servic
       response.on("end", () => resolve(body));
     }).on("error", reject);
   });
-  expect(page).toContain('hipd_metadata_changes_total 1');
+  expect(page).toContain("hipd_metadata_changes_total 1");
   expect(page).toContain('hipd_locators{side="own",state="cloud"} 1');
   expect(page).toContain('hipd_locators{side="peer",state="ACTIVE"} 0');
   expect(page).toContain("hipd_handover_seconds_count 0");
