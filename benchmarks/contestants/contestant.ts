@@ -4,7 +4,7 @@
  */
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
-import { attempt } from "../../tools/lab/shell.ts";
+import { attempt, type Background } from "../../tools/lab/shell.ts";
 import { program } from "../programs.ts";
 import type { End, Site } from "../site.ts";
 
@@ -93,7 +93,19 @@ export function tunnelMtu(site: Site, overhead: number): number {
 /** The addresses inside of those tunnels that let us choose. */
 export const INSIDE = "10.111.0";
 
-/** The one target of such a tunnel. */
-export function insideTarget(name: string, what: string): Target {
-  return { name, what, address: `${INSIDE}.2` };
+/** What runs of a tunnel with a device and one process at each end. Its one target is the server's address inside. */
+export function tunnelOf(
+  { name, what }: Pick<Contestant, "name" | "what">,
+  device: string,
+  processes: readonly Background[],
+): Running {
+  return {
+    targets: [{ name, what, address: `${INSIDE}.2` }],
+    pids: processes.map((process) => process.child.pid as number),
+    device,
+    stream: plainStream,
+    async stop() {
+      await Promise.all(processes.map((process) => process.stop()));
+    },
+  };
 }

@@ -8,11 +8,10 @@ import {
   findProgram,
   firstVersion,
   INSIDE,
-  insideTarget,
   lacks,
-  plainStream,
   type Running,
   tunnelMtu,
+  tunnelOf,
 } from "./contestant.ts";
 
 const PORT = 10000;
@@ -50,15 +49,7 @@ async function start(site: Site): Promise<Running> {
     return process;
   };
   const processes = [await launch(site.server, site.client), await launch(site.client, site.server)];
-  return {
-    targets: [insideTarget("fastd", fastd.what)],
-    pids: processes.map((process) => process.child.pid as number),
-    device: DEVICE,
-    stream: plainStream,
-    async stop() {
-      await Promise.all(processes.map((process) => process.stop()));
-    },
-  };
+  return tunnelOf(fastd, DEVICE, processes);
 }
 
 async function makeKeys(program: string): Promise<{ secret: string; open: string }> {

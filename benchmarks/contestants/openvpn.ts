@@ -8,11 +8,10 @@ import {
   findProgram,
   firstVersion,
   INSIDE,
-  insideTarget,
   lacks,
-  plainStream,
   type Running,
   tunnelMtu,
+  tunnelOf,
 } from "./contestant.ts";
 
 const DEVICE = "ovpn0";
@@ -60,15 +59,9 @@ async function start(site: Site): Promise<Running> {
   };
   const processes = [await launch(site.server, site.client), await launch(site.client, site.server)];
   return {
-    targets: [insideTarget("openvpn", openvpn.what)],
-    pids: processes.map((process) => process.child.pid as number),
-    device: DEVICE,
-    stream: plainStream,
+    ...tunnelOf(openvpn, DEVICE, processes),
     // The server follows authenticated packets to their new address.
     move: async () => {},
-    async stop() {
-      await Promise.all(processes.map((process) => process.stop()));
-    },
   };
 }
 

@@ -8,11 +8,10 @@ import {
   findProgram,
   firstVersion,
   INSIDE,
-  insideTarget,
   lacks,
-  plainStream,
   type Running,
   tunnelMtu,
+  tunnelOf,
 } from "./contestant.ts";
 
 const CHARON = "/usr/lib/ipsec/charon";
@@ -101,15 +100,7 @@ secrets { ike { secret = "only for this benchmark" } }
     if (end.side === "client")
       await control(end, ["--initiate", "--child", "bench", "--timeout", "10", "--uri", socket], env);
   }
-  return {
-    targets: [insideTarget("strongswan", strongswan.what)],
-    pids: processes.map((process) => process.child.pid as number),
-    device: DEVICE,
-    stream: plainStream,
-    async stop() {
-      await Promise.all(processes.map((process) => process.stop()));
-    },
-  };
+  return tunnelOf(strongswan, DEVICE, processes);
 }
 
 /** Waits for the control socket of charon, which says nothing when it is ready. */

@@ -8,11 +8,10 @@ import {
   findProgram,
   firstVersion,
   INSIDE,
-  insideTarget,
   lacks,
-  plainStream,
   type Running,
   tunnelMtu,
+  tunnelOf,
 } from "./contestant.ts";
 
 const DEVICE = "tinc0";
@@ -71,13 +70,5 @@ async function start(site: Site): Promise<Running> {
     await process.line((line) => line.startsWith("Ready"));
     processes.push(process);
   }
-  return {
-    targets: [insideTarget("tinc", tinc.what)],
-    pids: processes.map((process) => process.child.pid as number),
-    device: DEVICE,
-    stream: plainStream,
-    async stop() {
-      await Promise.all(processes.map((process) => process.stop()));
-    },
-  };
+  return tunnelOf(tinc, DEVICE, processes);
 }

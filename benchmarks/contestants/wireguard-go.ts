@@ -8,11 +8,10 @@ import {
   findProgram,
   firstVersion,
   INSIDE,
-  insideTarget,
   lacks,
-  plainStream,
   type Running,
   tunnelMtu,
+  tunnelOf,
 } from "./contestant.ts";
 
 const PORT = 51820;
@@ -64,19 +63,13 @@ async function start(site: Site): Promise<Running> {
     ]);
   }
   return {
-    targets: [insideTarget("wireguard-go", wireguardGo.what)],
-    pids: processes.map((process) => process.child.pid as number),
-    device: devices[0] as string,
-    stream: plainStream,
+    ...tunnelOf(wireguardGo, devices[0] as string, processes),
     // The peer follows valid packets. But Debian's version keeps sending from the old address on kernels that refuse it with
     // ENETUNREACH; setting the endpoint anew, as scripts for moving hosts do, ends that.
     async move(end) {
       const i = ends.indexOf(end);
       const peer = ["peer", keys[1 - i]?.open ?? "", "endpoint", endpoint(ends[1 - i] as End)];
       await end.namespace.run(["wg", "set", devices[i] as string, ...peer]);
-    },
-    async stop() {
-      await Promise.all(processes.map((process) => process.stop()));
     },
   };
 }
