@@ -232,6 +232,24 @@ suite("two overlays on one host", () => {
     });
   });
 
+  it("do not take a peer from each other", async () => {
+    await withPair({ idle: true }, async ({ lab, a, b }) => {
+      const x = { name: "x", hit: b.daemon.hit, locators: [b.ipv4] };
+      const blue = second(lab, a);
+      const green = second(lab, a, { interface: "hip-green", port: 10_700, lsi_prefix: "100.65.0.0/16" });
+      for (const daemon of [blue, green]) daemon.peers.push(x);
+      await blue.start();
+      await green.start();
+      expect(await green.event("routes-not-set")).toMatchObject({ reason: expect.stringContaining(x.hit) });
+      const route = () => a.daemon.namespace.run(["ip", "-6", "route", "show", x.hit]);
+      expect(await route()).toContain("dev hip-blue");
+      await blue.ctl("peer", "remove", "x");
+      await green.stop();
+      await green.start();
+      expect(await route()).toContain("dev hip-green");
+    });
+  });
+
   it("refuse to share what only one can have, in words", async () => {
     await withPair({ idle: true }, async ({ lab, a }) => {
       await a.daemon.start();
@@ -256,7 +274,7 @@ function second(lab: Lab, side: Side, network: Readonly<Record<string, unknown>>
   const own = { interface: "hip-blue", port: 10_600, lsi_prefix: "100.64.0.0/16", hit_routes: "peers" };
   const options = {
     config: { network: { ...own, ...network } },
-    folder: `${side.daemon.namespace.label}-blue`,
+    folder: `${side.daemon.namespace.label}-${network["port"] ?? own.port}`,
   };
   return new Daemon(lab, side.daemon.namespace, options);
 }
