@@ -33,7 +33,8 @@ A peer is named by its name, HIT or LSI.
 Exit status: 0 ok, 1 it did not work, 2 wrong usage, 3 wrong configuration,
              4 lacking permission, 5 hipd does not answer, 6 no such name (or
              there is one already), 7 timeout.
-Environment: HIPD_SOCKET like --socket; NO_COLOR for no colours.
+Environment: HIPD_SOCKET like --socket; HIPD_INSTANCE like --instance;
+             NO_COLOR for no colours.
 `;
 
 /** All commands with their options and help: to run, and to describe elsewhere. */
@@ -42,6 +43,7 @@ export function hipctl(io: Io): Command {
     .description("Look at and control hipd, the host identity overlay daemon.")
     .option("--json", "answer in JSON, for programs (docs/JSON.md)")
     .option("--socket <path>", `hipd's control socket (default: ${DEFAULT_SOCKET})`)
+    .option("--instance <name>", "ask the hipd of this overlay, where the host has several")
     .version(packageVersion(), "-V, --version", "print the version of hipctl")
     .addHelpText("after", EPILOGUE)
     .showSuggestionAfterError()
@@ -67,15 +69,15 @@ export function hipctl(io: Io): Command {
   addTop(program, io);
   addWait(program, io);
   addWhy(program, io);
+  addReport(program, io);
   addDns(program, io);
   addDoctor(program, io);
-  addReport(program, io);
   addNetcheck(program, io);
   addBundle(program, io);
   addCompletion(program, io);
+  arrange(program);
   inherit(program);
   return program;
-  arrange(program);
 }
 
 /** Runs one command line, without the program's name. */
