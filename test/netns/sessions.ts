@@ -77,7 +77,8 @@ const SSH: Kind = {
     );
     server.etc("passwd", users);
     const serving = server.spawn([
-      ...[dropbear as string, "-F", "-E", "-s", "-r", host],
+      // A session whose peer is gone for good ends by itself.
+      ...[dropbear as string, "-F", "-E", "-s", "-K", "60", "-r", host],
       ...["-p", `[::]:${SSH_PORT}`, "-P", join(folder, "dropbear.pid")],
     ]);
     await serving.line((line) => line.includes("Not backgrounding"));
