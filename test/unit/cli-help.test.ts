@@ -1,26 +1,16 @@
 /** hipctl's help reads as one piece: whoever adds a command keeps to what the others do. */
 import type { Command, Option } from "commander";
 import { describe, expect, test } from "vitest";
-import { hipctl as program } from "../../src/cli/hipctl.ts";
+import { below, hipctlCommands } from "../../tools/reference/commands.ts";
 import { hipctl } from "../support/cli.ts";
 
-const root = program({
-  out: () => {},
-  error: () => {},
-  color: false,
-  environment: {},
-  now: () => 0,
-  input: async () => new Uint8Array(0),
-  onInterrupt: () => () => {},
-});
+const root = hipctlCommands();
 
 function walk(command: Command, path = ""): readonly (readonly [path: string, command: Command])[] {
-  return command.commands
-    .filter((each) => each.name() !== "help")
-    .flatMap((each) => {
-      const name = `${path}${each.name()}`;
-      return [[name, each] as const, ...walk(each, `${name} `)];
-    });
+  return below(command).flatMap((each) => {
+    const name = `${path}${each.name()}`;
+    return [[name, each] as const, ...walk(each, `${name} `)];
+  });
 }
 
 const ALL = walk(root);

@@ -3,8 +3,7 @@ import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { describe, expect, test } from "vitest";
-import { hipctl } from "../../src/cli/hipctl.ts";
-import type { Io } from "../../src/cli/output.ts";
+import { hipctlCommands } from "../../tools/reference/commands.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const FILES = globSync(
@@ -14,16 +13,7 @@ const FILES = globSync(
   // Made from the commands themselves.
   .filter((file) => file !== "docs/REFERENCE.md");
 
-const io: Io = {
-  out: () => {},
-  error: () => {},
-  color: false,
-  environment: {},
-  now: () => 0,
-  input: async () => new Uint8Array(0),
-  onInterrupt: () => () => {},
-};
-const PROGRAM = hipctl(io);
+const PROGRAM = hipctlCommands();
 
 /** What stands between back-quotes or in fenced blocks; in a comment between quotes; the lines of what is neither. */
 function code(file: string, text: string): readonly string[] {

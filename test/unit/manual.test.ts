@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { describe, expect, test } from "vitest";
-import { hipctl } from "../../src/cli/hipctl.ts";
 import { HELP } from "../../src/cli/hipd.ts";
 import { manualPages } from "../../tools/man/pages.ts";
 import { example, item, prose } from "../../tools/man/roff.ts";
+import { below, hipctlCommands } from "../../tools/reference/commands.ts";
 import { configOptions, EXAMPLE } from "../../tools/reference/options.ts";
 
 const pages = manualPages("1.2.3", "2026-01-02");
@@ -25,20 +25,10 @@ function formatted(roff: string): { readonly text: string; readonly warnings: st
 }
 
 function leaves(command: Command, path: string): readonly string[] {
-  const visible = command.commands.filter((each) => each.name() !== "help");
+  const visible = below(command);
   if (visible.length === 0) return [path];
   return visible.flatMap((each) => leaves(each, `${path} ${each.name()}`));
 }
-
-const silent = {
-  out: () => {},
-  error: () => {},
-  color: false,
-  environment: {},
-  now: () => 0,
-  input: async () => new Uint8Array(0),
-  onInterrupt: () => () => {},
-};
 
 describe("manual pages", () => {
   test.skipIf(!groff).each(pages)(
@@ -50,7 +40,7 @@ describe("manual pages", () => {
 
   test("hipctl(1) has every command and every option", () => {
     const text = pages.find(({ name }) => name === "hipctl")?.text.replaceAll("\\-", "-") ?? "";
-    const program = hipctl(silent);
+    const program = hipctlCommands();
     for (const path of leaves(program, "hipctl")) expect(text).toContain(`\\fB${path}\\fR`);
     const walk = (command: Command): void => {
       for (const option of command.options) {

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command, Option as CommandOption } from "commander";
-import { hipctl } from "../../src/cli/hipctl.ts";
 import { HELP } from "../../src/cli/hipd.ts";
+import { below, hipctlCommands } from "../reference/commands.ts";
 import { configOptions, type Option } from "../reference/options.ts";
 import { bold, escaped, example, head, italic, item, prose, subsection } from "./roff.ts";
 
@@ -33,9 +33,9 @@ export function manualPages(version: string, date: string): readonly Page[] {
       "exit-status hipd": () => exitStatus(1),
     }),
     page("hipctl", 1, "User commands", {
-      options: () => program().options.map(optionItem).join(""),
+      options: () => hipctlCommands().options.map(optionItem).join(""),
       commands: () =>
-        program()
+        hipctlCommands()
           .commands.flatMap((each) => commandText(each, "hipctl"))
           .join(""),
       "exit-status hipctl": () => exitStatus(2),
@@ -62,18 +62,6 @@ function filled(file: string, parts: Readonly<Record<string, () => string>>): st
   return full;
 }
 
-function program(): Command {
-  return hipctl({
-    out: () => {},
-    error: () => {},
-    color: false,
-    environment: {},
-    now: () => 0,
-    input: async () => new Uint8Array(0),
-    onInterrupt: () => () => {},
-  });
-}
-
 /** `--locator <address>` with what stands for a value in italics. */
 function flags(text: string): string {
   return text
@@ -96,13 +84,12 @@ function optionItem(option: CommandOption): string {
 /** A group of commands is a part of its own; a command is an item with its options below it. */
 function commandText(command: Command, path: string): readonly string[] {
   const name = `${path} ${command.name()}`;
-  const visible = command.commands.filter((each) => each.name() !== "help");
+  const visible = below(command);
   if (visible.length > 0) {
     return [
       path === "hipctl" ? subsection(name) : "",
       `.PP\n${prose(sentence(command.description()))}\n`,
       ...visible.flatMap((each) => commandText(each, name)),
-      ...(path === "hipctl" ? [] : []),
     ];
   }
   const synopsis = [

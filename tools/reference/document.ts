@@ -2,13 +2,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command, Option as CommandOption } from "commander";
-import { hipctl } from "../../src/cli/hipctl.ts";
 import { HELP } from "../../src/cli/hipd.ts";
 import { EVENTS } from "../../src/overlay/event-catalogue.ts";
 import { FATES } from "../../src/runtime/catalogue/data-drops.ts";
 import { DROPS, type DropLayer } from "../../src/runtime/catalogue/drops.ts";
 import { LOG_LINES, type LogLine } from "../../src/runtime/catalogue/log-lines.ts";
 import { METRICS, type MetricMeaning } from "../../src/runtime/catalogue/metrics.ts";
+import { below, hipctlCommands } from "./commands.ts";
 import { configOptions } from "./options.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -64,16 +64,7 @@ function configuration(): string {
 }
 
 function commands(): string {
-  const quiet = {
-    out: () => {},
-    error: () => {},
-    color: false,
-    environment: {},
-    now: () => 0,
-    input: async () => new Uint8Array(0),
-    onInterrupt: () => () => {},
-  };
-  const program = hipctl(quiet);
+  const program = hipctlCommands();
   const rows = program.commands.flatMap((each) => commandRows(each, ""));
   const general = program.options.map(optionText).join("<br>");
   const intro = "A peer is named by its name, HIT or LSI. For every command:";
@@ -82,8 +73,8 @@ function commands(): string {
 
 function commandRows(command: Command, path: string): readonly (readonly string[])[] {
   const name = `${path}${command.name()}`;
-  const below = command.commands.filter((each) => each.name() !== "help");
-  if (below.length > 0) return below.flatMap((each) => commandRows(each, `${name} `));
+  const visible = below(command);
+  if (visible.length > 0) return visible.flatMap((each) => commandRows(each, `${name} `));
   const words = command.registeredArguments.map((each) => {
     const more = each.variadic ? "..." : "";
     return each.required ? `<${each.name()}${more}>` : `[${each.name()}${more}]`;
