@@ -11,6 +11,17 @@ export interface CliResult {
 /** The moment that all relative times of goldens refer to. */
 export const NOW = Date.parse("2025-01-02T03:04:05.000Z");
 
+/** Says nothing to anybody. For tests that change what they look at. */
+export const QUIET: Io = {
+  out: () => {},
+  error: () => {},
+  color: false,
+  environment: {},
+  now: () => NOW,
+  input: async () => new Uint8Array(0),
+  onInterrupt: () => () => {},
+};
+
 export interface CliOptions {
   readonly color?: boolean;
   readonly environment?: Readonly<Record<string, string>>;
@@ -23,6 +34,7 @@ export async function hipctl(argv: readonly string[], options: CliOptions = {}):
   let out = "";
   let error = "";
   const io: Io = {
+    ...QUIET,
     out: (text) => {
       out += text;
     },
@@ -31,7 +43,6 @@ export async function hipctl(argv: readonly string[], options: CliOptions = {}):
     },
     color: options.color ?? false,
     environment: options.environment ?? {},
-    now: () => NOW,
     input: async () => options.input ?? new Uint8Array(0),
     onInterrupt: (action) => {
       options.interrupt?.(action);

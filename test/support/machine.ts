@@ -1,10 +1,34 @@
 /** A whole daemon in this process, on a data plane in memory, and hipctl beside it. */
 import { join } from "node:path";
+import { afterAll, beforeAll } from "vitest";
 import { loadConfig } from "../../src/runtime/config-file.ts";
 import { Daemon } from "../../src/runtime/daemon.ts";
 import { serviceManager } from "../../src/runtime/systemd.ts";
 import { type CliOptions, type CliResult, hipctl } from "./cli.ts";
 import { FakeNetwork, Medium, memoryLog, temporaryFolder, write } from "./runtime.ts";
+
+/** A configuration that keeps to its own folder. */
+export const PLACES = '[state]\ndirectory = "state"\n[control]\nsocket = "hipd.sock"\n';
+
+/** @param file the configuration */
+export async function startDaemon(
+  file: string,
+  network: FakeNetwork,
+  others: Partial<Parameters<typeof Daemon.start>[0]> = {},
+): Promise<Daemon> {
+  const config = loadConfig(file);
+  if (!config.ok) throw new Error(`bad configuration: ${JSON.stringify(config.error)}`);
+  const started = await Daemon.start({
+    config: config.value,
+    network,
+    log: memoryLog().log,
+    service: serviceManager({}, undefined),
+    version: "1.2.3",
+    ...others,
+  });
+  if (!started.ok) throw new Error(started.error.messages.join("\n"));
+  return started.value;
+}
 
 export class Machine {
   readonly folder = temporaryFolder();
@@ -25,18 +49,10 @@ export class Machine {
   }
 
   async start(): Promise<void> {
-    const text = '[state]\ndirectory = "state"\n[control]\nsocket = "hipd.sock"\n';
-    const config = loadConfig(write(this.folder, "hipd.toml", text));
-    if (!config.ok) throw new Error("bad config");
-    const started = await Daemon.start({
-      config: config.value,
-      network: new FakeNetwork(this.#address, this.#medium),
-      log: memoryLog().log,
-      service: serviceManager({}, undefined),
+    const file = write(this.folder, "hipd.toml", PLACES);
+    this.#daemon = await startDaemon(file, new FakeNetwork(this.#address, this.#medium), {
       version: this.#version,
     });
-    if (!started.ok) throw new Error(started.error.messages.join("\n"));
-    this.#daemon = started.value;
   }
 
   async stop(): Promise<void> {
@@ -63,4 +79,16 @@ export class Machine {
 export async function acquaint(a: Machine, b: Machine, nameA = "a", nameB = "b"): Promise<void> {
   await a.ctl(["peer", "add", nameB, "--hit", await b.hit(), "--locator", b.address]);
   await b.ctl(["peer", "add", nameA, "--hit", await a.hit(), "--locator", a.address]);
+}
+
+/** Two that know each other, with an association, while the tests of a `describe` run. */
+export function connectedMachines(medium: Medium): readonly [a: Machine, b: Machine] {
+  const [a, b] = [new Machine("192.0.2.1", medium), new Machine("192.0.2.2", medium)];
+  beforeAll(async () => {
+    await Promise.all([a.start(), b.start()]);
+    await acquaint(a, b);
+    await a.ctl(["connect", "b"]);
+  });
+  afterAll(() => Promise.all([a.stop(), b.stop()]));
+  return [a, b];
 }

@@ -7,13 +7,12 @@ import { Archive, MAX_FILE_BYTES } from "../../src/cli/bundle/archive.ts";
 import { Pseudonyms } from "../../src/cli/bundle/pseudonyms.ts";
 import { withoutSecrets } from "../../src/cli/bundle/secrets.ts";
 import { Identity } from "../../src/crypto/identity.ts";
-import { loadConfig } from "../../src/runtime/config-file.ts";
-import { Daemon } from "../../src/runtime/daemon.ts";
-import { serviceManager } from "../../src/runtime/systemd.ts";
+import type { Daemon } from "../../src/runtime/daemon.ts";
 import { addressesIn, unpack } from "../support/archive.ts";
 import { hipctl } from "../support/cli.ts";
 import { prefix } from "../support/doctor.ts";
-import { FakeNetwork, memoryLog, temporaryFolder, write } from "../support/runtime.ts";
+import { PLACES, startDaemon } from "../support/machine.ts";
+import { FakeNetwork, temporaryFolder, write } from "../support/runtime.ts";
 
 const SECRET_NAME = "db7.corp.example";
 const PEER_HIT = "2001:22:aaaa:bbbb:cccc:dddd:eeee:1234";
@@ -26,19 +25,9 @@ beforeAll(async () => {
   folder = temporaryFolder();
   const peer = `[[peer]]\nname = "${SECRET_NAME}"\nhit = "${PEER_HIT}"\nlocators = ["192.0.2.77", "[2001:db8::77]:10501"]\n`;
   const pasted = Identity.generate("ed25519").toPkcs8Pem().replace(/^/gm, "# ");
-  const text = `# call ops@corp.example\n${pasted}\n[state]\ndirectory = "state"\n[control]\nsocket = "hipd.sock"\n[metrics]\nlisten = "127.0.0.1:0"\n${peer}`;
+  const text = `# call ops@corp.example\n${pasted}\n${PLACES}[metrics]\nlisten = "127.0.0.1:0"\n${peer}`;
   file = write(folder, "hipd.toml", text);
-  const config = loadConfig(file);
-  if (!config.ok) throw new Error(JSON.stringify(config.error));
-  const started = await Daemon.start({
-    config: config.value,
-    network: new FakeNetwork("192.0.2.1"),
-    log: memoryLog().log,
-    service: serviceManager({}, undefined),
-    version: "1.2.3",
-  });
-  if (!started.ok) throw new Error(started.error.messages.join("\n"));
-  daemon = started.value;
+  daemon = await startDaemon(file, new FakeNetwork("192.0.2.1"));
 });
 afterAll(() => daemon.stop());
 

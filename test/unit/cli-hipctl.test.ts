@@ -5,51 +5,17 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Identity } from "../../src/crypto/identity.ts";
 import { writePrivateKey } from "../../src/crypto/keyfile.ts";
-import { loadConfig } from "../../src/runtime/config-file.ts";
-import { Daemon } from "../../src/runtime/daemon.ts";
-import { serviceManager } from "../../src/runtime/systemd.ts";
 import { type CliOptions, hipctl } from "../support/cli.ts";
-import { FakeNetwork, Medium, memoryLog, temporaryFolder, write } from "../support/runtime.ts";
+import { connectedMachines } from "../support/machine.ts";
+import { Medium, temporaryFolder, write } from "../support/runtime.ts";
 
-const medium = new Medium();
-const daemons: Daemon[] = [];
-
-async function daemon(address: string): Promise<string> {
-  const folder = temporaryFolder();
-  const file = write(folder, "hipd.toml", '[state]\ndirectory = "state"\n[control]\nsocket = "hipd.sock"\n');
-  const config = loadConfig(file);
-  if (!config.ok) throw new Error("bad config");
-  const started = await Daemon.start({
-    config: config.value,
-    network: new FakeNetwork(address, medium),
-    log: memoryLog().log,
-    service: serviceManager({}, undefined),
-    version: "1.2.3",
-  });
-  if (!started.ok) throw new Error(started.error.messages.join("\n"));
-  daemons.push(started.value);
-  return folder;
-}
-
-let a = "";
-let b = "";
-let hitA = "";
-let hitB = "";
-const atA = (argv: readonly string[], options: CliOptions = {}) =>
-  hipctl(["--socket", join(a, "hipd.sock"), ...argv], options);
-const atB = (argv: readonly string[]) => hipctl(["--socket", join(b, "hipd.sock"), ...argv]);
+const [a] = connectedMachines(new Medium());
+const atA = (argv: readonly string[], options: CliOptions = {}) => a.ctl(argv, options);
 const jsonAtA = async (argv: readonly string[]) => JSON.parse((await atA([...argv, "--json"])).out);
 
 beforeAll(async () => {
-  [a, b] = [await daemon("192.0.2.1"), await daemon("192.0.2.2")];
-  hitA = JSON.parse((await atA(["status", "--json"])).out).self.hit;
-  hitB = JSON.parse((await atB(["status", "--json"])).out).self.hit;
-  await atA(["peer", "add", "b", "--hit", hitB, "--locator", "192.0.2.2"]);
-  await atB(["peer", "add", "a", "--hit", hitA, "--locator", "192.0.2.1"]);
-  await atA(["connect", "b"]);
   await atA(["locator", "add", "203.0.113.5"]);
 });
-afterAll(() => Promise.all(daemons.map((each) => each.stop())));
 
 describe("every command answers people and programs", () => {
   test.each([
@@ -366,7 +332,7 @@ describe("wrong use is told in one line, with its own exit status", () => {
   });
 
   test("a reload that is refused: 3, with every problem", async () => {
-    const file = join(a, "hipd.toml");
+    const file = join(a.folder, "hipd.toml");
     const good = readFileSync(file, "utf8");
     writeFileSync(file, `${good}[log]\nlevle = 1\nformta = 2\n`);
     const result = await atA(["reload"]);
@@ -415,7 +381,7 @@ describe("hipd that does not run", () => {
     });
   });
   test("HIPD_SOCKET is respected, --socket wins", async () => {
-    const environment = { HIPD_SOCKET: join(a, "hipd.sock") };
+    const environment = { HIPD_SOCKET: join(a.folder, "hipd.sock") };
     expect((await hipctl(["status"], { environment })).status).toBe(0);
     expect((await hipctl(["--socket", "/nowhere", "status"], { environment })).status).toBe(5);
     dead = createServer();
@@ -504,7 +470,7 @@ describe("identities without hipd", () => {
 
   test("with hipd, the private key is read from its file", async () => {
     const result = await atA(["identity", "export", "--private"]);
-    expect(result.out).toBe(readFileSync(join(a, "state/identity.pem"), "utf8"));
+    expect(result.out).toBe(readFileSync(join(a.folder, "state/identity.pem"), "utf8"));
   });
 });
 

@@ -1,17 +1,7 @@
 /** What hipctl locator and hipctl handover print. */
 import { expect, test } from "vitest";
 import { handoverText, listText as locatorsText } from "../../src/cli/commands/locator.ts";
-import type { Io } from "../../src/cli/output.ts";
-
-const io: Io = {
-  out: () => {},
-  error: () => {},
-  color: false,
-  environment: {},
-  now: () => Date.parse("2025-01-02T03:04:05.000Z"),
-  input: async () => new Uint8Array(0),
-  onInterrupt: () => () => {},
-};
+import { QUIET } from "../support/cli.ts";
 
 const LOCATORS: Parameters<typeof locatorsText>[0] = {
   own: [
@@ -90,7 +80,7 @@ const LOCATORS: Parameters<typeof locatorsText>[0] = {
 };
 
 test("locator list, handover", () => {
-  expect(`\n${locatorsText(LOCATORS, io)}`).toMatchInlineSnapshot(`
+  expect(`\n${locatorsText(LOCATORS, QUIET)}`).toMatchInlineSnapshot(`
     "
     this host
       LOCATOR           STATE     SOURCE  INTERFACE    AGE       RTT   LOSS   MTU  REMARK

@@ -6,7 +6,7 @@ import { detailsText, listText as identitiesText } from "../../src/cli/commands/
 import { hostsText } from "../../src/cli/commands/peer.ts";
 import { PingSummary, pingText } from "../../src/cli/commands/ping.ts";
 import { reloadText, statusText } from "../../src/cli/commands/status.ts";
-import { ago, bytes, duration, type Io, millis, pairs, table } from "../../src/cli/output.ts";
+import { ago, bytes, duration, millis, pairs, table } from "../../src/cli/output.ts";
 import {
   type AssociationDetails,
   associationText,
@@ -14,17 +14,7 @@ import {
   peerText,
   type StatusView,
 } from "../../src/cli/views.ts";
-import { NOW } from "../support/cli.ts";
-
-const io: Io = {
-  out: () => {},
-  error: () => {},
-  color: false,
-  environment: {},
-  now: () => NOW,
-  input: async () => new Uint8Array(0),
-  onInterrupt: () => () => {},
-};
+import { NOW, QUIET } from "../support/cli.ts";
 
 const DB1: PeerView = {
   name: "db1",
@@ -130,7 +120,7 @@ const ASSOCIATION: AssociationDetails = {
 
 test("status fits a narrow terminal: what can be spared is left out, who and how is not", () => {
   const terminal = { columns: () => 80, rows: () => 24, keys: () => () => {}, onResize: () => () => {} };
-  const lines = statusText(STATUS, { ...io, terminal }).split("\n");
+  const lines = statusText(STATUS, { ...QUIET, terminal }).split("\n");
   const table = lines.slice(lines.findIndex((line) => line.startsWith("PEER")));
   for (const line of table) expect(line.length).toBeLessThanOrEqual(80);
   expect(table[0]).toBe("PEER      STATE        LSI          ADDRESS              SENT  RECEIVED");
@@ -138,7 +128,7 @@ test("status fits a narrow terminal: what can be spared is left out, who and how
 
 describe("goldens", () => {
   test("status", () => {
-    expect(`\n${statusText(STATUS, io)}`).toMatchInlineSnapshot(`
+    expect(`\n${statusText(STATUS, QUIET)}`).toMatchInlineSnapshot(`
       "
       hipd       0.1.0, up 3 h 4 min
       HIT        2001:22::1  (identity, ECDSA P-256)
@@ -153,7 +143,7 @@ describe("goldens", () => {
     `);
   });
   test("status without peers says what to do", () => {
-    expect(statusText({ ...STATUS, peers: [] }, io)).toContain(
+    expect(statusText({ ...STATUS, peers: [] }, QUIET)).toContain(
       "\nNo peers. Add one: hipctl peer add NAME --hit HIT --locator ADDRESS\n",
     );
   });
@@ -194,7 +184,7 @@ describe("goldens", () => {
     `);
   });
   test("association list and show", () => {
-    expect(`\n${associationsText([ASSOCIATION], io)}`).toMatchInlineSnapshot(`
+    expect(`\n${associationsText([ASSOCIATION], QUIET)}`).toMatchInlineSnapshot(`
       "
       PEER  STATE        ROLE       PATH                                    PATH STATE           SUITE       DH     SPI IN      SPI OUT        SENT  RECEIVED    FOR
       db1   ESTABLISHED  initiator  udp 192.0.2.1:10500 > 192.0.2.10:10500  unverified, 1 other  AES-GCM-16  P-256  0x0a0b0c0d  0x01020304  1.2 MiB     999 B  5 min

@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { describe as describePeer, MAX_DRAWN, peerGraph, shorten } from "../../src/cli/report/graph.ts";
 import { escaped, html } from "../../src/cli/report/html.ts";
 import { healthOf, observe } from "../../src/cli/report/model.ts";
@@ -12,7 +12,7 @@ import { STYLE } from "../../src/cli/report/style.ts";
 import { dropTable, eventTable, MAX_ROWS } from "../../src/cli/report/tables.ts";
 import { MAX_LANES, timeLine } from "../../src/cli/report/timeline.ts";
 import type { OverlayEvent } from "../../src/overlay/control.ts";
-import { acquaint, Machine } from "../support/machine.ts";
+import { connectedMachines } from "../support/machine.ts";
 import { HOSTILE, sampleReport } from "../support/report.ts";
 import { Medium, temporaryFolder } from "../support/runtime.ts";
 import { PATH, PEER, SILENT, sample } from "../support/views.ts";
@@ -235,14 +235,7 @@ describe("the look", () => {
 });
 
 describe("against a daemon", () => {
-  const medium = new Medium();
-  const [a, b] = [new Machine("192.0.2.1", medium), new Machine("192.0.2.2", medium)];
-  beforeAll(async () => {
-    await Promise.all([a.start(), b.start()]);
-    await acquaint(a, b);
-    await a.ctl(["connect", "b"]);
-  });
-  afterAll(() => Promise.all([a.stop(), b.stop()]));
+  const [a] = connectedMachines(new Medium());
 
   test("writes a file that only its owner reads, and says what it did", async () => {
     const file = join(temporaryFolder(), "report.html");

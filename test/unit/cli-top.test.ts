@@ -1,11 +1,11 @@
 /** hipctl top: rates out of counters, frames that fit, and a terminal that is left as it was. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Io, Terminal } from "../../src/cli/output.ts";
 import { frameBetween } from "../../src/cli/sampling.ts";
 import { progressLine, Screen } from "../../src/cli/terminal.ts";
 import { count, frameLines, type Look } from "../../src/cli/top/frame.ts";
-import { NOW } from "../support/cli.ts";
-import { acquaint, Machine } from "../support/machine.ts";
+import { QUIET } from "../support/cli.ts";
+import { connectedMachines, Machine } from "../support/machine.ts";
 import { Medium } from "../support/runtime.ts";
 import { PEER, SILENT, sample } from "../support/views.ts";
 
@@ -153,19 +153,14 @@ describe("the terminal", () => {
     };
   }
   const medium = new Medium();
-  const [a, b] = [new Machine("192.0.2.1", medium), new Machine("192.0.2.2", medium)];
-  beforeAll(async () => {
-    await Promise.all([a.start(), b.start()]);
-    await acquaint(a, b);
-    await a.ctl(["connect", "b"]);
-  });
-  afterAll(() => Promise.all([a.stop(), b.stop()]));
+  const [a] = connectedMachines(medium);
 
   async function live(act: (terminal: FakeTerminal, shown: () => string) => Promise<void>): Promise<string> {
     const { run } = await import("../../src/cli/hipctl.ts");
     const terminal = new FakeTerminal();
     let out = "";
     const io: Io = {
+      ...QUIET,
       out: (text) => {
         out += text;
       },
@@ -173,10 +168,6 @@ describe("the terminal", () => {
         out += text;
       },
       color: true,
-      environment: {},
-      now: () => NOW,
-      input: async () => new Uint8Array(0),
-      onInterrupt: () => () => {},
       terminal,
     };
     const ended = run(["--socket", a.socket, "top", "-i", "100ms"], io);
@@ -203,12 +194,8 @@ describe("the terminal", () => {
     const write = (text: string): void => {
       out += text;
     };
-    const io = { out: write, error: write, color: false, environment: {}, now: () => NOW, terminal };
-    const ended = run(["--socket", c.socket, "top", "-i", "100ms"], {
-      ...io,
-      input: async () => new Uint8Array(0),
-      onInterrupt: () => () => {},
-    });
+    const io = { ...QUIET, out: write, error: write, terminal };
+    const ended = run(["--socket", c.socket, "top", "-i", "100ms"], io);
     await expect.poll(() => out).toContain("hipd 1.2.3");
     await c.stop();
     expect(await ended).toBe(5);

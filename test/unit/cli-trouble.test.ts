@@ -1,51 +1,14 @@
 /** hipctl doctor and netcheck as commands: what they answer, in which shape, and how they end. */
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { loadConfig } from "../../src/runtime/config-file.ts";
-import { Daemon } from "../../src/runtime/daemon.ts";
-import { serviceManager } from "../../src/runtime/systemd.ts";
+import { describe, expect, test } from "vitest";
 import { hipctl } from "../support/cli.ts";
-import { FakeNetwork, Medium, memoryLog, temporaryFolder, write } from "../support/runtime.ts";
+import { connectedMachines } from "../support/machine.ts";
+import { Medium, temporaryFolder, write } from "../support/runtime.ts";
 
-const daemons: Daemon[] = [];
-const medium = new Medium();
-let a = "";
-let b = "";
-
-async function daemon(address: string): Promise<string> {
-  const folder = temporaryFolder();
-  const file = write(folder, "hipd.toml", '[state]\ndirectory = "state"\n[control]\nsocket = "hipd.sock"\n');
-  const config = loadConfig(file);
-  if (!config.ok) throw new Error("bad config");
-  const started = await Daemon.start({
-    config: config.value,
-    network: new FakeNetwork(address, medium),
-    log: memoryLog().log,
-    service: serviceManager({}, undefined),
-    version: "1.2.3",
-  });
-  if (!started.ok) throw new Error(started.error.messages.join("\n"));
-  daemons.push(started.value);
-  return folder;
-}
-
-const at = (folder: string, ...argv: readonly string[]) =>
-  hipctl(["--socket", join(folder, "hipd.sock"), ...argv]);
-const doctor = (...argv: readonly string[]) => hipctl(["doctor", "--config", join(a, "hipd.toml"), ...argv]);
-
-beforeAll(async () => {
-  [a, b] = [await daemon("192.0.2.1"), await daemon("192.0.2.2")];
-  for (const [here, there, name, address] of [
-    [a, b, "b", "192.0.2.2"],
-    [b, a, "a", "192.0.2.1"],
-  ] as const) {
-    const { hit } = JSON.parse((await at(there, "status", "--json")).out).self;
-    await at(here, "peer", "add", name, "--hit", hit, "--locator", address);
-  }
-  await at(a, "connect", "b");
-});
-afterAll(() => Promise.all(daemons.map((each) => each.stop())));
+const [a] = connectedMachines(new Medium());
+const doctor = (...argv: readonly string[]) =>
+  hipctl(["doctor", "--config", join(a.folder, "hipd.toml"), ...argv]);
 
 describe("doctor", () => {
   test("asks the hipd of the configuration, whose interface this test cannot have", async () => {
@@ -70,7 +33,7 @@ describe("doctor", () => {
   });
 
   test("tells a wrong configuration as hipd --check does", async () => {
-    const key = join(a, "state/identity.pem");
+    const key = join(a.folder, "state/identity.pem");
     chmodSync(key, 0o640);
     const { out } = await doctor();
     chmodSync(key, 0o600);
@@ -87,12 +50,12 @@ describe("doctor", () => {
 
 describe("netcheck", () => {
   test("answers people and programs", async () => {
-    const people = await at(a, "netcheck");
+    const people = await a.ctl(["netcheck"]);
     expect(people).toMatchObject({ status: 0, error: "" });
     expect(people.out).toMatch(
       /^this host\n RANK .*\nas peers see it\n.*\nNAT\nIPv4 .*\npeers\n.*\nb +ESTABLISHED .*3\/3/s,
     );
-    const report = JSON.parse((await at(a, "netcheck", "--json")).out);
+    const report = JSON.parse((await a.ctl(["netcheck", "--json"])).out);
     expect(Object.keys(report)).toEqual(["own", "seen", "nat", "peers", "cloud", "metadata"]);
     expect(report.seen).toMatchObject([{ peer: "b", local: "192.0.2.1:10500", seen: "192.0.2.1:10500" }]);
     expect(report.nat).toMatchObject([
@@ -119,14 +82,17 @@ describe("netcheck", () => {
   });
 
   test("sends nothing when it must not, and nothing to others than were named", async () => {
-    const quiet = JSON.parse((await at(a, "netcheck", "--passive", "--json")).out);
+    const quiet = JSON.parse((await a.ctl(["netcheck", "--passive", "--json"])).out);
     expect(quiet.peers.map((peer: { probe: unknown }) => peer.probe)).toEqual([null]);
-    expect(JSON.parse((await at(a, "netcheck", "b", "--json")).out).peers).toHaveLength(1);
-    expect(await at(a, "netcheck", "nobody")).toMatchObject({ status: 6, out: "" });
-    expect(await at(a, "netcheck", "--passive", "--connect")).toMatchObject({ status: 2 });
+    expect(JSON.parse((await a.ctl(["netcheck", "b", "--json"])).out).peers).toHaveLength(1);
+    expect(await a.ctl(["netcheck", "nobody"])).toMatchObject({ status: 6, out: "" });
+    expect(await a.ctl(["netcheck", "--passive", "--connect"])).toMatchObject({ status: 2 });
   });
 
   test("needs a hipd", async () => {
-    expect(await hipctl(["--socket", join(a, "none"), "netcheck"])).toMatchObject({ status: 5, out: "" });
+    expect(await hipctl(["--socket", join(a.folder, "none"), "netcheck"])).toMatchObject({
+      status: 5,
+      out: "",
+    });
   });
 });

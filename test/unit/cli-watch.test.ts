@@ -1,7 +1,7 @@
 /** --watch: the same answer again when something changed, until somebody has seen enough. */
 import { afterEach, expect, test } from "vitest";
 import { run } from "../../src/cli/hipctl.ts";
-import { NOW } from "../support/cli.ts";
+import { QUIET } from "../support/cli.ts";
 import { Machine } from "../support/machine.ts";
 
 const machines: Machine[] = [];
@@ -22,16 +22,13 @@ function begin(a: Machine, ...argv: readonly string[]) {
   let error = "";
   let interrupt = (): void => {};
   const ended = run(["--socket", a.socket, ...argv], {
+    ...QUIET,
     out: (text) => {
       out += text;
     },
     error: (text) => {
       error += text;
     },
-    color: false,
-    environment: {},
-    now: () => NOW,
-    input: async () => new Uint8Array(0),
     onInterrupt: (action) => {
       interrupt = action;
       return () => {};
@@ -99,13 +96,7 @@ test("an answer that takes its time is waited for in words, which then go away",
   await a.ctl(["peer", "add", "silent", "--hit", "2001:22::99", "--locator", "192.0.2.99"]);
   const shown: string[] = [];
   const status = await run(["--socket", a.socket, "connect", "silent", "--timeout", "800ms"], {
-    out: () => {},
-    error: () => {},
-    color: false,
-    environment: {},
-    now: () => NOW,
-    input: async () => new Uint8Array(0),
-    onInterrupt: () => () => {},
+    ...QUIET,
     progress: (text) => shown.push(text),
   });
   expect(status).toBe(7);

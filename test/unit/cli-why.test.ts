@@ -1,5 +1,5 @@
 /** hipctl why: each step's verdict from made-up facts, and whole answers from a daemon. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { whyText } from "../../src/cli/commands/why.ts";
 import { explain } from "../../src/cli/why/explain.ts";
 import { addressOf, type Facts, peersAt, subjectOf } from "../../src/cli/why/facts.ts";
@@ -8,7 +8,7 @@ import { connectionsTo, listenersOf, parseService, parseSockets } from "../../sr
 import { remedyFor } from "../../src/cli/why/steps.ts";
 import { err, ok } from "../../src/core/types.ts";
 import { NOW } from "../support/cli.ts";
-import { acquaint, Machine } from "../support/machine.ts";
+import { connectedMachines, Machine } from "../support/machine.ts";
 import { Medium } from "../support/runtime.ts";
 import { ASSOCIATION, PEER as LOSSY, STATUS } from "../support/views.ts";
 
@@ -311,13 +311,7 @@ test("what ip route get says", () => {
 
 describe("against a daemon", () => {
   const medium = new Medium();
-  const [a, b] = [new Machine("192.0.2.1", medium), new Machine("192.0.2.2", medium)];
-  beforeAll(async () => {
-    await Promise.all([a.start(), b.start()]);
-    await acquaint(a, b);
-    await a.ctl(["connect", "b"]);
-  });
-  afterAll(() => Promise.all([a.stop(), b.stop()]));
+  const [a, b] = connectedMachines(medium);
 
   test("names, HITs, LSIs and addresses lead to the same peer", async () => {
     const { peers } = await a.json<{ peers: { lsi: string }[] }>("peer", "list");

@@ -4,32 +4,22 @@ import { join } from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
 import { Identity } from "../../src/crypto/identity.ts";
-import { loadConfig } from "../../src/runtime/config-file.ts";
-import { Daemon } from "../../src/runtime/daemon.ts";
-import { serviceManager } from "../../src/runtime/systemd.ts";
+import type { Daemon } from "../../src/runtime/daemon.ts";
 import { hipctl } from "../support/cli.ts";
-import { FakeNetwork, Medium, memoryLog, temporaryFolder, write } from "../support/runtime.ts";
+import { PLACES, startDaemon } from "../support/machine.ts";
+import { FakeNetwork, temporaryFolder, write } from "../support/runtime.ts";
 
 let folder = "";
 let daemon: Daemon | undefined;
 
 async function start(): Promise<void> {
-  const config = loadConfig(join(folder, "hipd.toml"));
-  if (!config.ok) throw new Error(JSON.stringify(config.error));
   const places = ["smbios", "cloud", "machine"].map((name) =>
     write(folder, name, `${name}-of-this-machine\n`),
   );
   const [smbios = "", cloud = "", machine = ""] = places;
-  const started = await Daemon.start({
-    config: config.value,
-    network: new FakeNetwork("192.0.2.1", new Medium()),
-    log: memoryLog().log,
-    service: serviceManager({}, undefined),
-    version: "1.2.3",
+  daemon = await startDaemon(join(folder, "hipd.toml"), new FakeNetwork("192.0.2.1"), {
     instance: { smbios, cloud: [cloud], machine },
   });
-  if (!started.ok) throw new Error(started.error.messages.join("\n"));
-  daemon = started.value;
 }
 
 async function stop(): Promise<void> {
@@ -44,11 +34,7 @@ const clean = (...argv: string[]) =>
 beforeEach(async () => {
   await stop();
   folder = temporaryFolder();
-  write(
-    folder,
-    "hipd.toml",
-    '[state]\ndirectory = "state"\n[control]\nsocket = "hipd.sock"\n[identity]\nextra = ["more/second.pem"]\n',
-  );
+  write(folder, "hipd.toml", `${PLACES}[identity]\nextra = ["more/second.pem"]\n`);
   mkdirSync(join(folder, "more"));
   write(join(folder, "more"), "second.pem", Identity.generate("ed25519").toPkcs8Pem(), 0o600);
 });

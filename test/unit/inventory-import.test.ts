@@ -5,13 +5,12 @@ import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { formatHit } from "../../src/core/ip.ts";
 import { Identity } from "../../src/crypto/identity.ts";
 import { writeHipRecord } from "../../src/crypto/keyfile.ts";
-import { loadConfig } from "../../src/runtime/config-file.ts";
-import { Daemon } from "../../src/runtime/daemon.ts";
+import type { Daemon } from "../../src/runtime/daemon.ts";
 import { inventoryOf, inventoryText, type Member } from "../../src/runtime/inventory/document.ts";
 import { applySteps } from "../../src/runtime/inventory/import.ts";
-import { serviceManager } from "../../src/runtime/systemd.ts";
 import { type CliResult, hipctl, NOW } from "../support/cli.ts";
-import { FakeNetwork, Medium, memoryLog, temporaryFolder, write } from "../support/runtime.ts";
+import { PLACES, startDaemon } from "../support/machine.ts";
+import { FakeNetwork, temporaryFolder, write } from "../support/runtime.ts";
 
 const operator = Identity.generate("ecdsa-p256");
 const stranger = Identity.generate("ecdsa-p256");
@@ -53,21 +52,11 @@ function peersDirectory(): Readonly<Record<string, string>> {
 }
 
 function configure(extra = ""): void {
-  write(folder, "hipd.toml", `[state]\ndirectory = "state"\n[control]\nsocket = "hipd.sock"\n${extra}`);
+  write(folder, "hipd.toml", PLACES + extra);
 }
 
-async function startDaemon(): Promise<Daemon> {
-  const config = loadConfig(join(folder, "hipd.toml"));
-  if (!config.ok) throw new Error(JSON.stringify(config.error));
-  const started = await Daemon.start({
-    config: config.value,
-    network: new FakeNetwork("192.0.2.9", new Medium()),
-    log: memoryLog().log,
-    service: serviceManager({}, undefined),
-    version: "1.2.3",
-  });
-  if (!started.ok) throw new Error(started.error.messages.join("\n"));
-  daemon = started.value;
+async function start(): Promise<Daemon> {
+  daemon = await startDaemon(join(folder, "hipd.toml"), new FakeNetwork("192.0.2.9"));
   return daemon;
 }
 
@@ -306,7 +295,7 @@ describe("with a running hipd", () => {
   test("the peers are in use at once; a hipd that refuses leaves peers.d as it was", async () => {
     // Room for a handful of LSIs only.
     configure('[network]\nlsi_prefix = "198.18.0.0/28"\n');
-    await startDaemon();
+    await start();
     const done = await importing(inventoryFile("f", [member("web1", web, "192.0.2.1")], { age: 3 }));
     expect(done.error).toBe("");
     expect(done.out).toContain("done; hipd uses it");
@@ -320,7 +309,7 @@ describe("with a running hipd", () => {
   });
 
   test("export says who and where this host is; sign joins; show tells", async () => {
-    await startDaemon();
+    await start();
     await ctl("locator", "add", "203.0.113.5");
     const file = join(folder, "web1.json");
     const made = await ctl("inventory", "export", "--name", "web1", "--expires", "30d", "-o", file);

@@ -1,16 +1,12 @@
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 import type { JobRunner } from "../../src/driver/ports.ts";
 import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
 import type { Job } from "../../src/hip/job.ts";
 import { runJob } from "../../src/hip/run-job.ts";
-import { loadConfig } from "../../src/runtime/config-file.ts";
-import { Daemon } from "../../src/runtime/daemon.ts";
 import { JobPool } from "../../src/runtime/job-pool.ts";
 import { Rehearsal } from "../../src/runtime/rehearsal.ts";
-import { serviceManager } from "../../src/runtime/systemd.ts";
-import { FakeNetwork, memoryLog, temporaryFolder } from "../support/runtime.ts";
+import { PLACES, startDaemon } from "../support/machine.ts";
+import { FakeNetwork, memoryLog, temporaryFolder, write } from "../support/runtime.ts";
 
 /** Runs jobs a little later, as threads do, and keeps a list of them. */
 function runner(rehearsal: Rehearsal): { readonly jobs: JobRunner; readonly kinds: Job["kind"][] } {
@@ -80,17 +76,11 @@ test("stopped, it asks for nothing more and does not finish", async () => {
 });
 
 test("a daemon rehearses once it is ready, with keys that it gives up afterwards", async () => {
-  const folder = temporaryFolder();
-  const file = join(folder, "hipd.toml");
-  writeFileSync(file, '[state]\ndirectory = "state"\n[control]\nsocket = "hipd.sock"\n');
-  const config = loadConfig(file);
-  if (!config.ok) throw new Error(JSON.stringify(config.error));
+  const file = write(temporaryFolder(), "hipd.toml", PLACES);
   const { log, lines } = memoryLog();
   const network = new FakeNetwork("192.0.2.1");
-  const service = serviceManager({}, undefined);
   const given = vi.spyOn(JobPool.prototype, "setIdentities");
-  const started = await Daemon.start({ config: config.value, network, log, service, version: "1.2.3" });
-  if (!started.ok) throw new Error(started.error.messages.join());
+  const daemon = await startDaemon(file, network, { log });
   try {
     await vi.waitFor(() => expect(lines.some(({ event }) => event === "rehearsed")).toBe(true), {
       timeout: 20_000,
@@ -101,6 +91,6 @@ test("a daemon rehearses once it is ready, with keys that it gives up afterwards
     expect(network.plane.sas).toEqual([]);
     expect(lines.some(({ event }) => `${event}`.startsWith("association"))).toBe(false);
   } finally {
-    await started.value.stop();
+    await daemon.stop();
   }
 });
