@@ -25,6 +25,7 @@ function problem() {
 /** Headers of Node-API and of OpenSSL, which come with Node.js. */
 function headers() {
   const places = [
+    process.env["HIPD_NODE_HEADERS"] ?? "",
     join(dirname(process.execPath), "../include/node"),
     "/usr/include/node",
     "/usr/include/nodejs/src",
@@ -48,7 +49,7 @@ function build(why) {
       `the data plane's addon does not load here (${why}), and cannot be built:`,
       lacking.length > 0
         ? `${lacking.join(" and ")} missing: apt-get install ${lacking.join(" ")}, and install hipd again`
-        : `the headers of Node.js ${process.version} are missing: they lie in include/node of its tarball, or in Debian's libnode-dev`,
+        : `the headers of Node.js ${process.version} are missing: they lie in include/node of its tarball, or in Debian's libnode-dev; HIPD_NODE_HEADERS names another place`,
     );
   }
   console.log("hipd: building the data plane's addon");
