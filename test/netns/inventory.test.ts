@@ -1,5 +1,5 @@
 /** A fleet of fixed members: each exports who it is, an operator signs the list, each imports it, and all talk to all. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
@@ -143,6 +143,15 @@ suite("an inventory", () => {
         "list",
       );
       expect(identities.find(({ name }) => name === "identity")?.peers).toEqual([]);
+
+      renameSync(host.keyFile, join(host.folder, "before"));
+      renameSync(join(host.folder, "state/identities/next.pem"), host.keyFile);
+      await succeed(host, "reload");
+      expect((await host.status()).self.hit).toBe(hit);
+      await host.stop();
+      await host.start();
+      expect((await host.status()).self.hit).toBe(hit);
+      expect((await ping(peer.namespace, hit)).received).toBe(3);
     } finally {
       await lab.close();
     }
