@@ -24,12 +24,13 @@ function problem() {
 
 /** Headers of Node-API and of OpenSSL, which come with Node.js. */
 function headers() {
-  const places = [
-    process.env["HIPD_NODE_HEADERS"] ?? "",
+  const named = process.env["HIPD_NODE_HEADERS"];
+  const usual = [
     join(dirname(process.execPath), "../include/node"),
     "/usr/include/node",
     "/usr/include/nodejs/src",
   ];
+  const places = named === undefined ? usual : [named];
   return places.find(
     (place) => existsSync(join(place, "node_api.h")) && existsSync(join(place, "openssl/evp.h")),
   );
