@@ -96,6 +96,7 @@ suite("the package on two machines", () => {
 
   test("a daemon that hangs is started again by the watchdog", async () => {
     const { a, b } = machines();
+    expect(await a.property("WatchdogUSec")).toBe("30s");
     await a.machine.sh(`mkdir -p /run/systemd/system/hipd.service.d
       printf '[Service]\\nWatchdogSec=3\\n' > /run/systemd/system/hipd.service.d/watchdog.conf
       systemctl daemon-reload; systemctl restart hipd.service`);
