@@ -4,22 +4,13 @@
 
 #include "checksum.h"
 #include "translate.h"
+#include "transport.h"
 
 namespace hipd {
 namespace {
 
-constexpr std::size_t kTcpHeader = 20;
-constexpr std::size_t kUdpHeader = 8;
-constexpr std::size_t kTcpChecksum = 16;
-constexpr std::size_t kUdpChecksum = 6;
-constexpr std::uint8_t kFin = 0x01;
-constexpr std::uint8_t kSyn = 0x02;
-constexpr std::uint8_t kReset = 0x04;
-constexpr std::uint8_t kPush = 0x08;
-constexpr std::uint8_t kUrgent = 0x20;
-constexpr std::uint8_t kCwr = 0x80;
+/// What the last packet of a group may have and others may not.
 constexpr std::uint8_t kTail = kFin | kPush;
-constexpr std::size_t kMaxTcpHeader = 60;
 
 std::size_t baseLength(InnerFamily family) {
   return family == InnerFamily::Hit ? 40 : 20;

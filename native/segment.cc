@@ -3,17 +3,10 @@
 #include <algorithm>
 
 #include "checksum.h"
+#include "transport.h"
 
 namespace hipd {
 namespace {
-
-constexpr std::size_t kTcpHeader = 20;
-constexpr std::size_t kUdpHeader = 8;
-constexpr std::size_t kTcpChecksum = 16;
-constexpr std::size_t kUdpChecksum = 6;
-constexpr std::uint8_t kFin = 0x01;
-constexpr std::uint8_t kPush = 0x08;
-constexpr std::uint8_t kCwr = 0x80;
 
 /// The checksum that the kernel left to us.
 Verdict finishChecksum(const VirtioHeader& header, Bytes packet, const InnerView& view) {

@@ -7,7 +7,6 @@
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -15,7 +14,7 @@
 #include <thread>
 
 #include "check.h"
-#include "netlink.h"
+#include "namespace.h"
 
 using namespace hipd;
 
@@ -242,19 +241,10 @@ void closesUnderLoad() {
   }
 }
 
-bool isolate() {
-  if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return false;
-  if (access("/dev/net/tun", R_OK | W_OK) != 0) return false;
-  return netlink::setLink("lo", {}).empty();
-}
-
 }  // namespace
 
 int main() {
-  if (!isolate()) {
-    std::printf("  skipped: no network namespaces or no /dev/net/tun here\n");
-    return 0;
-  }
+  if (!test::isolated()) return 0;
   carriesEverythingThroughChanges(1);
   carriesEverythingThroughChanges(2);
   closesUnderLoad();

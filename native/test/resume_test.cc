@@ -1,11 +1,11 @@
 // Planes that are suspended and resumed, with real TUN devices and sockets: what flows, what waits, what is refused,
 // and how long it takes. Skipped where namespaces are not allowed.
-#include <sched.h>
 #include <sys/prctl.h>
 
 #include <optional>
 
 #include "../esp.h"
+#include "namespace.h"
 #include "resumes.h"
 
 using namespace hipd;
@@ -338,19 +338,10 @@ void measure(std::size_t count, double most) {
   (void)most;
 }
 
-bool isolate() {
-  if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return false;
-  if (access("/dev/net/tun", R_OK | W_OK) != 0) return false;
-  return netlink::setLink("lo", {}).empty();
-}
-
 }  // namespace
 
 int main() {
-  if (!isolate()) {
-    std::printf("  skipped: no network namespaces or no /dev/net/tun here\n");
-    return 0;
-  }
+  if (!isolated()) return 0;
   waitsMeanwhile();
   flowsOn(30, "few packets in flight, both ends taken over 12 times: none lost, doubled or overtaken");
   flowsOn(1000, "many packets in flight: the same");

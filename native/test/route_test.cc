@@ -1,45 +1,16 @@
 // Peers and SAs: what the control plane says becomes what workers see.
-#include "route.h"
-
 #include <chrono>
-#include <memory>
 #include <thread>
 
 #include "check.h"
+#include "tables.h"
 
 using namespace hipd;
+using namespace hipd::test;
 
 namespace {
 
-constexpr std::array<std::uint8_t, 20> kKey{1, 2, 3};
 constexpr std::array<std::uint8_t, 20> kOtherKey{9, 9, 9};
-
-struct Tables {
-  std::unique_ptr<Hold> hold = std::make_unique<Hold>();
-  Epochs epochs;
-  Routes routes{epochs, *hold, Lsi{{198, 18, 0, 1}}};
-};
-
-Hit hit(std::uint32_t number) {
-  Hit result{{0x20, 0x01, 0x00, 0x22}};
-  store32(result.bytes.data() + 12, number);
-  return result;
-}
-
-Path path(std::uint16_t port) {
-  Path result;
-  result.remote = {{4, {127, 0, 0, 1}}, port};
-  return result;
-}
-
-SaParameters sa(std::uint32_t spi, const Hit& peer, View key = kKey) {
-  SaParameters parameters;
-  parameters.spi = spi;
-  parameters.encryptionKey = key;
-  parameters.localHit = hit(1);
-  parameters.peerHit = peer;
-  return parameters;
-}
 
 void routesAndModes() {
   Tables t;

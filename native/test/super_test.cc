@@ -1,13 +1,13 @@
 // Super-packets through two whole planes with real TUN devices and sockets, in one network namespace: on paths that
 // become smaller, past kernels that refuse, held for a peer, split. A packet socket with virtio-net headers plays the
 // kernel at both devices. Skipped where namespaces are not allowed.
-#include <sched.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <thread>
 
 #include "../segment.h"
+#include "namespace.h"
 #include "planes.h"
 
 using namespace hipd;
@@ -280,19 +280,10 @@ void refusedByTheKernel() {
   passed("a kernel that refuses messages of many is asked no more, and that is said once");
 }
 
-bool isolate() {
-  if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return false;
-  if (access("/dev/net/tun", R_OK | W_OK) != 0) return false;
-  return netlink::setLink("lo", {}).empty();
-}
-
 }  // namespace
 
 int main() {
-  if (!isolate()) {
-    std::printf("  skipped: no network namespaces or no /dev/net/tun here\n");
-    return 0;
-  }
+  if (!isolated()) return 0;
   const Offloads all;
   arriveAsTheyLeft(all, all, "all offloads");
   arriveAsTheyLeft({false, false, true, true}, all, "super-packets only at the receiver");
