@@ -6,7 +6,7 @@ JOBS ?= $(shell nproc)
 NATIVE := $(MAKE) -f native/native.mk -j$(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-browser check check-deploy sim e2e bench bench-quick bench-peers fuzz native build bootstrap deb e2e-systemd clean
+.PHONY: help demo test check check-deploy sim e2e e2e-systemd test-browser bench bench-quick bench-peers fuzz native build deb reference compile clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -82,16 +82,14 @@ deb: ## the Debian package, in build/deb [ARCH=amd64|arm64] [VERSION=...]
 	@$(MAKE) compile
 	@node tools/deb/main.ts $(if $(ARCH),--arch $(ARCH)) $(if $(VERSION),--version $(VERSION))
 
-.PHONY: reference
 reference: ## docs/REFERENCE.md and the dashboards of deploy/grafana, from the program itself
 	@tools/bootstrap
 	@node tools/reference.ts
 	@node tools/dashboards.ts
 
-.PHONY: compile
 compile:
 	@tsc -b src/cli
 	@$(NATIVE) -s native
 
 clean: ## removes what was built (node_modules stays)
-	rm -rf dist build .cache native/build
+	rm -rf dist build .cache .compile-cache native/build
