@@ -38,7 +38,8 @@ export async function inherit(
   return taken;
 }
 
-async function take(
+/** Takes what is whole and was not taken before; the descriptors in `used` belong to the data plane then. */
+export async function take(
   stored: readonly StoredDescriptor[],
   used: Set<number>,
 ): Promise<Result<Inheritance, string>> {
@@ -46,12 +47,18 @@ async function take(
   const { STORED } = await import("./stored.ts");
   const { NativePlane } = await import("./native.ts");
   const native = serviceAddon();
-  const of = (name: string): number | undefined => stored.findLast((one) => one.name === name)?.fd;
-  const [ticket, planeFd, controlFd] = [of(STORED.ticket), of(STORED.plane), of(STORED.control)];
-  if (ticket === undefined || planeFd === undefined || controlFd === undefined)
-    return err("it is not complete");
+  const of = (name: string): readonly number[] =>
+    stored.filter((one) => one.name === name).map(({ fd }) => fd);
+  const tickets = of(STORED.ticket);
   // Before anything else: from here on nobody else goes on with these sequence numbers.
-  if (!native.takeTicket(ticket)) return err("another hipd has taken it already");
+  const first = tickets.map((ticket) => native.takeTicket(ticket)).every((one) => one);
+  const [[planeFd, ...planes], [controlFd, ...controls]] = [of(STORED.plane), of(STORED.control)];
+  if (tickets.length === 0 || planeFd === undefined || controlFd === undefined)
+    return err("it is not complete");
+  // An older one that the manager did not forget has numbers that were used since, and the newer one's ticket would let it pass.
+  if (tickets.length + planes.length + controls.length > 1)
+    return err("more than one hipd has left something");
+  if (!first) return err("another hipd has taken it already");
   const notes: Parameters<NativeLog>[] = [];
   let log: NativeLog = (...note) => void notes.push(note);
   const tunFds = numbered(stored, STORED.tun);
