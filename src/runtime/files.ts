@@ -1,8 +1,8 @@
 /** Files that must not be half written, and secrets that nobody else may read. */
 import { randomBytes } from "node:crypto";
 import {
-  chownSync,
   closeSync,
+  constants,
   fchmodSync,
   fchownSync,
   fstatSync,
@@ -51,6 +51,9 @@ function ownerOfFilesIn(folder: string): { readonly uid: number; readonly gid: n
 
 /** Writes the whole file or nothing: a temporary file beside it, fsync, rename, fsync of the folder. Throws like node:fs. */
 export function writeAtomically(path: string, content: string | Uint8Array, mode: number): void {
+  // Renaming over /dev/null or /dev/stdout would take it away from everybody.
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() === false)
+    throw new Error("it is not a regular file, and is not replaced");
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
   const descriptor = openSync(temporary, "wx", mode);
   try {
@@ -129,9 +132,24 @@ export function ensurePrivateDirectory(path: string): void {
   const owner = ownerOfFilesIn(dirname(first));
   if (owner === undefined) return;
   for (let made = path; ; made = dirname(made)) {
-    chownSync(made, owner.uid, owner.gid);
+    giveFolder(made, owner);
     if (made === first || made === dirname(made)) return;
   }
+}
+
+/** Whoever owns the folder around it may have put a link in its place: nothing behind one changes its owner. */
+export function giveFolder(path: string, { uid, gid }: { readonly uid: number; readonly gid: number }): void {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    fchownSync(descriptor, uid, gid);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** A text in a folder that another user may write to: no link is followed, so that its owner cannot have us read what only we may. */
+export function readUnlinked(path: string): Buffer {
+  return readFileSync(path, { flag: constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK });
 }
 
 const MAX_SECRET_BYTES = 64 * 1024;

@@ -1,6 +1,8 @@
 /** What must not be in an image that other machines are made of: keys, state, and what ties both to one machine. */
 import {
   closeSync,
+  constants,
+  fstatSync,
   fsyncSync,
   lstatSync,
   openSync,
@@ -46,6 +48,12 @@ export function leftovers(
   const found = new Map<string, Leftover>();
   const problems: string[] = [];
   const take = (folder: string, what: string, secret: boolean, fits: (entry: string) => boolean): void => {
+    if (isForeignLink(folder)) {
+      problems.push(
+        `${folder}: is a symbolic link that root did not make; look where it points to, and remove it`,
+      );
+      return;
+    }
     for (const entry of entries(folder, problems).filter(fits)) {
       const file = join(folder, entry);
       const kind = lstatSync(file);
@@ -65,6 +73,12 @@ export function leftovers(
   take(dirname(config.file), "this host's inventory", false, (entry) => entry === "self.json");
   if (peers) take(config.peersDirectory, "peer", false, (entry) => /\.toml(\.|$)/.test(entry));
   return problems.length > 0 ? err(problems) : ok([...found.values()]);
+}
+
+/** What root deletes must not be chosen by the service's user. */
+function isForeignLink(folder: string): boolean {
+  const kind = lstatSync(folder, { throwIfNoEntry: false });
+  return process.geteuid?.() === 0 && kind !== undefined && kind.isSymbolicLink() && kind.uid !== 0;
 }
 
 function entries(folder: string, problems: string[]): readonly string[] {
@@ -106,9 +120,12 @@ const ZEROS = new Uint8Array(4096);
 
 /** A snapshot of a disk holds its free blocks, too. In place, so that it is these blocks: most file systems write over them. */
 function overwrite(file: string): void {
-  const descriptor = openSync(file, "r+");
+  // Its folder may belong to another user, who could put a link to any file in its place.
+  const descriptor = openSync(file, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
-    let left = lstatSync(file).size;
+    const kind = fstatSync(descriptor);
+    if (!kind.isFile()) return;
+    let left = kind.size;
     for (let at = 0; left > 0; ) {
       const written = writeSync(descriptor, ZEROS, 0, Math.min(left, ZEROS.length), at);
       at += written;

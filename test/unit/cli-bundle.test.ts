@@ -1,5 +1,5 @@
 /** Support archives: what is in them, and above all what is not. */
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -122,6 +122,19 @@ describe("an archive", () => {
     const { files } = await unpack(readFileSync(answer.file));
     expect(files.get("events.jsonl")?.trim().split("\n")).toHaveLength(1);
     expect(await bundle("--json", "--events", "1")).toMatchObject({ status: 6, out: "" });
+  });
+
+  test("follows no link out of peers.d", async () => {
+    mkdirSync(join(folder, "peers.d"), { recursive: true });
+    const link = join(folder, "peers.d/linked.toml");
+    symlinkSync(write(folder, "shadow", "root:hashed\n", 0o600), link);
+    const archive = join(folder, "linked.tar.gz");
+    const made = await hipctl(["bundle", "--config", file, "--output", archive]);
+    rmSync(link);
+    expect(made.status, made.error).toBe(0);
+    const { files } = await unpack(readFileSync(archive));
+    expect(files.get("manifest.json")).toContain("peers.d/linked.toml: it is a symbolic link");
+    expect([...files.values()].join("")).not.toContain("root:hashed");
   });
 
   test("is made without hipd, too", async () => {

@@ -1,10 +1,11 @@
 /** hipctl image clean: what a daemon leaves on a disk, and what is left of it afterwards. */
-import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { existsSync, lchownSync, linkSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
 import { Identity } from "../../src/crypto/identity.ts";
 import type { Daemon } from "../../src/runtime/daemon.ts";
+import { removeLeftovers } from "../../src/runtime/image-clean.ts";
 import { hipctl } from "../support/cli.ts";
 import { PLACES, startDaemon } from "../support/machine.ts";
 import { FakeNetwork, temporaryFolder, write } from "../support/runtime.ts";
@@ -102,3 +103,26 @@ test("a key that is a symbolic link is left to whoever made the link", async () 
   expect(done.error).toContain("is a symbolic link");
   expect(existsSync(join(folder, "more/second.pem"))).toBe(true);
 });
+
+test("a link that takes a key's place in between is not written through", () => {
+  const other = write(folder, "shadow", "root:secret\n", 0o600);
+  symlinkSync(other, join(folder, "identity.pem"));
+  const leftover = { file: join(folder, "identity.pem"), what: "private key", secret: true };
+  expect(removeLeftovers([leftover], join(folder, "none")).problems).toHaveLength(1);
+  expect(readFileSync(other, "utf8")).toBe("root:secret\n");
+});
+
+test.runIf(process.geteuid?.() === 0)(
+  "root deletes nothing behind a folder's link that another user made",
+  async () => {
+    mkdirSync(join(folder, "state"));
+    mkdirSync(join(folder, "ssl"));
+    const key = write(join(folder, "ssl"), "server.pem", "key", 0o600);
+    symlinkSync("../ssl", join(folder, "state/identities"));
+    lchownSync(join(folder, "state/identities"), 12_345, 12_345);
+    const done = await clean();
+    expect(done.status).toBe(EXIT.permission);
+    expect(done.error).toContain("identities: is a symbolic link that root did not make");
+    expect(readFileSync(key, "utf8")).toBe("key");
+  },
+);

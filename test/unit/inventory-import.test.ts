@@ -1,5 +1,5 @@
 /** hipctl inventory: exports of hosts, an operator's signature, and what an import does to peers.d. */
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { formatHit } from "../../src/core/ip.ts";
@@ -286,6 +286,17 @@ describe("differences", () => {
       /none\/x\.toml: cannot be written: no such file or directory$/,
     );
     expect(peersDirectory()).toEqual(before);
+  });
+
+  test("what a link points to is not taken for a peer's file", async () => {
+    const directory = join(folder, "peers.d");
+    mkdirSync(directory, { recursive: true });
+    symlinkSync(write(folder, "shadow", "root:secret\n", 0o600), join(directory, "web1.toml"));
+    const done = await applySteps(directory, [
+      { kind: "write", file: join(directory, "web1.toml"), text: "x" },
+    ]);
+    expect(!done.ok && done.error).toContain("web1.toml: cannot be written: it is a symbolic link");
+    expect(readFileSync(join(folder, "shadow"), "utf8")).toBe("root:secret\n");
   });
 });
 

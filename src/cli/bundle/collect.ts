@@ -5,7 +5,7 @@ import { parse, stringify } from "smol-toml";
 import { err, ok, type Result } from "../../core/types.ts";
 import type { ControlClient } from "../../runtime/control-client.ts";
 import { eventFrom } from "../../runtime/control-convert.ts";
-import { whyNot } from "../../runtime/files.ts";
+import { readUnlinked, whyNot } from "../../runtime/files.ts";
 import { diagnosisText, summed } from "../commands/doctor.ts";
 import { diagnose } from "../doctor/doctor.ts";
 import type { Facts } from "../doctor/facts.ts";
@@ -19,6 +19,7 @@ import type { Entry } from "./archive.ts";
 /** A part of the archive, or why it is missing. */
 export type Part = Pick<Entry, "name" | "keep"> & { readonly content: Result<string, string> };
 
+const PEER_FILES = "config/peers.d/";
 /** Files of peers.d that are taken along. */
 const MAX_PEER_FILES = 1_000;
 const JOURNAL_LINES = "4000";
@@ -138,7 +139,7 @@ export function configParts({ plan }: Facts["config"], bare: boolean): readonly 
     );
   } catch {}
   for (const name of [...names].sort().slice(0, MAX_PEER_FILES)) {
-    parts.push(configPart(`config/peers.d/${name}`, join(plan.peersDirectory, name), bare));
+    parts.push(configPart(`${PEER_FILES}${name}`, join(plan.peersDirectory, name), bare));
   }
   return [...parts, text("config/files.txt", listing(plan.stateDirectory))];
 }
@@ -146,7 +147,8 @@ export function configParts({ plan }: Facts["config"], bare: boolean): readonly 
 function configPart(name: string, path: string, bare: boolean): Part {
   const part = (content: Part["content"]): Part => ({ name, keep: "head", content });
   try {
-    const content = readFileSync(path, "utf8");
+    // The service writes into peers.d: a link there could bring any file of root's into the archive.
+    const content = name.startsWith(PEER_FILES) ? readUnlinked(path).toString() : readFileSync(path, "utf8");
     if (!bare) return part(ok(content));
     try {
       return part(ok(stringify(parse(content))));

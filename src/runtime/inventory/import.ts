@@ -1,7 +1,7 @@
 /** Takes inventories in: reads and judges them, and writes peers.d as a whole or not at all. */
-import { mkdirSync, readFileSync, renameSync, unlinkSync } from "node:fs";
+import { mkdirSync, renameSync, unlinkSync } from "node:fs";
 import { err, ok, type Result } from "../../core/types.ts";
-import { exists, syncDirectory, whyNot, writeAtomically, writeBeside } from "../files.ts";
+import { exists, readUnlinked, syncDirectory, whyNot, writeAtomically, writeBeside } from "../files.ts";
 import { readInventory } from "./document.ts";
 import { digestOf, type Memory, replayed } from "./memory.ts";
 import type { Admitted, Step } from "./plan.ts";
@@ -77,7 +77,8 @@ export async function applySteps(directory: string, steps: readonly Step[]): Pro
       }
     }
     for (const { step, temporary } of placed) {
-      const before = exists(step.file) ? readFileSync(step.file) : undefined;
+      let before: Buffer | undefined;
+      if (exists(step.file)) attempt(step, () => (before = readUnlinked(step.file)));
       attempt(step, () =>
         temporary === undefined ? unlinkSync(step.file) : renameSync(temporary, step.file),
       );
