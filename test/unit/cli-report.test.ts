@@ -1,5 +1,5 @@
 /** hipctl report: what its pieces draw, and that nobody else's text is ever markup. */
-import { readFileSync, statSync } from "node:fs";
+import { chmodSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -248,6 +248,11 @@ describe("against a daemon", () => {
     expect(page).not.toMatch(/PRIVATE|[0-9a-f]{64}/);
     const json = await a.json<object>("report", "--seconds", "1", "-o", file);
     expect(json).toEqual({ file, bytes: expect.any(Number), seconds: 1, peers: 1 });
+    chmodSync(file, 0o644);
+    expect((await a.ctl(["report", "--seconds", "1", "-o", file])).status).toBe(0);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect((await a.ctl(["report", "--seconds", "1", "-o", "/dev/null"])).status).toBe(0);
+    expect(statSync("/dev/null").isCharacterDevice()).toBe(true);
   });
 
   test("writes to standard output, and refuses what cannot be", async () => {

@@ -1,5 +1,5 @@
 /** hipctl report: one page about this host, for people who have only a browser. */
-import { writeFileSync } from "node:fs";
+import { closeSync, fchmodSync, fstatSync, openSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { whyNot } from "../../runtime/files.ts";
 import { CommandFailure, contextOf, timeSpan } from "../context.ts";
@@ -33,9 +33,9 @@ export function addReport(program: Command, io: Io): void {
         io.out(page);
         return;
       }
-      // It tells who talks to whom: not for everybody's eyes.
+      // It tells who talks to whom: not for everybody's eyes, whatever was there before.
       try {
-        writeFileSync(options.output, page, { mode: 0o600 });
+        writePrivately(options.output, page);
       } catch (error) {
         throw new CommandFailure(EXIT.failed, `${options.output}: cannot be written: ${whyNot(error)}`);
       }
@@ -51,4 +51,15 @@ export function addReport(program: Command, io: Io): void {
           `wrote ${written.file}: ${written.peers} peer${written.peers === 1 ? "" : "s"}, watched for ${seconds} s\n`,
       );
     });
+}
+
+/** What is no file (/dev/null, a pipe) is written to as it is. */
+function writePrivately(path: string, text: string): void {
+  const descriptor = openSync(path, "w", 0o600);
+  try {
+    if (fstatSync(descriptor).isFile()) fchmodSync(descriptor, 0o600);
+    writeFileSync(descriptor, text);
+  } finally {
+    closeSync(descriptor);
+  }
 }
