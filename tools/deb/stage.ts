@@ -12,7 +12,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { gzipSync } from "node:zlib";
 import { manualPages } from "../man/pages.ts";
 import { billOfMaterials, thirdPartyLicences } from "./inventory.ts";
@@ -50,14 +50,25 @@ export function stage(tree: string, ingredients: Ingredients): readonly string[]
   for (const unit of globSync("deploy/systemd/*.{service,socket,target,path,timer}", { cwd: ROOT }).sort()) {
     put(join(ROOT, unit), join(tree, "lib/systemd/system", basename(unit)));
   }
-  // Drop-ins that somebody may want.
-  for (const file of globSync("deploy/systemd/*.conf", { cwd: ROOT }).sort()) {
-    put(join(ROOT, file), join(tree, "usr/share/doc/hipd/examples", basename(file)));
-  }
+  examples(join(tree, "usr/share/doc/hipd/examples"));
   put(join(DEBIAN, "hipd.sysusers"), join(tree, "usr/lib/sysusers.d/hipd.conf"));
   put(join(DEBIAN, "hipd.tmpfiles"), join(tree, "usr/lib/tmpfiles.d/hipd.conf"));
   documents(tree, ingredients);
   return binaries;
+}
+
+/** Drop-ins that somebody may want, and what clouds, fleets and monitoring are given. */
+function examples(target: string): void {
+  for (const file of globSync("deploy/systemd/*.conf", { cwd: ROOT })) {
+    put(join(ROOT, file), join(target, basename(file)));
+  }
+  for (const file of globSync("deploy/{ansible,aws,cloud-init,grafana,hybrid,openstack,prometheus}/**", {
+    cwd: ROOT,
+    withFileTypes: true,
+  })) {
+    const path = join(file.parentPath, file.name);
+    if (file.isFile()) put(path, join(target, relative(join(ROOT, "deploy"), path)));
+  }
 }
 
 function program(home: string, { version, arch, node, addon }: Ingredients): readonly string[] {
@@ -125,7 +136,7 @@ function documents(tree: string, { version, arch, epoch, node }: Ingredients): v
     join(doc, "changelog"),
   );
   for (const name of readdirSync(join(ROOT, "docs")).sort()) {
-    if (/^(MOBILITY|SECURITY-MODEL|OPERATIONS|REFERENCE|EXIT-STATUS|JSON|CONTROL-API)\.md$/.test(name)) {
+    if (/^(?!ARCHITECTURE|CONFORMANCE|DEPENDENCIES|PERFORMANCE|TESTING)[A-Z-]+\.md$/.test(name)) {
       compressed(readFileSync(join(ROOT, "docs", name), "utf8"), join(doc, name));
     }
   }
