@@ -3,7 +3,7 @@ import { writeSync } from "node:fs";
 import { useCompileCache } from "./compile-cache.ts";
 import { EXIT } from "./exit.ts";
 import type { Io } from "./output.ts";
-import { progressLine, terminal } from "./terminal.ts";
+import { harmless, progressLine, terminal } from "./terminal.ts";
 
 /** A pipe whose reader has gone (`hipctl events | head`) ends the command quietly. */
 function writer(descriptor: number): (text: string) => void {
@@ -20,10 +20,15 @@ function writer(descriptor: number): (text: string) => void {
   };
 }
 
+/** Files and pipes get everything as it is. */
+function careful(isTerminal: boolean, write: (text: string) => void): (text: string) => void {
+  return isTerminal ? (text) => write(harmless(text)) : write;
+}
+
 const io: Io = {
-  out: writer(1),
-  error: writer(2),
-  terminal: process.stdout.isTTY === true && process.env["TERM"] !== "dumb" ? terminal() : undefined,
+  out: careful(process.stdout.isTTY === true, writer(1)),
+  error: careful(process.stderr.isTTY === true, writer(2)),
+  terminal: process.stdout.isTTY === true && process.env["TERM"] !== "dumb" ? terminal(writer(1)) : undefined,
   progress: process.stderr.isTTY === true ? progressLine(writer(2)) : undefined,
   color: process.stdout.isTTY === true && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb",
   environment: process.env,

@@ -25,6 +25,8 @@ export interface Terminal {
   readonly keys: (each: (key: string) => void) => () => void;
   /** Calls back when the size changes; the returned function ends that. */
   readonly onResize: (action: () => void) => () => void;
+  /** Writes as it is, with what moves the cursor; `Io.out` lets nothing but colours through to a terminal. */
+  readonly draw?: (text: string) => void;
 }
 
 export type Style = "bold" | "dim" | "red" | "green" | "yellow";

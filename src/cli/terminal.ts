@@ -4,9 +4,20 @@ import type { Terminal } from "./output.ts";
 const ESCAPE = "\x1b";
 const CLEAR_LINE = `\r${ESCAPE}[K`;
 
-/** Of this process. Keys come only when standard input is a terminal, too. */
-export function terminal(): Terminal {
+/** Colours, and what could make a terminal do anything else: control characters, and what turns the direction of writing around. */
+const CONTROLS = new RegExp(`${ESCAPE}\\[[0-9;]{0,16}m|\\p{Cc}|[\\u202a-\\u202e\\u2066-\\u2069]`, "gu");
+
+/** Text that may hold what others have named, fit for a terminal: all that is left are its lines, tabs and colours. */
+export function harmless(text: string): string {
+  return text.replace(CONTROLS, (found) =>
+    found === "\n" || found === "\t" || found.endsWith("m") ? found : "\ufffd",
+  );
+}
+
+/** Of this process; `draw` writes to it as it is. Keys come only when standard input is a terminal, too. */
+export function terminal(draw: (text: string) => void): Terminal {
   return {
+    draw,
     columns: () => process.stdout.columns || 80,
     rows: () => process.stdout.rows || 24,
     keys: (each) => {
@@ -39,7 +50,7 @@ export function progressLine(write: (text: string) => void): (text: string) => v
   return (text) => {
     if (text === "" && !shown) return;
     shown = text !== "";
-    write(`${CLEAR_LINE}${text}`);
+    write(`${CLEAR_LINE}${harmless(text)}`);
   };
 }
 
@@ -57,7 +68,7 @@ export class Screen {
   /** Draws over what is there, so that nothing flickers. */
   draw(lines: readonly string[]): void {
     if (!this.#open) return;
-    this.#write(`${ESCAPE}[H${lines.map((line) => `${line}${ESCAPE}[K`).join("\r\n")}${ESCAPE}[J`);
+    this.#write(`${ESCAPE}[H${lines.map((line) => `${harmless(line)}${ESCAPE}[K`).join("\r\n")}${ESCAPE}[J`);
   }
 
   close(): void {

@@ -114,7 +114,7 @@ class Live {
     this.#io = io;
     this.#terminal = terminal;
     this.#interval = interval;
-    this.#screen = new Screen(io.out);
+    this.#screen = new Screen(terminal.draw ?? io.out);
     this.#restore = [terminal.keys((key) => this.#key(key)), terminal.onResize(() => this.#draw())];
   }
 
