@@ -4,6 +4,7 @@ import type { HostInput, HostOutput } from "../hip/io.ts";
 import type { PeerConfig } from "./config.ts";
 import type { ControlReply, ControlRequest, OverlayEvent, RequestId, Traffic } from "./control.ts";
 import type { LocalAddress } from "./own-locators.ts";
+import type { MonitorOutput } from "./path-monitor.ts";
 import type { SavedState } from "./state.ts";
 
 /** What the data plane counts, handed in with requests that show it. */
@@ -49,14 +50,7 @@ export type OverlayInput =
 
 export type OverlayOutput =
   | Exclude<HostOutput, { type: "route" | "event" | "paths" | "seen-as" }>
-  | {
-      readonly type: "probe";
-      readonly peer: Hit;
-      readonly path: Path;
-      readonly token: number;
-      readonly bytes: number;
-    }
-  | { readonly type: "path-mtu"; readonly peer: Hit; readonly mtu: number | undefined }
+  | Extract<MonitorOutput, { type: "probe" | "path-mtu" }>
   | { readonly type: "route"; readonly peer: Hit; readonly via: Spi | "demand" | "reject" | "unknown" }
   | { readonly type: "alias"; readonly lsi: Lsi; readonly peer: Hit | undefined }
   | {

@@ -1,5 +1,11 @@
 /** Between the overlay's replies and the messages of the control API, where the two are not the same shape. */
-import type { ControlErrorCode, ControlReply, IdentityView, OverlayEvent } from "../overlay/control.ts";
+import type {
+  ConfigChanges,
+  ControlErrorCode,
+  ControlReply,
+  IdentityView,
+  OverlayEvent,
+} from "../overlay/control.ts";
 
 /** An identity with the name that operators know it by. */
 export interface NamedIdentityView extends IdentityView {
@@ -22,14 +28,7 @@ export interface MetadataView {
 }
 
 /** What a reload did. */
-export interface ReloadReport {
-  readonly added: readonly string[];
-  readonly removed: readonly string[];
-  readonly changed: readonly string[];
-  readonly host: boolean;
-  readonly identities: boolean;
-  /** Settings of locators and paths changed. */
-  readonly locators: boolean;
+export interface ReloadReport extends ConfigChanges {
   /** Settings that differ in the file but wait for a restart. */
   readonly needsRestart: readonly string[];
 }
