@@ -5,15 +5,7 @@ import type { Path } from "../../src/core/types.ts";
 import { Capture } from "../../tools/lab/capture.ts";
 import { Lab, type RoutedPair, routedPair } from "../../tools/lab/lab.ts";
 import { ping } from "../../tools/lab/ping.ts";
-import {
-  associate,
-  dissociate,
-  NAMES,
-  PlaneHost,
-  pathBetween,
-  type SaOptions,
-  spiOf,
-} from "./plane-client.ts";
+import { NAMES, PlaneHost, pathBetween, type SaOptions, spiOf, whileAssociated } from "./plane-client.ts";
 import { suite } from "./support.ts";
 
 suite("paths of the native data plane", () => {
@@ -30,15 +22,8 @@ suite("paths of the native data plane", () => {
   });
   afterAll(() => net?.lab.close());
 
-  async function associated(options: SaOptions, body: () => Promise<void>): Promise<void> {
-    for (const family of ["-4", "-6"]) await net.a.namespace.run(["ip", family, "route", "flush", "cache"]);
-    await associate(a, b, options);
-    try {
-      await body();
-    } finally {
-      await dissociate(a, b);
-    }
-  }
+  const associated = (options: SaOptions, body: () => Promise<void>) =>
+    whileAssociated(net.a, a, b, options, body);
 
   const probe = async (path: Path, bytes: number) => {
     await a.call("probe", b.hit, path, ++token, bytes);

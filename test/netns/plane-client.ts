@@ -197,3 +197,20 @@ export async function dissociate(a: PlaneHost, b: PlaneHost): Promise<void> {
     await self.call("alias", peer.lsi, undefined);
   }
 }
+
+/** Associates them while `body` runs. What the near kernel has learnt about paths of former associations is forgotten first. */
+export async function whileAssociated(
+  near: Host,
+  a: PlaneHost,
+  b: PlaneHost,
+  options: SaOptions,
+  body: () => Promise<void>,
+): Promise<void> {
+  for (const family of ["-4", "-6"]) await near.namespace.run(["ip", family, "route", "flush", "cache"]);
+  await associate(a, b, options);
+  try {
+    await body();
+  } finally {
+    await dissociate(a, b);
+  }
+}

@@ -6,7 +6,6 @@ import { Capture } from "../../tools/lab/capture.ts";
 import { Lab, type RoutedPair, routedPair } from "../../tools/lab/lab.ts";
 import { ping } from "../../tools/lab/ping.ts";
 import {
-  associate,
   dissociate,
   install,
   NAMES,
@@ -14,6 +13,7 @@ import {
   pathBetween,
   type SaOptions,
   spiOf,
+  whileAssociated,
 } from "./plane-client.ts";
 import { suite } from "./support.ts";
 
@@ -30,16 +30,8 @@ suite("the native data plane", () => {
   });
   afterAll(() => net?.lab.close());
 
-  async function associated(options: SaOptions, body: () => Promise<void>): Promise<void> {
-    // What the kernel has learnt about paths of former associations.
-    for (const family of ["-4", "-6"]) await net.a.namespace.run(["ip", family, "route", "flush", "cache"]);
-    await associate(a, b, options);
-    try {
-      await body();
-    } finally {
-      await dissociate(a, b);
-    }
-  }
+  const associated = (options: SaOptions, body: () => Promise<void>) =>
+    whileAssociated(net.a, a, b, options, body);
 
   const WAYS: readonly (SaOptions & { readonly name: string })[] = [
     { name: "UDP over IPv4" },

@@ -1,6 +1,5 @@
 /** A whole daemon around a data plane in memory: start, control, reload, stop. */
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { get } from "node:http";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { formatHit } from "../../src/core/ip.ts";
@@ -72,6 +71,17 @@ interface Status {
   peers: { name: string; state: string; path: { remote: string } | null; establishedAt: string | null }[];
 }
 
+/** Two daemons on one medium that have each other as peers. */
+async function acquainted(): Promise<{ a: Started; b: Started; medium: Medium }> {
+  const medium = new Medium();
+  const a = await start({ medium, address: "192.0.2.1" });
+  const b = await start({ medium, address: "192.0.2.2" });
+  const hitOf = async (of: Started) => (await ask<Status>(of, "GetStatus")).self.hit;
+  await ask(a, "AddPeer", { name: "b", hit: await hitOf(b), locators: ["192.0.2.2"] });
+  await ask(b, "AddPeer", { name: "a", hit: await hitOf(a), locators: ["192.0.2.1"] });
+  return { a, b, medium };
+}
+
 describe("first start", () => {
   test("makes an identity of mode 0600 in a folder of mode 0700, and keeps it", async () => {
     const first = await start();
@@ -107,12 +117,7 @@ describe("first start", () => {
 
 describe("two daemons", () => {
   test("connect, ping, close; the association is seen at both ends", async () => {
-    const medium = new Medium();
-    const a = await start({ medium, address: "192.0.2.1" });
-    const b = await start({ medium, address: "192.0.2.2" });
-    const hitOf = async (of: Started) => (await ask<Status>(of, "GetStatus")).self.hit;
-    await ask(a, "AddPeer", { name: "b", hit: await hitOf(b), locators: ["192.0.2.2"] });
-    await ask(b, "AddPeer", { name: "a", hit: await hitOf(a), locators: ["192.0.2.1"] });
+    const { a } = await acquainted();
     const connected = await ask<{ association: { state: string; path: { remote: string } } }>(a, "Connect", {
       peer: "b",
     });
@@ -141,12 +146,7 @@ describe("two daemons", () => {
   });
 
   test("no key material is in any log line", async () => {
-    const medium = new Medium();
-    const a = await start({ medium, address: "192.0.2.1" });
-    const b = await start({ medium, address: "192.0.2.2" });
-    const hitOf = async (of: Started) => (await ask<Status>(of, "GetStatus")).self.hit;
-    await ask(a, "AddPeer", { name: "b", hit: await hitOf(b), locators: ["192.0.2.2"] });
-    await ask(b, "AddPeer", { name: "a", hit: await hitOf(a), locators: ["192.0.2.1"] });
+    const { a, b } = await acquainted();
     await ask(a, "Connect", { peer: "b" });
     const text = JSON.stringify([...a.lines, ...b.lines]);
     for (const sa of [...a.network.plane.sas, ...b.network.plane.sas]) {
@@ -328,16 +328,10 @@ describe("state", () => {
 describe("metrics", () => {
   test("only GET /metrics and /healthz are answered", async () => {
     const it = await start({ text: `${BASE}[metrics]\nlisten = "127.0.0.1:0"\n` });
-    const fetchText = (path: string, method = "GET"): Promise<{ status: number; body: string }> =>
-      new Promise((resolve, reject) => {
-        get({ host: "127.0.0.1", port: it.daemon.metricsPort, path, method }, (response) => {
-          let body = "";
-          response.on("data", (part: Buffer) => {
-            body += part.toString();
-          });
-          response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
-        }).on("error", reject);
-      });
+    const fetchText = async (path: string, method = "GET"): Promise<{ status: number; body: string }> => {
+      const answer = await fetch(`http://127.0.0.1:${it.daemon.metricsPort}${path}`, { method });
+      return { status: answer.status, body: await answer.text() };
+    };
     const page = await fetchText("/metrics");
     expect(page.status).toBe(200);
     expect(page.body).toContain('hipd_associations{state="ESTABLISHED"} 0');
@@ -375,12 +369,7 @@ describe("the control socket", () => {
 });
 
 test("stopping takes less than two seconds with a peer that does not answer", async () => {
-  const medium = new Medium();
-  const a = await start({ medium, address: "192.0.2.1" });
-  const b = await start({ medium, address: "192.0.2.2" });
-  const hitOf = async (of: Started) => (await ask<Status>(of, "GetStatus")).self.hit;
-  await ask(a, "AddPeer", { name: "b", hit: await hitOf(b), locators: ["192.0.2.2"] });
-  await ask(b, "AddPeer", { name: "a", hit: await hitOf(a), locators: ["192.0.2.1"] });
+  const { a, medium } = await acquainted();
   await ask(a, "Connect", { peer: "b" });
   medium.planes.delete("192.0.2.2");
   const before = performance.now();

@@ -1,6 +1,6 @@
 /** A whole daemon around a data plane in memory: locators, the cloud's metadata, and associations that outlive it. */
 import { readFileSync, statSync, writeFileSync } from "node:fs";
-import { createServer, get, type Server } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
@@ -124,15 +124,7 @@ test("what the metadata service says becomes a locator, and goes when the servic
   const on = `${BASE}[metrics]\nlisten = "127.0.0.1:0"\n[locators]\nmetadata = "openstack"\n`;
   const it = await start("10.0.0.5", new Medium(), { metadataUrl, text: on });
   await expect.poll(() => own(it)).toEqual(["host 10.0.0.5:10500", "cloud 203.0.113.9:10500"]);
-  const page = await new Promise<string>((resolve, reject) => {
-    get({ host: "127.0.0.1", port: it.daemon.metricsPort, path: "/metrics" }, (response) => {
-      let body = "";
-      response.on("data", (part: Buffer) => {
-        body += part.toString();
-      });
-      response.on("end", () => resolve(body));
-    }).on("error", reject);
-  });
+  const page = await (await fetch(`http://127.0.0.1:${it.daemon.metricsPort}/metrics`)).text();
   expect(page).toContain("hipd_metadata_changes_total 1");
   expect(page).toContain('hipd_locators{side="own",state="cloud"} 1');
   expect(page).toContain('hipd_locators{side="peer",state="ACTIVE"} 0');
