@@ -7,6 +7,7 @@ import type { PairView } from "../../src/overlay/locator-views.ts";
 import type { NamesStatus } from "../../src/runtime/dns/names.ts";
 import type { RouteRow } from "../../src/runtime/network.ts";
 import { NOW } from "./cli.ts";
+import { IDENTITY, STATUS } from "./views.ts";
 
 export const HIT = "2001:22:1111:2222:3333:4444:5555:6666";
 export const PEER_HIT = "2001:22:aaaa:bbbb:cccc:dddd:eeee:ffff";
@@ -123,25 +124,7 @@ export const NAMED: NameFacts = {
 
 export const ANSWERS: Answers = {
   status: {
-    self: {
-      hit: HIT,
-      lsi: LSI,
-      identities: [
-        {
-          name: "identity",
-          hit: HIT,
-          suite: 2,
-          algorithm: "ECDSA P-256",
-          file: "/var/lib/hipd/identity.pem",
-          default: true,
-          peers: ["db1"],
-        },
-      ],
-      interface: "hip0",
-      port: 10500,
-      lsiPrefix: "198.18.0.0/15",
-      addresses: ["192.0.2.1"],
-    },
+    self: { ...STATUS.self, hit: HIT, lsi: LSI, identities: [{ ...IDENTITY, hit: HIT }] },
     version: "1.2.3",
     startedAt: "2025-01-02T02:04:05.000Z",
     uptimeSeconds: 3600,

@@ -4,7 +4,7 @@ import type { Sample } from "../../src/cli/sampling.ts";
 import type { PeerView } from "../../src/cli/views.ts";
 import type { OverlayEvent } from "../../src/overlay/control.ts";
 import { NOW } from "./cli.ts";
-import { ASSOCIATION, PEER, SILENT, sample } from "./views.ts";
+import { ASSOCIATION, PEER, SILENT, sample, UNUSED } from "./views.ts";
 
 /** What somebody would write who wants the reader's browser to do something. */
 export const HOSTILE = `"><script>document.title='owned'</script><img src=x onerror="document.title='owned'">&lt;'`;
@@ -187,18 +187,7 @@ export function sampleReport(hostile = false): Report {
             since: age,
             until: null,
           },
-          {
-            address: "198.51.100.9:10500",
-            source: "configured",
-            state: "UNUSED",
-            preferred: false,
-            inUse: false,
-            since: null,
-            until: null,
-            rttMillis: null,
-            loss: null,
-            mtu: null,
-          },
+          { ...UNUSED, address: "198.51.100.9:10500" },
         ],
         paths: [],
       })),

@@ -1,6 +1,7 @@
 /** What a daemon might say: a peer, its association, a host, and two looks at it. For tests of what hipctl makes of it. */
 import type { Sample } from "../../src/cli/sampling.ts";
 import type { AssociationDetails, PeerView, StatusView } from "../../src/cli/views.ts";
+import type { PeerLocatorView } from "../../src/overlay/locator-views.ts";
 import { NOW } from "./cli.ts";
 
 export const PATH = { carrier: "udp", local: "192.0.2.1:10500", remote: "192.0.2.10:10500" } as const;
@@ -76,21 +77,21 @@ export const ASSOCIATION: AssociationDetails = {
   otherPaths: 1,
 };
 
+export const IDENTITY = {
+  name: "identity",
+  hit: "2001:22::1",
+  suite: 2,
+  algorithm: "ECDSA P-256",
+  file: "/var/lib/hipd/identity.pem",
+  default: true,
+  peers: ["db1"],
+};
+
 export const STATUS: StatusView = {
   self: {
     hit: "2001:22::1",
     lsi: "198.18.0.1",
-    identities: [
-      {
-        name: "identity",
-        hit: "2001:22::1",
-        suite: 2,
-        algorithm: "ECDSA P-256",
-        file: "/var/lib/hipd/identity.pem",
-        default: true,
-        peers: ["db1"],
-      },
-    ],
+    identities: [IDENTITY],
     interface: "hip0",
     port: 10500,
     lsiPrefix: "198.18.0.0/15",
@@ -100,6 +101,34 @@ export const STATUS: StatusView = {
   startedAt: "2025-01-02T00:00:00.000Z",
   uptimeSeconds: 11_045,
   peers: [PEER],
+};
+
+/** Where the peer is, as it has told us itself. */
+export const IN_USE: PeerLocatorView = {
+  address: "192.0.2.10:10500",
+  source: "announced",
+  state: "ACTIVE",
+  preferred: true,
+  inUse: true,
+  since: "2025-01-02T03:00:00.000Z",
+  until: null,
+  rttMillis: 0.412,
+  loss: 0,
+  mtu: 1500,
+};
+
+/** Where it may be, as the configuration says. */
+export const UNUSED: PeerLocatorView = {
+  address: "[2001:db8::10]:10500",
+  source: "configured",
+  state: "UNUSED",
+  preferred: false,
+  inUse: false,
+  since: null,
+  until: null,
+  rttMillis: null,
+  loss: null,
+  mtu: null,
 };
 
 /** One look, `at` milliseconds after `NOW`. */

@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { handoverText, listText as locatorsText } from "../../src/cli/commands/locator.ts";
 import { QUIET } from "../support/cli.ts";
+import { IN_USE, UNUSED } from "../support/views.ts";
 
 const LOCATORS: Parameters<typeof locatorsText>[0] = {
   own: [
@@ -38,32 +39,7 @@ const LOCATORS: Parameters<typeof locatorsText>[0] = {
     {
       name: "db1",
       hit: "2001:22::7",
-      locators: [
-        {
-          address: "192.0.2.10:10500",
-          source: "announced",
-          state: "ACTIVE",
-          preferred: true,
-          inUse: true,
-          since: "2025-01-02T03:04:00.000Z",
-          until: null,
-          rttMillis: 0.512,
-          loss: 0,
-          mtu: 1500,
-        },
-        {
-          address: "[2001:db8::10]:10500",
-          source: "configured",
-          state: "UNUSED",
-          preferred: false,
-          inUse: false,
-          since: null,
-          until: null,
-          rttMillis: null,
-          loss: null,
-          mtu: null,
-        },
-      ],
+      locators: [{ ...IN_USE, since: "2025-01-02T03:04:00.000Z", rttMillis: 0.512 }, UNUSED],
       paths: [
         {
           path: { carrier: "udp", local: "10.0.0.5:10500", remote: "192.0.2.10:10500" },

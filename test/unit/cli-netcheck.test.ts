@@ -7,6 +7,7 @@ import type { Io } from "../../src/cli/output.ts";
 import type { SightingView } from "../../src/overlay/sightings.ts";
 import { NOW } from "../support/cli.ts";
 import { ANSWERS, PAIR, PEER } from "../support/doctor.ts";
+import { UNUSED } from "../support/views.ts";
 
 const IO = { color: false, now: () => NOW } as Io;
 const OURS = "10.0.0.5:10500";
@@ -125,31 +126,17 @@ describe("how a peer is reached", () => {
   });
 
   test("a path without an answer, and an address that only one of us has", () => {
-    const locators = [
-      {
-        address: "[2001:db8::10]:10500",
-        source: "configured",
-        state: "UNUSED",
-        preferred: false,
-        inUse: false,
-        since: null,
-        until: null,
-        rttMillis: null,
-        loss: null,
-        mtu: null,
-      },
-    ] as const;
     const paths = [{ ...PAIR, state: "unverified" as const }];
-    expect(reach({ peers: [{ name: "db1", hit: PEER.hit, locators, paths }] })).toMatchObject({
+    expect(reach({ peers: [{ name: "db1", hit: PEER.hit, locators: [UNUSED], paths }] })).toMatchObject({
       ipv4: { state: "unverified" },
       ipv6: { state: "none", path: null },
     });
     const six = { ...(KNOWN.own[0] as (typeof KNOWN.own)[0]), address: "[2001:db8::1]:10500" };
-    expect(reach({ own: [six], peers: [{ name: "db1", hit: PEER.hit, locators, paths: [] }] })).toMatchObject(
-      {
-        ipv6: { state: "unverified" },
-      },
-    );
+    expect(
+      reach({ own: [six], peers: [{ name: "db1", hit: PEER.hit, locators: [UNUSED], paths: [] }] }),
+    ).toMatchObject({
+      ipv6: { state: "unverified" },
+    });
   });
 
   test("what people read", () => {

@@ -10,7 +10,7 @@ import { err, ok } from "../../src/core/types.ts";
 import { NOW } from "../support/cli.ts";
 import { connectedMachines, Machine } from "../support/machine.ts";
 import { Medium } from "../support/runtime.ts";
-import { ASSOCIATION, PEER as LOSSY, STATUS } from "../support/views.ts";
+import { ASSOCIATION, IN_USE, PEER as LOSSY, STATUS } from "../support/views.ts";
 
 const PEER = { ...LOSSY, loss: 0 };
 
@@ -27,20 +27,7 @@ const GOOD: Facts = {
   locators: {
     name: "db1",
     hit: "2001:22::7",
-    locators: [
-      {
-        address: "192.0.2.10:10500",
-        source: "announced",
-        state: "ACTIVE",
-        preferred: true,
-        inUse: true,
-        since: "2025-01-02T03:00:00.000Z",
-        until: null,
-        rttMillis: 0.412,
-        loss: 0,
-        mtu: 1500,
-      },
-    ],
+    locators: [IN_USE],
     paths: [],
   },
   seen: { peer: "db1", hit: "2001:22::7", local: "192.0.2.1:10500", seen: "203.0.113.9:4242", since: "" },
