@@ -1,12 +1,27 @@
 /** How this machine comes to ask for names of peers: the block in the file of hosts, and systemd-resolved. */
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { err, ok } from "../../src/core/types.ts";
 import { withBlock, writeHostsBlock } from "../../src/runtime/dns/hosts-file.ts";
-import { applyResolved, isApplied, type Run, resolvectlCommands } from "../../src/runtime/dns/resolved.ts";
+import {
+  applyResolved,
+  isApplied,
+  type Run,
+  resolvectlCommands,
+  whyNotTunnel,
+} from "../../src/runtime/dns/resolved.ts";
 import { hostLabel, parseDnsListen, parseDnsName, parseNamesDomain } from "../../src/runtime/dns/settings.ts";
 
 const ENTRIES = [
@@ -70,6 +85,20 @@ describe("the block in /etc/hosts", () => {
     expect(readFileSync(file, "latin1")).toBe("127.0.0.1 localhost\n# \xff\n");
   });
 
+  it("takes nothing that is not a name with its address", () => {
+    writeFileSync(file, "127.0.0.1 localhost\n");
+    for (const bad of [
+      { address: "198.18.0.1", name: "a.hip\n192.0.2.66 deb.debian.org" },
+      { address: "198.18.0.1\n192.0.2.66", name: "a.hip" },
+      { address: "198.18.0.1", name: "a.hip bank.example" },
+    ]) {
+      const refused = writeHostsBlock(file, "hip0", [...ENTRIES, bad]);
+      expect(!refused.ok && refused.error).toContain("is no line for");
+    }
+    expect(writeHostsBlock(file, "hip0\n192.0.2.66 deb.debian.org", ENTRIES).ok).toBe(false);
+    expect(readFileSync(file, "utf8")).toBe("127.0.0.1 localhost\n");
+  });
+
   it("that is not there needs no removal; one that cannot be written says why", () => {
     expect(writeHostsBlock(file, "hip0", [])).toEqual(ok(false));
     expect(writeHostsBlock(file, "hip0", ENTRIES)).toEqual(
@@ -92,6 +121,18 @@ describe("systemd-resolved", () => {
       ["mdns", "hip0", "no"],
     ]);
     expect(resolvectlCommands({ ...link, port: 53 })[0]).toEqual(["dns", "hip0", "198.18.0.9"]);
+  });
+
+  it("is told by root of a TUN interface and of domains only, whatever the daemon says", () => {
+    const root = mkdtempSync(join(tmpdir(), "hipd-net-"));
+    onTestFinished(() => rmSync(root, { recursive: true }));
+    for (const name of ["hip0", "eth0"]) mkdirSync(join(root, name), { recursive: true });
+    writeFileSync(join(root, "hip0/tun_flags"), "0x1001\n");
+    expect(whyNotTunnel(link, root)).toBeUndefined();
+    for (const name of ["eth0", "none", "", "../net/hip0", "--help", "hip0/"])
+      expect(whyNotTunnel({ ...link, interface: name }, root), name).toContain("is not a TUN interface");
+    for (const zone of [".", "", "hip ~.", "hip\n", "~hip"])
+      expect(whyNotTunnel({ ...link, zones: ["hip", zone] }, root), zone).toContain("is not a domain");
   });
 
   it("all or nothing: after a refusal it is as before", async () => {

@@ -11,6 +11,7 @@ import {
   serverText,
   whyNoResolved,
   whyNotOurs,
+  whyNotTunnel,
 } from "../../runtime/dns/resolved.ts";
 import { CommandFailure, contextOf } from "../context.ts";
 import { EXIT } from "../exit.ts";
@@ -64,7 +65,10 @@ export function addDns(program: Command, io: Io, run: Run = RUN, hosts: string =
         );
         return;
       }
-      const why = status.listen === null ? status.listenReason : ((await whyNoResolved(run)) ?? whyNotOurs());
+      const why =
+        status.listen === null
+          ? status.listenReason
+          : ((await whyNoResolved(run)) ?? whyNotOurs() ?? whyNotTunnel(status));
       if (why !== undefined) {
         if (options.quiet === true) return;
         throw new CommandFailure(

@@ -66,6 +66,10 @@ export function writeHostsBlock(
   owner: string,
   entries: readonly HostLine[],
 ): Result<boolean, string> {
+  const foreign = entries.find(({ address, name }) => !OURS.test(`${address}\t${name}`));
+  if (foreign !== undefined)
+    return err(`${JSON.stringify(foreign)} is no line for ${file}, which is not changed`);
+  if (/\s/.test(owner)) return err(`${JSON.stringify(owner)} is not the name of an interface`);
   try {
     const real = realpathSync(file);
     const { mode, size } = statSync(real);

@@ -1,6 +1,7 @@
 /** systemd-resolved: names of the overlay's domain, and its reverse zones, are asked of hipd on its own interface, and nothing else is. */
 import { execFile } from "node:child_process";
-import { readlinkSync } from "node:fs";
+import { existsSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
 import { err, ok, type Result } from "../../core/types.ts";
 
 const RUN_MILLIS = 5_000;
@@ -45,6 +46,23 @@ export function whyNotOurs(): string | undefined {
     return "only root can see whether this is the network namespace of the system's services";
   }
 }
+
+/**
+ * Why root may not tell systemd-resolved what a daemon without its rights asks for; undefined: it may. The resolver of other
+ * interfaces, and of all names, is none of the daemon's business.
+ */
+export function whyNotTunnel(
+  { interface: name, zones }: LinkNames,
+  root = "/sys/class/net",
+): string | undefined {
+  if (!INTERFACE.test(name) || !existsSync(join(root, name, "tun_flags")))
+    return `${JSON.stringify(name)} is not a TUN interface of this machine`;
+  const strange = zones.find((zone) => !ZONE.test(zone));
+  return strange === undefined ? undefined : `${JSON.stringify(strange)} is not a domain`;
+}
+
+const INTERFACE = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/;
+const ZONE = /^[a-z0-9-]+(\.[a-z0-9-]+)*$/;
 
 /** The commands of resolvectl(1). The domain is not signed, so DNSSEC must not be asked for there. */
 export function resolvectlCommands(link: LinkNames): readonly (readonly string[])[] {
