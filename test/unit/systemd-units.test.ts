@@ -104,8 +104,8 @@ describe("unit files", () => {
       expect(settings(name, "ExecStop")).toEqual([
         expect.stringMatching(/^-\+\/usr\/bin\/hipctl .*takeover announce --unit %n$/),
       ]);
-      // State, ticket, and for each of 16 workers a queue and two sockets.
-      expect(Number(settings(name, "FileDescriptorStoreMax")[0])).toBeGreaterThanOrEqual(3 + 16 * 3);
+      // State, ticket, raw sockets, and for each of 16 workers a queue, two sockets, and two of its favourite peer.
+      expect(Number(settings(name, "FileDescriptorStoreMax")[0])).toBeGreaterThanOrEqual(3 + 4 + 16 * 5);
       expect(settings(name, "NotifyAccess")).toEqual(["main"]);
       expect(Number(settings(name, "WatchdogSec")[0])).toBeGreaterThan(0);
     },
