@@ -13,6 +13,7 @@
 #include "addon_network.h"
 #include "arguments.h"
 #include "service.h"
+#include "takeover.h"
 
 namespace hipd {
 namespace {
@@ -82,7 +83,10 @@ napi_value readSealed(napi_env env, napi_callback_info info) {
   if (!arguments.ok()) return nullptr;
   std::vector<std::uint8_t> bytes;
   const std::string failed = service::readSealed(fd, bytes);
-  return failed.empty() ? array(env, bytes) : outcome(env, failed);
+  const napi_value result = failed.empty() ? array(env, bytes) : outcome(env, failed);
+  // They may be keys; the caller wipes its own copy.
+  wipe(bytes);
+  return result;
 }
 
 /// makeTicket() -> descriptor
