@@ -183,6 +183,18 @@ export function withLocator(mobility: Mobility, locator: PeerLocator): Mobility 
   return { ...mobility, locators: [...others, locator] };
 }
 
+/** A locator where a packet's source was, and nobody has said that the peer is. */
+export function guess(endpoint: Endpoint, now: Instant): PeerLocator {
+  return {
+    endpoint,
+    status: "UNVERIFIED",
+    preferred: false,
+    source: "observed",
+    since: now,
+    until: undefined,
+  };
+}
+
 /** Nobody but a packet's source says that the peer is there. */
 export function isGuess({ source, status }: PeerLocator): boolean {
   return source === "observed" && status === "UNVERIFIED";

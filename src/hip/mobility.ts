@@ -7,6 +7,7 @@ import type { HostOutput } from "./io.ts";
 import {
   type Check,
   fallen,
+  guess,
   type HandoverReason,
   heard,
   isActive,
@@ -334,14 +335,7 @@ export function sourceMoved(state: Open, path: Path, cx: Context): Stay {
   const seen =
     locator !== undefined && locator.status !== "DEPRECATED"
       ? mobility
-      : withLocator(mobility, {
-          endpoint: path.remote,
-          status: "UNVERIFIED",
-          preferred: false,
-          source: "observed",
-          since: cx.now,
-          until: undefined,
-        });
+      : withLocator(mobility, guess(path.remote, cx.now));
   const next: Open = { ...state, session: { ...state.session, mobility: seen } };
   // While an address that the peer lists works, another one is only to be known.
   const listed = isPromised(locatorAt(mobility, state.session.path.remote));

@@ -10,6 +10,7 @@ import { saPaths, usePath } from "./mobility.ts";
 import {
   asAnnounced,
   endOf,
+  guess,
   isActive,
   isGuess,
   locatorAt,
@@ -116,16 +117,7 @@ function merged(
     .map((one) => (sameEndpoint(one.endpoint, path.remote) ? one : deprecated(one, cx)));
   const source = [...listed, ...others].some(({ endpoint }) => sameEndpoint(endpoint, path.remote))
     ? []
-    : [
-        {
-          endpoint: path.remote,
-          status: "UNVERIFIED",
-          preferred: false,
-          source: "observed",
-          since: cx.now,
-          until: undefined,
-        } as const,
-      ];
+    : [guess(path.remote, cx.now)];
   // The newest of those that were left are kept: one of them may be all that there is some day.
   const room = Math.max(0, MAX_PEER_LOCATORS - listed.length - source.length);
   return [...listed, ...source, ...others.toSorted((a, b) => b.since - a.since).slice(0, room)];
