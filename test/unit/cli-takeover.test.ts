@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { jobOf } from "../../src/cli/commands/takeover.ts";
 import { run } from "../../src/cli/hipctl.ts";
-import type { Io } from "../../src/cli/output.ts";
+import { QUIET } from "../support/cli.ts";
 
 test("the unit's job is found in the listing", () => {
   const listing = "  77 other.service    stop    waiting\n1234 hipd.service restart running\n";
@@ -35,16 +35,11 @@ describe("with a systemctl that says what we want", () => {
   const announce = async (...more: readonly string[]) => {
     let said = "";
     const io = {
-      out: () => {},
+      ...QUIET,
       error: (text: string) => {
         said += text;
       },
-      color: false,
-      environment: {},
-      now: () => 0,
-      input: async () => new Uint8Array(),
-      onInterrupt: () => () => {},
-    } satisfies Io;
+    };
     const status = await run(["--socket", join(folder, "none.sock"), "takeover", "announce", ...more], io);
     return { status, said };
   };

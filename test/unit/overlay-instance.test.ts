@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import { run } from "../../src/cli/hipctl.ts";
 import { loadConfig } from "../../src/runtime/config-file.ts";
 import { instanceOfFile, parseInstanceName } from "../../src/runtime/overlay-instance.ts";
+import { QUIET } from "../support/cli.ts";
 
 test("names are such that units, files and sockets can be called so", () => {
   for (const name of ["blue", "a", "tenant-7_x", "7"])
@@ -79,17 +80,13 @@ test("hipctl finds the socket: an option before a variable, a socket before an i
   const where = async (argv: readonly string[], environment: Readonly<Record<string, string>>) => {
     let said = "";
     const io = {
-      out: () => {},
+      ...QUIET,
       error: (text: string) => {
         said += text;
       },
-      color: false,
       environment,
-      now: () => 0,
-      input: async () => new Uint8Array(),
-      onInterrupt: () => () => {},
     };
-    await run([...argv, "status"], io as unknown as Parameters<typeof run>[1]);
+    await run([...argv, "status"], io);
     return /does not answer on (\S+):/.exec(said)?.[1] ?? said;
   };
   const both = { HIPD_SOCKET: "/tmp/none.sock", HIPD_INSTANCE: "env" };
