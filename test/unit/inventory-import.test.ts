@@ -104,6 +104,21 @@ describe("trust", () => {
     expect(Object.keys(peersDirectory())).toEqual(["web1.toml"]);
   });
 
+  test("a host that tells where it is now stays the operator's: to be named and to be removed", async () => {
+    await importing(inventoryFile("f", [member("db1", db), member("web1", web)], { age: 5 }));
+    const trust = ["--trust", formatHit(web.hit)];
+    const own = inventoryFile("own", [member("web1", web, "192.0.2.7")], { key: web, age: 4 });
+    expect((await importing(own, ...trust)).out).toContain("change");
+    const renamed = inventoryFile("bank", [member("bank", web)], { key: web, age: 3 });
+    expect((await importing(renamed, ...trust)).error).toContain("which this signer did not bring");
+    // What it says is as new as it is, all the same.
+    const late = inventoryFile("late", [member("db1", db), member("web1", web)], { age: 4.5 });
+    expect((await importing(late)).error).toContain("was brought by a newer inventory");
+    const without = inventoryFile("less", [member("db1", db)], { age: 2 });
+    expect((await importing(without, "--prune")).out).toContain("remove");
+    expect(Object.keys(peersDirectory())).toEqual(["db1.toml"]);
+  });
+
   test("a key file given by hand, a HIT and a file of the configuration", async () => {
     const key = write(folder, "other.pub", writeHipRecord(stranger.publicOnly()));
     const file = inventoryFile("f", [member("web1", web)], { key: stranger });

@@ -252,9 +252,12 @@ class Planner {
     this.#changes.push({ action, name, hit: identity.hit, detail });
   }
 
+  /** A host that only tells where it is does not become the one who may name or remove what somebody else has brought. */
   #claim(member: Member, by: Admitted): void {
     const { created } = by.inventory;
-    this.#brought.set(member.identity.hit, { name: member.name, signer: by.voucher.signer, created });
+    const before = this.#memory.members.get(member.identity.hit);
+    const signer = (by.voucher.as === "host" ? before?.signer : undefined) ?? by.voucher.signer;
+    this.#brought.set(member.identity.hit, { name: member.name, signer, created });
   }
 
   /** What an operator has set for the peer here stays. */
