@@ -15,29 +15,18 @@ import {
   type StatusView,
 } from "../../src/cli/views.ts";
 import { NOW, QUIET } from "../support/cli.ts";
+import { ASSOCIATION, IDENTITY, PEER, STATUS } from "../support/views.ts";
 
 const DB1: PeerView = {
-  name: "db1",
+  ...PEER,
   hit: "2001:22:aabb:ccdd:eeff:1122:3344:5566",
   lsi: "198.18.77.3",
-  state: "ESTABLISHED",
-  suite: "AES-GCM-16",
-  path: { carrier: "udp", local: "192.0.2.1:10500", remote: "192.0.2.10:10500" },
   txBytes: 1_234_567,
   rxBytes: 999,
   txPackets: 1_300,
   rxPackets: 9,
   establishedAt: "2025-01-02T01:59:05.000Z",
-  lastError: null,
-  lastErrorAt: null,
   locators: ["192.0.2.10:10500", "[2001:db8::10]:10500"],
-  carrier: "udp",
-  inboundFamily: "hit",
-  identity: "2001:22::1",
-  source: "config",
-  file: "/etc/hipd/hipd.toml",
-  opportunistic: false,
-  pathState: "verified",
   rttMillis: 1.25,
   otherPaths: 2,
   loss: 0,
@@ -66,48 +55,19 @@ const WEB: PeerView = {
   rttMillis: null,
   otherPaths: 0,
 };
-const IDENTITY = {
-  name: "identity",
-  hit: "2001:22::1",
-  suite: 2,
-  algorithm: "ECDSA P-256",
-  file: "/var/lib/hipd/identity.pem",
-  default: true,
-  peers: ["db1", "web.prod"],
-};
-const STATUS: StatusView = {
-  self: {
-    hit: "2001:22::1",
-    lsi: "198.18.0.1",
-    identities: [IDENTITY],
-    interface: "hip0",
-    port: 10500,
-    lsiPrefix: "198.18.0.0/15",
-    addresses: ["192.0.2.1", "2001:db8::1"],
-  },
-  version: "0.1.0",
-  startedAt: "2025-01-02T00:00:00.000Z",
-  uptimeSeconds: 11_045,
+const HERE = { ...IDENTITY, peers: ["db1", "web.prod"] };
+const HOST: StatusView = {
+  ...STATUS,
+  self: { ...STATUS.self, identities: [HERE], addresses: ["192.0.2.1", "2001:db8::1"] },
   peers: [DB1, WEB],
 };
-const ASSOCIATION: AssociationDetails = {
-  name: "db1",
+const MADE: AssociationDetails = {
+  ...ASSOCIATION,
   hit: "2001:22:aabb:ccdd:eeff:1122:3344:5566",
-  identity: "2001:22::1",
   lsi: "198.18.77.3",
-  state: "ESTABLISHED",
-  role: "initiator",
-  path: DB1.path,
-  suite: "AES-GCM-16",
-  hipCipher: "AES-128-CBC",
-  dhGroup: "P-256",
-  inSpi: "0x0a0b0c0d",
-  outSpi: "0x01020304",
   exchangeMillis: 12.345,
   since: "2025-01-02T02:59:05.000Z",
   establishedAt: "2025-01-02T02:59:05.000Z",
-  peerDomain: null,
-  pathMtu: 1500,
   txBytes: 1_234_567,
   rxBytes: 999,
   txPackets: 1_300,
@@ -115,12 +75,11 @@ const ASSOCIATION: AssociationDetails = {
   pathState: "unverified",
   rttMillis: null,
   loss: 0.025,
-  otherPaths: 1,
 };
 
 test("status fits a narrow terminal: what can be spared is left out, who and how is not", () => {
   const terminal = { columns: () => 80, rows: () => 24, keys: () => () => {}, onResize: () => () => {} };
-  const lines = statusText(STATUS, { ...QUIET, terminal }).split("\n");
+  const lines = statusText(HOST, { ...QUIET, terminal }).split("\n");
   const table = lines.slice(lines.findIndex((line) => line.startsWith("PEER")));
   for (const line of table) expect(line.length).toBeLessThanOrEqual(80);
   expect(table[0]).toBe("PEER      STATE        LSI          ADDRESS              SENT  RECEIVED");
@@ -128,7 +87,7 @@ test("status fits a narrow terminal: what can be spared is left out, who and how
 
 describe("goldens", () => {
   test("status", () => {
-    expect(`\n${statusText(STATUS, QUIET)}`).toMatchInlineSnapshot(`
+    expect(`\n${statusText(HOST, QUIET)}`).toMatchInlineSnapshot(`
       "
       hipd       0.1.0, up 3 h 4 min
       HIT        2001:22::1  (identity, ECDSA P-256)
@@ -143,7 +102,7 @@ describe("goldens", () => {
     `);
   });
   test("status without peers says what to do", () => {
-    expect(statusText({ ...STATUS, peers: [] }, QUIET)).toContain(
+    expect(statusText({ ...HOST, peers: [] }, QUIET)).toContain(
       "\nNo peers. Add one: hipctl peer add NAME --hit HIT --locator ADDRESS\n",
     );
   });
@@ -184,13 +143,13 @@ describe("goldens", () => {
     `);
   });
   test("association list and show", () => {
-    expect(`\n${associationsText([ASSOCIATION], QUIET)}`).toMatchInlineSnapshot(`
+    expect(`\n${associationsText([MADE], QUIET)}`).toMatchInlineSnapshot(`
       "
       PEER  STATE        ROLE       PATH                                    PATH STATE           SUITE       DH     SPI IN      SPI OUT        SENT  RECEIVED    FOR
       db1   ESTABLISHED  initiator  udp 192.0.2.1:10500 > 192.0.2.10:10500  unverified, 1 other  AES-GCM-16  P-256  0x0a0b0c0d  0x01020304  1.2 MiB     999 B  5 min
       "
     `);
-    expect(`\n${associationText(ASSOCIATION, NOW, false)}`).toMatchInlineSnapshot(`
+    expect(`\n${associationText(MADE, NOW, false)}`).toMatchInlineSnapshot(`
       "
       peer          db1
       state         ESTABLISHED for 5 min
@@ -215,14 +174,14 @@ describe("goldens", () => {
     `);
   });
   test("identity list and show", () => {
-    expect(`\n${identitiesText([IDENTITY], false)}`).toMatchInlineSnapshot(`
+    expect(`\n${identitiesText([HERE], false)}`).toMatchInlineSnapshot(`
       "
       IDENTITY  DEFAULT  ALGORITHM    HIT         PEERS
       identity  yes      ECDSA P-256  2001:22::1  db1, web.prod
       "
     `);
     expect(
-      `\n${detailsText({ identity: IDENTITY, hipRecord: "IN HIP ( 2 2001 AA )" }, false)}`,
+      `\n${detailsText({ identity: HERE, hipRecord: "IN HIP ( 2 2001 AA )" }, false)}`,
     ).toMatchInlineSnapshot(`
       "
       name        identity (default)
