@@ -126,3 +126,16 @@ test.runIf(process.geteuid?.() === 0)(
     expect(readFileSync(key, "utf8")).toBe("key");
   },
 );
+
+test("keys of another overlay that is configured here are told of", async () => {
+  const other = write(folder, "blue.toml", '[state]\ndirectory = "blue"\n');
+  write(folder, "rest.toml", "no = [toml");
+  expect((await clean()).error).toBe("");
+  mkdirSync(join(folder, "blue"));
+  write(join(folder, "blue"), "identity.pem", Identity.generate("ed25519").toPkcs8Pem(), 0o600);
+  const done = await clean();
+  expect(done.status).toBe(0);
+  expect(done.error).toBe(
+    `hipctl: keys of another overlay are still here: hipctl image clean --config ${other}\n`,
+  );
+});

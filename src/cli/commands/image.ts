@@ -1,5 +1,7 @@
 /** hipctl image clean: before a snapshot that other machines are to be made of. */
 import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import type { Command } from "commander";
 import { loadConfig, problemText } from "../../runtime/config-file.ts";
 import { isCredentialPath } from "../../runtime/credentials.ts";
@@ -54,8 +56,30 @@ export function addImage(program: Command, io: Io): void {
         io.error(
           `hipctl: the service manager brings the key ${elsewhere}: see LoadCredential= of the unit\n`,
         );
+      for (const other of otherOverlays(config.value.file))
+        io.error(`hipctl: keys of another overlay are still here: ${other}\n`);
       if (problems.length > 0) throw new CommandFailure(EXIT.permission, problems.join("\n"));
     });
+}
+
+/** How to clean the overlays that are configured beside this one, as far as they have keys. */
+function otherOverlays(file: string): readonly string[] {
+  const folder = dirname(file);
+  const names = readdirSync(folder).filter((name) => name.endsWith(".toml") && name !== basename(file));
+  return names.sort().flatMap((name) => {
+    const path = join(folder, name);
+    const config = loadConfig(path);
+    const found = config.ok ? leftovers(config.value, false) : undefined;
+    if (found?.ok && !found.value.some(({ secret }) => secret)) return [];
+    // What is not a configuration has no keys; one that cannot be looked at may have.
+    if (found === undefined) return [];
+    const instance = instanceOfFile(path);
+    return [
+      instance === undefined
+        ? `hipctl image clean --config ${path}`
+        : `hipctl --instance ${instance} image clean`,
+    ];
+  });
 }
 
 function unitOf(config: string): string {
