@@ -161,7 +161,8 @@ const OTHERS = { file: 0o077, credential: 0o037 } as const;
 export function readSecret(path: string, kind: "file" | "credential" = "file"): Result<Uint8Array, string> {
   let descriptor: number;
   try {
-    descriptor = openSync(path, "r");
+    // A pipe in its place would let us wait for ever.
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     return err(`${path}: cannot be read: ${whyNot(error)}`);
   }

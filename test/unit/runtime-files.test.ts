@@ -1,8 +1,9 @@
 /** Files that root reads and writes where a service's user may put links. */
+import { execFileSync } from "node:child_process";
 import { chmodSync, lstatSync, mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { giveFolder, readUnlinked, writeAtomically } from "../../src/runtime/files.ts";
+import { giveFolder, readSecret, readUnlinked, writeAtomically } from "../../src/runtime/files.ts";
 import { temporaryFolder, write } from "../support/runtime.ts";
 
 test("only a folder is given to somebody, never what a link in its place points to", () => {
@@ -35,4 +36,11 @@ test("what is no regular file is not replaced", () => {
   chmodSync(file, 0o644);
   writeAtomically(file, "new", 0o600);
   expect([readFileSync(file, "utf8"), statSync(file).mode & 0o777]).toEqual(["new", 0o600]);
+});
+
+test("nobody waits for a pipe that stands where a key should", () => {
+  const pipe = join(temporaryFolder(), "identity.pem");
+  execFileSync("mkfifo", ["-m", "600", pipe]);
+  const read = readSecret(pipe);
+  expect(read.ok ? "" : read.error).toBe(`${pipe}: is not a regular file`);
 });

@@ -1,5 +1,5 @@
 /** What goes into a support archive. Key files are never opened. */
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "smol-toml";
 import { err, ok, type Result } from "../../core/types.ts";
@@ -172,7 +172,7 @@ function listing(folder: string, depth = 0): string {
     .map((name) => {
       const path = join(folder, name);
       try {
-        const stat = statSync(path);
+        const stat = lstatSync(path);
         const mode = (stat.mode & 0o7777).toString(8).padStart(4, "0");
         const line = `${mode} ${stat.uid}:${stat.gid} ${String(stat.size).padStart(9)} ${stat.mtime.toISOString()} ${path}\n`;
         return stat.isDirectory() && depth < 2 ? line + listing(path, depth + 1) : line;
