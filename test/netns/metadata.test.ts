@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { Pulse } from "../../tools/lab/pulse.ts";
 import type { Background } from "../../tools/lab/shell.ts";
 import { type Movers, withMovers } from "./mobile.ts";
-import { suite } from "./support.ts";
+import { suite, withPair } from "./support.ts";
 
 const SERVICE = "169.254.169.254";
 const INSTANCE = "i-0123456789abcdef0";
@@ -73,6 +73,14 @@ suite("a floating IP", () => {
         expect((await a.daemon.ctl("connect", "b")).status).toBe(0);
         await told;
         expect((await b.daemon.peer("a")).path?.remote).toBe("198.51.100.7:10500");
+        expect(await a.daemon.event("cloud-metadata")).toMatchObject({ instance: INSTANCE });
+        const { own } = await a.daemon.json<{ own: readonly { source: string; address: string }[] }>(
+          "locator",
+          "list",
+        );
+        expect(own.filter(({ source }) => source === "cloud").map(({ address }) => address)).toEqual([
+          "198.51.100.7:10500",
+        ]);
 
         const back = await Pulse.start(b.namespace, a.namespace, a.daemon.hit, 7000);
         await floating(movers, "198.51.100.7", "198.51.100.8");
@@ -89,4 +97,12 @@ suite("a floating IP", () => {
       });
     },
   );
+
+  it("that nobody tells costs nothing: the daemon starts as fast, and says why", async () => {
+    await withPair({ daemonA: { config: { locators: { metadata: "aws" } } } }, async ({ a, b }) => {
+      const told = await a.daemon.event("metadata-unreachable");
+      expect(told).toMatchObject({ cloud: "aws", level: "warn" });
+      expect((await b.daemon.ctl("connect", "a")).status).toBe(0);
+    });
+  });
 });
