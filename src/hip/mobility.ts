@@ -132,7 +132,10 @@ export function reconcile(state: Open, cx: Context): Stay {
     const checked = checkUnknown(now, cx);
     go(checked);
     later ??= checked.postponed ? spareAt(cx) : undefined;
-    const best = now.session.mobility.moving === undefined ? better(now.session, cx) : undefined;
+    // On the way elsewhere nothing is better, unless nothing comes through there and something does here.
+    const { moving } = now.session.mobility;
+    const dead = pathIn(now.session.mobility, now.session.path)?.downSince !== undefined;
+    const best = moving === undefined || dead ? better(now.session, cx) : undefined;
     if (best !== undefined) {
       go(usePath(now, best.path, best.reason, true, cx));
       if (mustAnnounce(now.session, cx)) go(startCheck(now, best.path, best.reason, cx) ?? stay(now));

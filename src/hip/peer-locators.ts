@@ -12,7 +12,6 @@ import {
   endOf,
   guess,
   isActive,
-  isGuess,
   locatorAt,
   MAX_PEER_LOCATORS,
   type PeerLocator,
@@ -112,8 +111,8 @@ function merged(
   });
   const others = mobility.locators
     .filter(({ endpoint }) => !list.some((one) => sameEndpoint(one.endpoint, endpoint)))
-    // Where only a packet's source said that the peer was, and the peer does not: that is forgotten.
-    .filter((one) => !isGuess(one) || sameEndpoint(one.endpoint, path.remote))
+    // Where the peer never answered and says itself that it is not: that is forgotten.
+    .filter(({ status, endpoint }) => status !== "UNVERIFIED" || sameEndpoint(endpoint, path.remote))
     .map((one) => (sameEndpoint(one.endpoint, path.remote) ? one : deprecated(one, cx)));
   const source = [...listed, ...others].some(({ endpoint }) => sameEndpoint(endpoint, path.remote))
     ? []
