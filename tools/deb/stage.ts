@@ -81,6 +81,8 @@ function program(home: string, { version, arch, node, addon }: Ingredients): rea
   chmodSync(native, 0o644);
 
   for (const file of globSync("src/**/*.js", { cwd: join(ROOT, "dist") })) {
+    // What the compiler left of a source that is gone stays here.
+    if (!existsSync(join(ROOT, file.replace(/\.js$/, ".ts")))) continue;
     const text = readFileSync(join(ROOT, "dist", file), "utf8");
     write(join(home, "dist", file), text.replace(/\n\/\/# sourceMappingURL=.*\n?$/, "\n"));
   }
