@@ -1,5 +1,5 @@
 /** hipctl inventory: exports of hosts, an operator's signature, and what an import does to peers.d. */
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { formatHit } from "../../src/core/ip.ts";
@@ -102,6 +102,18 @@ describe("trust", () => {
     expect(done.status).toBe(4);
     expect(done.error).toContain('to speak for itself, not for "db1"');
     expect(Object.keys(peersDirectory())).toEqual(["web1.toml"]);
+  });
+
+  test.runIf(process.geteuid?.() === 0)("a key or a folder of keys of another user is refused", async () => {
+    const file = inventoryFile("f", [member("web1", web)]);
+    for (const path of ["trusted.d/operator.pub", "trusted.d"]) {
+      chownSync(join(folder, path), 12_345, 12_345);
+      const done = await importing(file);
+      expect(done.status).toBe(3);
+      expect(done.error).toMatch(/user 12345 may (change this key|add keys to this folder); run: chown root/);
+      chownSync(join(folder, path), 0, 0);
+    }
+    expect((await importing(file)).status).toBe(0);
   });
 
   test("a host that tells where it is now stays the operator's: to be named and to be removed", async () => {

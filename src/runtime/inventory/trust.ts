@@ -60,7 +60,9 @@ export function readTrust(sources: TrustSources): Result<Trust, readonly string[
 export function readPublicKey(file: string, guarded: boolean): Result<PublicIdentity, string> {
   let text: string;
   try {
-    const { mode, size } = statSync(file);
+    const { mode, size, uid } = statSync(file);
+    if (guarded && isForeign(uid))
+      return err(`${file}: user ${uid} may change this key; run: chown root ${file}`);
     if (guarded && (mode & 0o022) !== 0)
       return err(`${file}: other users may change this key; run: chmod go-w ${file}`);
     if (size > MAX_KEY_BYTES) return err(`${file}: has ${size} bytes, too many for a public key`);
@@ -74,10 +76,18 @@ export function readPublicKey(file: string, guarded: boolean): Result<PublicIden
   return key.ok ? key : err(`${file}: is not a public key of "hipctl identity export": ${key.error}`);
 }
 
+/** Neither root's nor ours. */
+function isForeign(uid: number): boolean {
+  return uid !== 0 && uid !== process.geteuid?.();
+}
+
 function keyFiles(directory: string): Result<readonly string[], string> {
   try {
     const names = readdirSync(directory).filter((name) => !name.startsWith("."));
-    if ((statSync(directory).mode & 0o022) !== 0)
+    const { mode, uid } = statSync(directory);
+    if (isForeign(uid))
+      return err(`${directory}: user ${uid} may add keys to this folder; run: chown root ${directory}`);
+    if ((mode & 0o022) !== 0)
       return err(`${directory}: other users may add keys to this folder; run: chmod go-w ${directory}`);
     return ok(names.sort().map((name) => join(directory, name)));
   } catch (error) {
