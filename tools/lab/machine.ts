@@ -16,6 +16,14 @@ const ENVIRONMENT = [
   "DEBIAN_FRONTEND=noninteractive",
 ];
 
+/** nspawn shows a machine the network devices of whoever started it: these are its own. The rest of /sys stays, with the control groups. */
+const OWN_DEVICES = `
+  mkdir /run/own-sys
+  mount -t sysfs -o ro,nosuid,nodev,noexec sysfs /run/own-sys
+  for part in class/net devices/virtual/net; do mount --bind /run/own-sys/$part /sys/$part; done
+  umount /run/own-sys
+`;
+
 /** Why no machine can be booted here, or undefined when one can. */
 export function noMachines(): string | undefined {
   if (/\bsystemd\b/.test(process.env["HIPD_SKIP"] ?? "")) return "HIPD_SKIP names it";
@@ -74,6 +82,7 @@ export class Machine {
     try {
       await nspawn.line((line) => /Reached target .*multi-user\.target/.test(line), BOOT_MILLIS);
       machine.#leader = leaderOf(nspawn.child.pid as number);
+      await machine.sh(OWN_DEVICES);
       await machine.attempt(["systemctl", "is-system-running", "--wait"]);
       return machine;
     } catch (error) {
