@@ -39,7 +39,7 @@ export function checks(): readonly Check[] {
     { name: "only native/addon.cc includes node_api.h", run: nodeApi },
     { name: "nothing imports test/", run: testImports },
     { name: "the simulator imports neither runtime nor cli", run: simulatorImports },
-    { name: "native/ is reached only through runtime/native.ts", run: nativeImports },
+    { name: "native/ is reached only through runtime/early.ts", run: nativeImports },
     { name: "the lockfile names no registry", run: lockfile },
   ];
 }
@@ -161,7 +161,7 @@ function simulatorImports(): Verdict {
 function nativeImports(): Verdict {
   const wrong = sources("{src,tools,benchmarks}/**/*.ts")
     // What makes packages must name the file that it packs.
-    .filter((path) => path !== "src/runtime/native.ts" && !path.startsWith("tools/deb/"))
+    .filter((path) => path !== "src/runtime/early.ts" && !path.startsWith("tools/deb/"))
     .filter((path) => /["'`][^"'`\n]*\.node["'`]/.test(read(path)))
     .map((path) => `${path} names the addon`);
   return wrong.length === 0 ? undefined : { wrong };

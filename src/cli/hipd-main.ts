@@ -1,11 +1,13 @@
 /** What bin/hipd runs. */
+import { resumeFirst } from "../runtime/early.ts";
 import type { NetworkSystem } from "../runtime/network-port.ts";
 import { useCompileCache } from "./compile-cache.ts";
 
 useCompileCache();
-const { inherit } = await import("../runtime/inherit.ts");
 // Before anything else: packets wait meanwhile.
-const inherited = await inherit(process.env);
+const early = resumeFirst(process.env);
+const inherited =
+  early === undefined ? undefined : (await import("../runtime/inherit.ts")).inherit(early, process.env);
 const { main } = await import("./hipd.ts");
 const load = async (): Promise<NetworkSystem> => {
   const { NATIVE_NETWORK } = await import("../runtime/network.ts");

@@ -1,5 +1,5 @@
 /** The part of the addon that is about the service manager, sealed memory and capabilities (native/service.h). Everything throws an Error in words. */
-import { addon } from "./native.ts";
+import { addon } from "./early.ts";
 
 export interface ServiceAddon {
   /** One datagram with descriptors; "@name" is an abstract socket. */

@@ -1,39 +1,15 @@
-/** The only door to the C++ data plane in native/: loads the addon and gives it the shape of the `DataPlane` port. */
-import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+/** The C++ data plane in native/, in the shape of the `DataPlane` port. */
 import { formatIp, hitBytes, type Prefix, parseIp } from "../core/ip.ts";
 import type { Hit, Lsi, Path, Spi } from "../core/types.ts";
 import type { AssociationStats, DataPlane, DataPlaneEvent, Route } from "../driver/ports.ts";
 import type { SaSpec } from "../hip/sa.ts";
 import type { LocalAddress } from "../overlay/own-locators.ts";
+import { addon, type Begun } from "./early.ts";
 import type { Addon, Handle } from "./native-addon.ts";
 import { decodeFlows, type FlowRecord } from "./native-flows.ts";
 import { bytesOf, decodeAssociations, decodeEvents, encodePath, parseAddresses } from "./native-records.ts";
 import type { SuspendedPlane } from "./network-port.ts";
 import { OFFLOADS, type Offload } from "./offloads.ts";
-
-let loaded: Addon | undefined;
-
-/** Loads native/build/hipd_native.node of this installation. Throws with what to do when it is not built. */
-export function addon(): Addon {
-  if (loaded !== undefined) return loaded;
-  const file = findAddon();
-  loaded = createRequire(import.meta.url)(file) as Addon;
-  return loaded;
-}
-
-function findAddon(): string {
-  const name = join("native", "build", "hipd_native.node");
-  // From src/runtime as well as from dist/src/runtime.
-  let folder = dirname(fileURLToPath(import.meta.url));
-  for (let i = 0; i < 4; i++) {
-    folder = dirname(folder);
-    if (existsSync(join(folder, name))) return join(folder, name);
-  }
-  throw new Error(`the native data plane is not built (${name} is missing): run "make native"`);
-}
 
 /** What seals and opens packets: our own kernels, Intel's library, or the OpenSSL inside Node. */
 export type Aead = "auto" | "builtin" | "ipsec-mb" | "openssl";
@@ -143,9 +119,23 @@ export class NativePlane implements DataPlane {
   static resume(suspended: SuspendedPlane, log?: NativeLog): NativePlane {
     const { blob, tunFds, udpFds } = suspended;
     const plane = new NativePlane(log, (native, notify) => native.resume(blob, tunFds, udpFds, notify));
-    const { offloads, busyPollMicros } = plane.resumedOptions() as ResumedOptions;
-    plane.#tellOffloads(offloads, busyPollMicros);
+    plane.#tellResumed();
     return plane;
+  }
+
+  /** A data plane that runs already, from early.ts. */
+  static adopt({ plane: begun, onEvents }: Begun, log?: NativeLog): NativePlane {
+    const plane = new NativePlane(log, (_native, notify) => {
+      onEvents(notify);
+      return begun;
+    });
+    plane.#tellResumed();
+    return plane;
+  }
+
+  #tellResumed(): void {
+    const { offloads, busyPollMicros } = this.resumedOptions() as ResumedOptions;
+    this.#tellOffloads(offloads, busyPollMicros);
   }
 
   #tellOffloads(wanted: readonly Offload[], busyPollMicros: number): void {

@@ -3,7 +3,8 @@ import { availableParallelism } from "node:os";
 import { equal, toHex } from "../core/bytes.ts";
 import { contains, formatPrefix, HIT_PREFIX, hitBytes, overlaps, type Prefix, parseIp } from "../core/ip.ts";
 import { err, type Hit, ok, type Result } from "../core/types.ts";
-import { addon, NativePlane, type NativePlaneOptions, type ResumedOptions } from "./native.ts";
+import { addon } from "./early.ts";
+import { NativePlane, type NativePlaneOptions, type ResumedOptions } from "./native.ts";
 import { serviceAddon } from "./native-service.ts";
 import type { Network, NetworkError, NetworkOptions, NetworkSystem, PeerSource } from "./network-port.ts";
 

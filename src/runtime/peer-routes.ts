@@ -4,7 +4,8 @@
  */
 import { contains, formatHit, HIT_PREFIX, hitBytes, hitFromBytes } from "../core/ip.ts";
 import { type Hit, ok } from "../core/types.ts";
-import { addon } from "./native.ts";
+import { addon } from "./early.ts";
+
 import { links, type RouteRow, routes } from "./network.ts";
 import type { NetworkSystem, PeerSource } from "./network-port.ts";
 

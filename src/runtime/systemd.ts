@@ -1,15 +1,9 @@
-/** The service manager: what it is told (sd_notify(3)) and what it kept for us (sd_listen_fds(3)). */
+/** The service manager, and what it is told (sd_notify(3)). What it kept for us is taken in early.ts. */
 
 export type ServiceState = "READY" | "RELOADING" | "STOPPING" | "WATCHDOG";
 
 /** Sends one datagram with descriptors to a Unix socket; a name that begins with "@" is abstract. Node has no such sockets, so it is handed in. */
 export type UnixDatagram = (socket: string, message: string, fds: readonly number[]) => void;
-
-/** A descriptor that the manager kept while no hipd was running. */
-export interface StoredDescriptor {
-  readonly name: string;
-  readonly fd: number;
-}
 
 export interface ServiceManager {
   notify(state: ServiceState, status?: string): void;
@@ -29,11 +23,6 @@ export interface ServiceManager {
 
 /** A status changes no more often than this. */
 const STATUS_MILLIS = 1_000;
-/** The first descriptor that a service gets. */
-const FIRST_DESCRIPTOR = 3;
-/** More are a mistake. */
-const MAX_DESCRIPTORS = 1_024;
-
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Does nothing when there is no service manager, or no way to reach it. What cannot be told is told to `complain`. */
@@ -126,31 +115,4 @@ class StatusLine {
 
 function oneLine(text: string): string {
   return text.replaceAll("\n", " ");
-}
-
-/**
- * The descriptors that the manager kept, in its order, closed when another program is executed. Removes the variables, so that nobody
- * takes them twice. A descriptor that is not open is left out.
- */
-export function takeDescriptors(
-  environment: Record<string, string | undefined>,
-  closeOnExec: (fd: number) => void,
-  pid = process.pid,
-): readonly StoredDescriptor[] {
-  const count = Number(environment["LISTEN_FDS"] ?? 0);
-  const mine = environment["LISTEN_PID"] === String(pid);
-  const names = (environment["LISTEN_FDNAMES"] ?? "").split(":");
-  for (const name of ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]) delete environment[name];
-  if (!mine || !Number.isInteger(count) || count < 1 || count > MAX_DESCRIPTORS) return [];
-  const found: StoredDescriptor[] = [];
-  for (let i = 0; i < count; i++) {
-    const fd = FIRST_DESCRIPTOR + i;
-    try {
-      closeOnExec(fd);
-    } catch {
-      continue;
-    }
-    found.push({ name: names[i] || "unknown", fd });
-  }
-  return found;
 }

@@ -6,9 +6,9 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { DefaultDeserializer, serialize } from "node:v8";
 import { err, type Instant, ok, type Result } from "../core/types.ts";
 import type { HandedOverlay } from "../overlay/takeover.ts";
+import { STORED } from "./early.ts";
 import type { ServiceAddon } from "./native-service.ts";
 import type { SuspendedPlane } from "./network-port.ts";
-import { STORED } from "./stored.ts";
 import type { ServiceManager } from "./systemd.ts";
 
 /**

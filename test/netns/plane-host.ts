@@ -10,7 +10,8 @@ import { createInterface } from "node:readline";
 import { fromHex, toHex } from "../../src/core/bytes.ts";
 import { parsePrefix } from "../../src/core/ip.ts";
 import type { Hit, Lsi } from "../../src/core/types.ts";
-import { addon, NativePlane } from "../../src/runtime/native.ts";
+import { addon } from "../../src/runtime/early.ts";
+import { NativePlane } from "../../src/runtime/native.ts";
 import { NATIVE_NETWORK } from "../../src/runtime/network.ts";
 import type { PeerSource } from "../../src/runtime/network-port.ts";
 

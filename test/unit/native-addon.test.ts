@@ -1,7 +1,7 @@
 /** The door to C++: wrong arguments throw a TypeError that says where, whatever they are, and never end the process. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { addon } from "../../src/runtime/native.ts";
+import { addon } from "../../src/runtime/early.ts";
 import type { Addon } from "../../src/runtime/native-addon.ts";
 
 type Call = (...args: readonly unknown[]) => unknown;

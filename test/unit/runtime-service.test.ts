@@ -1,8 +1,9 @@
 /** What the service manager hears, what it kept, and when the watchdog is fed. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { DaemonConfig } from "../../src/runtime/config-file.ts";
+import { takeDescriptors } from "../../src/runtime/early.ts";
 import { keptCapabilities } from "../../src/runtime/privileges.ts";
-import { serviceManager, takeDescriptors } from "../../src/runtime/systemd.ts";
+import { serviceManager } from "../../src/runtime/systemd.ts";
 import { Watchdog } from "../../src/runtime/watchdog.ts";
 
 beforeEach(() => {

@@ -1,9 +1,8 @@
 /** What one hipd writes for the next: whole or refused, and of a shape that is known. */
 import { describe, expect, it } from "vitest";
 import type { Instant } from "../../src/core/types.ts";
-import { inherit, take } from "../../src/runtime/inherit.ts";
+import { resume, resumeFirst, STORED } from "../../src/runtime/early.ts";
 import { serviceAddon } from "../../src/runtime/native-service.ts";
-import { STORED } from "../../src/runtime/stored.ts";
 import {
   CONTROL_FORMAT,
   encodeControl,
@@ -81,12 +80,12 @@ describe("the control plane's part", () => {
 });
 
 describe("an inheritance", () => {
-  it("there is none without descriptors of our own", async () => {
-    expect(await inherit({})).toBeUndefined();
-    expect(await inherit({ LISTEN_FDS: "1", LISTEN_PID: "1", LISTEN_FDNAMES: "x" })).toBeUndefined();
+  it("there is none without descriptors of our own", () => {
+    expect(resumeFirst({})).toBeUndefined();
+    expect(resumeFirst({ LISTEN_FDS: "1", LISTEN_PID: "1", LISTEN_FDNAMES: "x" })).toBeUndefined();
   });
 
-  it("of two predecessors is none, in whatever order, and neither ticket is good any more", async () => {
+  it("of two predecessors is none, in whatever order, and neither ticket is good any more", () => {
     const native = serviceAddon();
     const { ticket, plane, control } = STORED;
     const make = (name: string) => {
@@ -103,11 +102,8 @@ describe("an inheritance", () => {
       [[plane, control, ticket], "is not a data plane"],
     ] as const) {
       const stored = names.map(make);
-      const taken = await take(stored, new Set()).catch((error: unknown) => ({
-        ok: false as const,
-        error: (error as Error).message,
-      }));
-      expect(taken.ok ? "" : taken.error, names.join()).toContain(reason);
+      const taken = resume(stored);
+      expect(taken.ok ? "" : taken.reason, names.join()).toContain(reason);
       for (const { name, fd } of stored) {
         if (name === ticket) expect(native.takeTicket(fd), names.join()).toBe(false);
         native.closeFd(fd);
