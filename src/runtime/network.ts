@@ -4,6 +4,7 @@ import { equal, toHex } from "../core/bytes.ts";
 import { contains, formatPrefix, HIT_PREFIX, hitBytes, overlaps, type Prefix, parseIp } from "../core/ip.ts";
 import { err, type Hit, ok, type Result } from "../core/types.ts";
 import { addon } from "./early.ts";
+import { keepOut, keepOutNow, letIn } from "./ingress.ts";
 import { NativePlane, type NativePlaneOptions, type ResumedOptions } from "./native.ts";
 import { serviceAddon } from "./native-service.ts";
 import type { Network, NetworkError, NetworkOptions, NetworkSystem, PeerSource } from "./network-port.ts";
@@ -63,7 +64,13 @@ const MTU_MOST = 9216;
 
 export const NATIVE_NETWORK: NetworkSystem = {
   open: (options) => attempt(() => open(options)),
-  guard: (options) => attempt(() => guard(options.lsiPrefix)),
+  guard: (options) =>
+    attempt(() => {
+      guard(options.lsiPrefix);
+      const problem = keepOutNow(options);
+      if (problem !== undefined) process.stderr.write(`hipd: ${problem}\n`);
+      return undefined;
+    }),
   teardown: (options) => attempt(() => tearDown(options.interface, options.lsiPrefix)),
   trimMemory: () => void addon().trimMemory(),
   misfit: (options) =>
@@ -126,6 +133,8 @@ function open(options: NetworkOptions): Network {
     plane.close();
     throw error;
   }
+  // The daemon is not worse off than before while this is done, and need not wait for it.
+  keepOut(options, (problem) => problem !== undefined && options.log("warn", problem));
   return {
     plane,
     suspend: () => plane.suspend(),
@@ -198,6 +207,7 @@ export function guards(prefix: Prefix, routeRows: readonly RouteRow[]): boolean 
 function tearDown(interfaceName: string, lsiPrefix: Prefix): undefined {
   const native = addon();
   native.deleteTun(interfaceName);
+  letIn({ interface: interfaceName });
   // Another overlay of this host has its HITs in the same prefix.
   const shared = addresses().some((row) => contains(HIT_PREFIX, row.prefix.bytes));
   for (const { bytes, length } of shared ? [lsiPrefix] : [HIT_PREFIX, lsiPrefix]) {

@@ -249,7 +249,12 @@ export const HEALTHY: Facts = {
   network: ok(NETWORK),
   sockets: [{ address: "0.0.0.0", owner: { pid: 77, name: "hipd" } }],
   filters: {
-    nft: ok({ nftables: [{ metainfo: {} }] }),
+    nft: ok({
+      nftables: [
+        { metainfo: {} },
+        { set: { family: "inet", table: "hipd", name: "interfaces", elem: ["lo", "hip0"] } },
+      ],
+    }),
     iptables: err("iptables-save is not installed"),
     ip6tables: err("ip6tables-save is not installed"),
   },

@@ -496,6 +496,14 @@ const CASES: readonly (readonly [
     /hipd --guard/,
   ],
   [
+    "no rules for what comes beside the overlay",
+    { ...HEALTHY, filters: { ...HEALTHY.filters, nft: ok({ nftables: [] }) } },
+    "door",
+    "problem",
+    /from any interface reach overlay addresses/,
+    /install nftables; hipd --guard/,
+  ],
+  [
     "no guard and no hipd",
     { ...silent(), network: ok({ ...NETWORK, routes: [] }) },
     "guard",

@@ -4,7 +4,7 @@ import { checkDaemon, checkUnit, checkVersions } from "./daemon.ts";
 import { checkConfiguration, checkDisk, checkFiles } from "./disk.ts";
 import type { Facts } from "./facts.ts";
 import { checkFirewall } from "./firewall.ts";
-import { checkGuard, checkInterface, checkOverlaps, checkPort } from "./interface.ts";
+import { checkDoor, checkGuard, checkInterface, checkOverlaps, checkPort } from "./interface.ts";
 import { checkClock, checkKernel, checkPermissions, checkTun } from "./machine.ts";
 import { checkAssociations, checkMetadata, checkMtu, checkNames, checkReachability } from "./paths.ts";
 import { checkDrops, checkOffloads } from "./plane.ts";
@@ -30,6 +30,7 @@ export function diagnose(facts: Facts): readonly Finding[] {
     ...checkOverlaps(network, plan),
     ...checkInterface(network, daemon, plan),
     ...checkGuard(network, daemon, plan),
+    ...checkDoor(filters, daemon, plan),
     ...checkPort(sockets, daemon, machine, plan),
     ...checkFirewall(filters, daemon, machine, plan, network),
     ...checkReachability(daemon, machine),

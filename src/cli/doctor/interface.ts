@@ -5,6 +5,7 @@ import type { Finding } from "../verdict.ts";
 import type {
   BoundSocket,
   DaemonFacts,
+  FilterFacts,
   HipdProcess,
   Known,
   MachineFacts,
@@ -104,6 +105,34 @@ export function checkGuard(
   return daemon.answers.ok
     ? [problem(`${text}: without hipd, overlay traffic would leave in the clear`, remedy)]
     : [warning(`${text}: overlay traffic may leave in the clear until hipd runs`, remedy)];
+}
+
+/** The rules that keep out what comes to overlay addresses beside the overlay: see src/runtime/ingress.ts. */
+export function checkDoor(filters: FilterFacts, daemon: DaemonFacts, plan: Plan): readonly Finding[] {
+  const { ok, problem, notChecked } = say("door");
+  if (!daemon.answers.ok) return [notChecked("hipd does not run")];
+  if (elsewhereOnly(daemon) !== undefined) return [notChecked("hipd runs in another network namespace")];
+  const shut = filters.nft.ok && hasDoor(filters.nft.value, plan.interface);
+  if (shut) return [ok("packets that come to overlay addresses beside the overlay are kept out")];
+  if (filters.nft.ok || /ENOENT|not found|missing|installed/.test(filters.nft.error))
+    return [
+      problem(
+        "packets from any interface reach overlay addresses, in any peer's name: the table inet hipd of nftables is missing",
+        `apt-get install nftables; hipd --guard --config ${plan.file}`,
+      ),
+    ];
+  return [notChecked(filters.nft.error)];
+}
+
+function hasDoor(ruleset: unknown, name: string): boolean {
+  const entries = (ruleset as { readonly nftables?: unknown }).nftables;
+  if (!Array.isArray(entries)) return false;
+  return entries.some((entry: { readonly set?: Readonly<Record<string, unknown>> }) => {
+    const { set } = entry;
+    const elements = set?.["elem"];
+    const ours = set?.["table"] === "hipd" && set["family"] === "inet" && set["name"] === "interfaces";
+    return ours && Array.isArray(elements) && elements.includes(name);
+  });
 }
 
 /** As hipd itself refuses them at its start. */

@@ -52,6 +52,8 @@ export function parseNft(document: unknown, asked: Asked): NftRuleset | undefine
     const family = String(table["family"]);
     const name = String(table["name"]);
     if (!["ip", "ip6", "inet"].includes(family)) continue;
+    // Our own: it is about overlay addresses only.
+    if (family === "inet" && name === "hipd") continue;
     const mine = (each: Fields): boolean => each["family"] === family && each["table"] === name;
     const title = `table ${family} ${name}`;
     const named = (set: string): unknown => sets.get(`${family} ${name} ${set}`);
