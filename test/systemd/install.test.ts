@@ -36,6 +36,12 @@ suite("the package on two machines", () => {
     ).toBe("");
   });
 
+  test("nothing comes to overlay addresses but through the overlay: the service may set its rules", async () => {
+    const { machine } = machines().a;
+    expect(await machine.run(["nft", "list", "set", "inet", "hipd", "interfaces"])).toContain('"hip0"');
+    expect(await machine.run(["journalctl", "-u", "hipd", "--no-pager"])).not.toContain("not kept out");
+  });
+
   test("what is documented is there", async () => {
     const { machine } = machines().a;
     const files = (await machine.run(["dpkg", "-L", "hipd"])).split("\n");

@@ -15,6 +15,7 @@ const PACKAGES = [
   "iproute2",
   "iputils-ping",
   "procps",
+  "nftables",
   "libstdc++6",
   "libatomic1",
 ];
