@@ -279,12 +279,18 @@ export function pathDown(state: Open, path: Path, cx: Context): Stay {
   return stay(asked.next, left.out, asked.out);
 }
 
-/** A check got no answer. The last one that traffic waited for: undefined, the peer is nowhere. */
+/**
+ * A check got no answer. The last one that traffic waited for, or one when it has waited for long: undefined, the peer is nowhere.
+ * Silent paths are asked again and again, so that there is not always a last one.
+ */
 export function unanswered(state: Open, check: Check, cx: Context): Stay | undefined {
   const failed = failCheck(state, check, cx);
   const { moving, lostSince, checks } = failed.next.session.mobility;
   const waits = moving !== undefined || lostSince !== undefined;
-  if (check.use !== undefined && waits && !checks.some(({ use }) => use !== undefined)) return undefined;
+  const since = Math.min(moving?.since ?? cx.now, lostSince ?? cx.now);
+  const long = cx.now >= since + cx.config.mobility.search;
+  const last = !checks.some(({ use }) => use !== undefined);
+  if (check.use !== undefined && waits && (last || long)) return undefined;
   if (check.use !== undefined && waits) return failed;
   // Nobody waited for it, but it went where data go: that path is dead, whether anybody else notices or not.
   const inUse = samePath(check.path, failed.next.session.path);
