@@ -12,6 +12,7 @@ import type {
   NetworkFacts,
   Plan,
 } from "./facts.ts";
+import { setHas } from "./nft.ts";
 import { AS_ROOT, say, some, unitName } from "./say.ts";
 
 /** IFF_UP. */
@@ -112,7 +113,7 @@ export function checkDoor(filters: FilterFacts, daemon: DaemonFacts, plan: Plan)
   const { ok, problem, notChecked } = say("door");
   if (!daemon.answers.ok) return [notChecked("hipd does not run")];
   if (elsewhereOnly(daemon) !== undefined) return [notChecked("hipd runs in another network namespace")];
-  const shut = filters.nft.ok && hasDoor(filters.nft.value, plan.interface);
+  const shut = filters.nft.ok && setHas(filters.nft.value, "inet hipd interfaces", plan.interface);
   if (shut) return [ok("packets that come to overlay addresses beside the overlay are kept out")];
   if (filters.nft.ok || /ENOENT|not found|missing|installed/.test(filters.nft.error))
     return [
@@ -122,17 +123,6 @@ export function checkDoor(filters: FilterFacts, daemon: DaemonFacts, plan: Plan)
       ),
     ];
   return [notChecked(filters.nft.error)];
-}
-
-function hasDoor(ruleset: unknown, name: string): boolean {
-  const entries = (ruleset as { readonly nftables?: unknown }).nftables;
-  if (!Array.isArray(entries)) return false;
-  return entries.some((entry: { readonly set?: Readonly<Record<string, unknown>> }) => {
-    const { set } = entry;
-    const elements = set?.["elem"];
-    const ours = set?.["table"] === "hipd" && set["family"] === "inet" && set["name"] === "interfaces";
-    return ours && Array.isArray(elements) && elements.includes(name);
-  });
 }
 
 /** As hipd itself refuses them at its start. */

@@ -36,6 +36,18 @@ export interface NftRuleset {
   readonly foreign: readonly string[];
 }
 
+/** Whether a set, named by family, table and name, has this element. */
+export function setHas(document: unknown, name: string, element: string): boolean {
+  const list = field(document, "nftables");
+  if (!Array.isArray(list)) return false;
+  return list.some((entry) => {
+    const set = field(entry, "set");
+    const elements = field(set, "elem");
+    const full = ["family", "table", "name"].map((key) => field(set, key)).join(" ");
+    return full === name && Array.isArray(elements) && elements.includes(element);
+  });
+}
+
 /** Undefined: it is not what nft prints. */
 export function parseNft(document: unknown, asked: Asked): NftRuleset | undefined {
   const list = field(document, "nftables");
