@@ -212,10 +212,10 @@ export function isOver(
   cx: Pick<Context, "config" | "now">,
 ): boolean {
   const locator = locatorAt(session.mobility, check.path.remote);
-  const guess = locator === undefined || isGuess(locator);
-  if (check.use !== undefined && !guess) {
-    return !isAway(session, cx) && cx.now >= after(check.startedAt, cx.config.mobility.search);
-  }
+  // The path in use is more than a guess: behind a NAT the peer is always somewhere that it does not announce.
+  const guess = !samePath(check.path, session.path) && (locator === undefined || isGuess(locator));
+  if (check.use !== undefined && isAway(session, cx)) return false;
+  if (check.use !== undefined && !guess) return cx.now >= after(check.startedAt, cx.config.mobility.search);
   return tries >= cx.config.retries.update;
 }
 
@@ -244,16 +244,16 @@ export function failCheck(state: Open, check: Check, cx: Context): Stay {
 }
 
 /** Forgets checks along paths that packets cannot leave by any more. */
-export function dropChecks(state: Open, gone: (path: Path) => boolean): Open {
+export function dropChecks(state: Open, gone: (path: Path, use: Check["use"]) => boolean): Open {
   const { updates, mobility } = state.session;
-  const left = mobility.checks.filter(({ path }) => gone(path)).map(({ updateId }) => updateId);
+  const left = mobility.checks.filter(({ path, use }) => gone(path, use)).map(({ updateId }) => updateId);
   if (left.length === 0) return state;
   return {
     ...state,
     session: {
       ...state.session,
       updates: { ...updates, outstanding: updates.outstanding.filter(({ id }) => !left.includes(id)) },
-      mobility: { ...mobility, checks: mobility.checks.filter(({ path }) => !gone(path)) },
+      mobility: { ...mobility, checks: mobility.checks.filter(({ path, use }) => !gone(path, use)) },
     },
   };
 }

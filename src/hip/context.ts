@@ -31,6 +31,8 @@ export type Pending =
   | {
       readonly kind: "answer-r1";
       readonly path: Path;
+      /** Where we called, if the R1 came from elsewhere and its source is tried first. */
+      readonly called: Path;
       readonly inbound: InboundSpis;
       readonly startedAt: Instant;
       /** When the puzzle's lifetime ends (RFC 7401 6.8 step 12). */

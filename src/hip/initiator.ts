@@ -1,8 +1,11 @@
 /** The Initiator: I1, the answer to R1, R2 (RFC 7401 6.6, 6.8, 6.10). */
+import { formatIp } from "../core/ip.ts";
 import { after, type Endpoint, NULL_HIT, type Path, sameEndpoint } from "../core/types.ts";
 import { mac2OfPacketValid } from "../crypto/signature.ts";
-import { get, raw } from "../wire/packet.ts";
+import { get, getAll, raw } from "../wire/packet.ts";
 import { HOST_ID, PUZZLE, R1_COUNTER } from "../wire/rfc7401.ts";
+import { VIA_RVS } from "../wire/rfc8004.ts";
+import { unmapped } from "../wire/rfc8046.ts";
 import { natTraversalModes, pathTo } from "./carrier.ts";
 import {
   type Context,
@@ -130,6 +133,7 @@ export function receiveR1(state: Opening, received: Received, cx: Context): Step
   const startedAt = state.name === "I2-SENT" ? state.startedAt : (state.attempt?.startedAt ?? cx.now);
   const lifetime = solveMillis(puzzle.lifetime);
   const { config } = cx;
+  const called = answerPath(state, path);
   const started = cx.start(
     {
       kind: "answer-r1",
@@ -149,7 +153,9 @@ export function receiveR1(state: Opening, received: Received, cx: Context): Step
     },
     {
       kind: "answer-r1",
-      path: answerPath(state, path),
+      // An RVS relays I1s only: the I2 goes to the Responder itself, and after that to whom we called.
+      path: viaRendezvous(state, received) ? path : called,
+      called,
       inbound,
       startedAt,
       until: after(cx.now, lifetime),
@@ -164,7 +170,10 @@ export function receiveR1(state: Opening, received: Received, cx: Context): Step
  * locator that the last I1 went to.
  */
 function answerPath(state: Opening, received: Path): Path {
-  const called = state.name === "I2-SENT" ? [state.path] : (state.attempt?.candidates ?? []);
+  const called =
+    state.name === "I2-SENT"
+      ? [state.path, ...(state.fallback === undefined ? [] : [state.fallback])]
+      : (state.attempt?.candidates ?? []);
   const last =
     state.name === "I2-SENT" ? 0 : ((state.attempt?.next ?? 0) + called.length - 1) % (called.length || 1);
   // Behind one address there may be several of a NAT's ports, of which one is the peer's now.
@@ -172,7 +181,22 @@ function answerPath(state: Opening, received: Path): Path {
     called.find(({ remote }) => sameEndpoint(remote, received.remote)) ??
     called.find(({ remote }) => remote.address === received.remote.address) ??
     called[last];
-  return match === undefined ? received : { ...match, local: received.local };
+  return match === undefined ? received : withLocal(match, received.local);
+}
+
+/** From that address of ours, where it is of the same family. */
+function withLocal(path: Path, local: Endpoint): Path {
+  const sameFamily = local.address.includes(":") === path.remote.address.includes(":");
+  return { ...path, local: sameFamily ? local : { ...local, address: "" } };
+}
+
+/** RFC 8004 4.2.3: it says that the I1 came to the Responder by way of a rendezvous server that we called. */
+function viaRendezvous(state: Opening, { packet, path }: Received): boolean {
+  const called = state.name === "I2-SENT" ? [] : (state.attempt?.candidates ?? []);
+  if (called.some(({ remote }) => remote.address === path.remote.address)) return false;
+  return getAll(packet, VIA_RVS).some(({ addresses }) =>
+    addresses.some((bytes) => called.some(({ remote }) => remote.address === formatIp(unmapped(bytes)))),
+  );
 }
 
 /** The I2 is ready: send it and go to I2-SENT (steps 16 to 19; RFC 7402 6.4). */
@@ -197,7 +221,7 @@ export function answeredR1(
     startedAt: pending.startedAt,
     i2: result.i2,
     path,
-    fallback: path === pending.path ? undefined : pending.path,
+    fallback: path === pending.path ? (pending.called === path ? undefined : pending.called) : pending.path,
     inbound,
     agreement: result.agreement,
     hostId: result.hostId,
@@ -286,7 +310,7 @@ export function acceptedR2(
   }
   cx.abandon("answer-r1");
   // Only opportunistic mode has come so far with a peer that is not configured; the inbound SA stood for its answer.
-  if (!cx.admit(state.path)) {
+  if (!cx.admit(state.path) && (state.fallback === undefined || !cx.admit(state.fallback))) {
     cx.farewell(state.agreement, state.path);
     return step(UNASSOCIATED, dropSas(cx, state.inbound.spi), drop("policy"));
   }

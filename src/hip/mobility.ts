@@ -172,7 +172,9 @@ function strandedUntil(session: Session, cx: Context): Instant | undefined {
 }
 
 function wakeAt(session: Session, cx: Context): Mobility["wakeAt"] {
-  const stranded = strandedUntil(session, cx);
+  const until = strandedUntil(session, cx);
+  // It may be over already, when an address of the wrong family came late.
+  const stranded = until === undefined ? undefined : after(cx.now, Math.max(1, until - cx.now));
   const ends = session.mobility.locators.map(({ until }) => until).filter((until) => until !== undefined);
   const paths = pathDeadline(session, cx.config.mobility, cx.now)?.at;
   const { calmUntil } = session.mobility;
@@ -289,8 +291,11 @@ export function unanswered(state: Open, check: Check, cx: Context): Stay | undef
   const waits = moving !== undefined || lostSince !== undefined;
   const since = Math.min(moving?.since ?? cx.now, lostSince ?? cx.now);
   const long = cx.now >= since + cx.config.mobility.search;
-  const last = !checks.some(({ use }) => use !== undefined);
-  if (check.use !== undefined && waits && (last || long)) return undefined;
+  const urgent = checks.filter(({ use }) => use !== undefined);
+  const untried = urgent.some(
+    ({ path }) => pathIn(failed.next.session.mobility, path)?.downSince === undefined,
+  );
+  if (check.use !== undefined && waits && (urgent.length === 0 || (long && !untried))) return undefined;
   if (check.use !== undefined && waits) return failed;
   // Nobody waited for it, but it went where data go: that path is dead, whether anybody else notices or not.
   const inUse = samePath(check.path, failed.next.session.path);

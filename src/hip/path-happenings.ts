@@ -43,8 +43,12 @@ function unbound(state: State, cx: Context): Step {
   const gone = ({ local }: Path): boolean =>
     !(cx.own ?? []).some((one) => one.local && one.address === local.address);
   const free = (path: Path): Path => ({ ...path, local: { ...path.local, address: "" } });
-  if (state.name === "I2-SENT" || state.name === "CLOSED")
-    return step(gone(state.path) ? { ...state, path: free(state.path) } : state);
+  const usable = (path: Path): Path => (gone(path) ? free(path) : path);
+  if (state.name === "I2-SENT") {
+    const fallback = state.fallback === undefined ? undefined : usable(state.fallback);
+    return step({ ...state, path: usable(state.path), fallback });
+  }
+  if (state.name === "CLOSED") return step(gone(state.path) ? { ...state, path: free(state.path) } : state);
   if (state.name === "CLOSING" && gone(state.session.path))
     return step({ ...state, session: { ...state.session, path: free(state.session.path) } });
   return step(state);

@@ -3,7 +3,7 @@ import { endpointText, type Path, sameEndpoint } from "../core/types.ts";
 import { NOTIFY } from "../wire/notification.ts";
 import { get, type HasParameters } from "../wire/packet.ts";
 import { LOCATOR_SET } from "../wire/rfc8046.ts";
-import { type Stay, stay, withMobility } from "./checks.ts";
+import { dropChecks, type Stay, stay, withMobility } from "./checks.ts";
 import { type Context, event, type Received } from "./context.ts";
 import { type AnnouncedLocator, announcedLocators } from "./locator-set.ts";
 import { saPaths, usePath } from "./mobility.ts";
@@ -41,7 +41,13 @@ export function takeLocatorSet(state: Open, contents: HasParameters, received: R
     const locators = mobility.locators.map((one) => deprecated(one, cx));
     return stay(withMobility(state, { received: text, locators }), out);
   }
-  const known = withMobility(state, { received: text, locators: merged(state, list, received, cx) });
+  const locators = merged(state, list, received, cx);
+  const merging = withMobility(state, { received: text, locators });
+  // A late answer from where the peer says that it is not would make that a place of the peer's again.
+  const known = dropChecks(merging, ({ remote }, use) => {
+    const listed = locators.some(({ endpoint }) => sameEndpoint(endpoint, remote));
+    return use === undefined && !listed && locatorAt(mobility, remote) !== undefined;
+  });
   const { session } = known;
   const current = locatorAt(session.mobility, session.path.remote);
   if (current !== undefined && current.status !== "DEPRECATED") {

@@ -241,7 +241,9 @@ function takeContents(
 ): Step {
   const { packet, path } = received;
   const { rekey, updates } = state.session;
-  if (!isNew && rekey?.theirs?.updateId === id) return step(state, drop("update_repeated"));
+  // The answer waits for the keys; once they are drawn it is given again (RFC 7401 6.12.1 step 2).
+  const drawing = rekey?.theirs?.updateId === id && rekey.keyed === undefined;
+  if (!isNew && drawing) return step(state, drop("update_repeated"));
   const offer = isNew ? offerIn(state, packet) : "none";
   if (typeof offer === "object" && "drop" in offer) return step(state, drop(offer.drop));
   if (!isNew) {

@@ -1,5 +1,5 @@
 /** What a stopping overlay hands over to its successor, which runs in another process on the same data plane. Holds keys. */
-import type { Hit, Instant, Spi } from "../core/types.ts";
+import type { Carrier, Hit, Instant, Spi } from "../core/types.ts";
 import type { Host } from "../hip/host.ts";
 import type { HostOutput } from "../hip/io.ts";
 import type { HandedAssociation, HandedHost } from "../hip/takeover.ts";
@@ -14,6 +14,10 @@ export interface HandedOverlay {
   readonly host: HandedHost;
   /** Peers that were added at run time: an upgrade is no reason to lose them. */
   readonly peers: readonly PeerConfig[];
+  /** What was configured for each peer that has a HIT: the identity that it is shown, and its carrier. */
+  readonly settings: readonly (readonly [Hit, Hit, Carrier])[];
+  /** HITs that were found out, by the names of their peers. */
+  readonly found: readonly (readonly [string, Hit])[];
   /** Outbound SPIs that peers' packets leave under. */
   readonly routes: readonly (readonly [Hit, Spi])[];
   /** What packets to peers are held to, as probes found: bytes of an outer packet. */
@@ -36,6 +40,12 @@ export function handOver({ host, peers, whereabouts }: TakeoverPort, watch: Path
   return {
     host: host.handOver?.() ?? { associations: [], leftovers: [] },
     peers: [...peers.all()].map(({ config }) => config).filter(({ source }) => source === "runtime"),
+    settings: [...peers.all()].flatMap((peer) =>
+      peer.hit === undefined ? [] : [[peer.hit, peers.localHit(peer), peer.config.carrier] as const],
+    ),
+    found: [...peers.all()].flatMap(({ config, hit }) =>
+      config.hit === undefined && hit !== undefined ? [[config.name, hit] as const] : [],
+    ),
     routes: [...peers.all()].flatMap(({ hit, via }) =>
       hit !== undefined && typeof via === "number" ? [[hit, via] as const] : [],
     ),
@@ -61,15 +71,23 @@ export function inheritedPeers(handed: HandedOverlay, config: OverlayConfig): re
 export function resume(port: TakeoverPort, watch: PathWatch, handed: HandedOverlay): void {
   const { host, peers, membership, whereabouts } = port;
   const { associations } = handed.host;
+  const settings = new Map(handed.settings.map(([hit, ...rest]) => [hit, rest]));
+  for (const [name, hit] of handed.found) {
+    const peer = peers.named(name);
+    if (peer !== undefined && peer.hit === undefined && peers.byHit(hit) === undefined)
+      membership.bind(peer, hit);
+  }
   whereabouts.inherit(associations.flatMap(seenAs));
   if (handed.cloud !== undefined) whereabouts.cloud(handed.cloud);
   port.carry(host.resume?.(handed.host, port.now) ?? []);
   for (const [hit, mtu] of handed.sizes) watch.inherit(hit, mtu);
   const going = new Set<Hit>();
-  for (const { local, peer: hit, state } of associations) {
+  for (const { peer: hit } of associations) {
     const peer = peers.byHit(hit);
     if (peer === undefined) continue;
-    const same = peers.localHit(peer) === local && peer.config.carrier === state.session.path.carrier;
+    // An association may have another identity or carrier than is configured: what counts is whether the configuration changed.
+    const [localHit, carrier] = settings.get(hit) ?? [];
+    const same = peers.localHit(peer) === localHit && peer.config.carrier === carrier;
     if (same) going.add(hit);
     else membership.beginAnew(peer);
     if (same) whereabouts.established(hit);
