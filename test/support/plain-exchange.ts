@@ -38,6 +38,8 @@ export interface Choice {
   readonly natMode?: boolean;
   readonly k?: number;
   readonly extra?: readonly Buffer[];
+  /** The last of an R1, behind its signature. */
+  readonly behind?: readonly Buffer[];
   /** Parameters of I2 or R1 that are replaced by others, or left out, before MAC and signature are made. */
   readonly replace?: Readonly<Record<number, readonly Buffer[]>>;
   /** The same for R2. */
@@ -209,6 +211,7 @@ export class PlainResponder {
     return plain.packet(TYPE.R1, identity.hit, i1.sender, [
       ...plain.readParameters(signed.subarray(40)).map(({ whole }) => whole),
       ...unsignedEchoes.map((data) => tlv(P.echoRequestUnsigned, data)),
+      ...(choice.behind ?? []),
     ]);
   }
 

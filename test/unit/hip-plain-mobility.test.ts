@@ -208,6 +208,32 @@ describe("locators in the base exchange (RFC 8047 4.2.8)", () => {
     expect(sends().at(-1)).toBe("203.0.113.78");
   });
 
+  test("an R1 that came by way of a rendezvous server that was called is answered at its source, then as without", () => {
+    const there = "198.51.100.7";
+    const called = "192.0.2.9";
+    const mapped = (address: string) =>
+      Buffer.concat([Buffer.alloc(10), Buffer.from([255, 255]), Buffer.from(address.split(".").map(Number))]);
+    for (const [via, first] of [
+      [called, there],
+      ["192.0.2.10", called],
+    ] as const) {
+      const bench = new Bench(ours, theirs.hit, {}, 7, "none");
+      const peer = new PlainResponder(theirs, { behind: [tlv(65502, mapped(via))] });
+      const r1 = peer.r1(bench.connect(theirs.hit));
+      bench.input({
+        type: "datagram",
+        bytes: r1,
+        path: { ...bench.path(), remote: { address: there, port: 0 } },
+      });
+      const sent = (): string | undefined =>
+        bench.outputs.flatMap((one) => (one.type === "send" ? [one.path.remote.address] : [])).at(-1);
+      expect(sent()).toBe(first);
+      bench.now = (bench.now + 3_000) as Instant;
+      bench.input({ type: "timeout" });
+      expect(sent()).toBe(called);
+    }
+  });
+
   test("an I2 that is not answered there goes back to where the R1 came from, and the association with it", () => {
     const bench = new Bench(ours, theirs.hit, {}, 7, "none");
     const peer = new PlainResponder(theirs, { extra: [plainSet(0, { address: NEW, preferred: true })] });
