@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -5,5 +6,6 @@ export default defineConfig({
     include: ["test/{vectors,unit,property,scenario,sim}/**/*.test.ts"],
     testTimeout: 30_000,
     pool: "threads",
+    maxWorkers: availableParallelism(),
   },
 });
