@@ -238,9 +238,7 @@ export function answeredR1(
 function toPreferred(path: Path, announced: readonly AnnouncedLocator[]): Path {
   const preferred = announced.find((one) => one.preferred)?.endpoint;
   if (preferred === undefined || sameEndpoint(preferred, path.remote)) return path;
-  const { local } = path;
-  const sameFamily = preferred.address.includes(":") === path.remote.address.includes(":");
-  return { ...path, local: sameFamily ? local : { ...local, address: "" }, remote: preferred };
+  return withLocal({ ...path, remote: preferred }, path.local);
 }
 
 function refusedR1(

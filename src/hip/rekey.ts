@@ -16,7 +16,8 @@ import { signedEcho, unsignedEchoes } from "./messages.ts";
 import { onCredit } from "./mobility.ts";
 import { agreedSpis, inboundSa, outboundSa } from "./session.ts";
 import type { EspOffer, Open, Rekey } from "./states.ts";
-import { answerUpdate, sendUpdate } from "./update-send.ts";
+import { answerUpdate, sendUpdate, withUpdates } from "./update-send.ts";
+import { unrecorded } from "./update-state.ts";
 
 /** How long the old SAs stay for packets that are still on their way. */
 export const FORMER_SA_MILLIS = 10_000;
@@ -161,7 +162,8 @@ export function rekeyed(
   const theirs = rekey?.theirs;
   if (rekey === undefined || theirs === undefined) return step(state, drop("overtaken"));
   // Not taken, so never acknowledged: else the peer would wait for our half, and pair its offer with a later one.
-  if (result.kind === "refused") return abandonRekey(untaken(state, theirs.updateId), cx, result.reason);
+  if (result.kind === "refused")
+    return abandonRekey(withUpdates(state, unrecorded(session.updates, theirs.updateId)), cx, result.reason);
   const bothLsi = session.agreement.peerLsiSpi !== undefined && theirs.lsiSpi !== undefined;
   const agreement = {
     ...result.agreement,
@@ -192,14 +194,6 @@ export function rekeyed(
 /** New keys verify no address (RFC 8046 3.2.2, 5.6). */
 function onCreditSa(spi: Spi, path: Path, cx: Context): HostOutput {
   return { type: "sa-path", peer: cx.peer, spi, path, verified: false };
-}
-
-/** As if the peer's UPDATE had not been recorded. */
-function untaken(state: Open, id: number): Open {
-  const { updates } = state.session;
-  const processed = updates.processed.filter((one) => one !== id);
-  const expected = updates.expected === (id + 1) >>> 0 ? id : updates.expected;
-  return { ...state, session: { ...state.session, updates: { ...updates, processed, expected } } };
 }
 
 /** Our UPDATE was acknowledged, or the peer already sends under the new keys: so may we (3.3.2). */

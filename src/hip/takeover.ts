@@ -8,7 +8,7 @@ import type { Association } from "./association.ts";
 import type { HostOutput } from "./io.ts";
 import { dropSasOf } from "./session.ts";
 import type { InboundSpis, Open, Rekey, Session } from "./states.ts";
-import type { Updates } from "./update-state.ts";
+import { unrecorded } from "./update-state.ts";
 
 /** One open association. */
 export interface HandedAssociation {
@@ -52,12 +52,13 @@ export function leftovers(association: Association): readonly HostOutput[] {
 /** With agreements as plain records. The question to a holder of the same identity ends with this process. */
 function plainSession(session: Session, drawing: boolean): Session {
   const { agreement, rekey, updates } = session;
+  const unheard = drawing && rekey?.keyed === undefined ? rekey?.theirs?.updateId : undefined;
   return {
     ...session,
     agreement: plainAgreement(agreement),
     challenge: undefined,
     rekey: rekey === undefined ? undefined : plainRekey(rekey, drawing),
-    updates: drawing ? asIfUnheard(updates, rekey) : updates,
+    updates: unheard === undefined ? updates : unrecorded(updates, unheard),
   };
 }
 
@@ -66,16 +67,6 @@ function plainRekey(rekey: Rekey, drawing: boolean): Rekey | undefined {
   if (rekey.keyed !== undefined) return { ...rekey, keyed: plainAgreement(rekey.keyed) };
   if (!drawing) return rekey;
   return rekey.updateId === undefined ? undefined : { ...rekey, theirs: undefined };
-}
-
-function asIfUnheard(updates: Updates, rekey: Rekey | undefined): Updates {
-  const id = rekey?.theirs?.updateId;
-  if (id === undefined || rekey?.keyed !== undefined) return updates;
-  return {
-    ...updates,
-    processed: updates.processed.filter((one) => one !== id),
-    expected: updates.expected === (id + 1) >>> 0 ? id : updates.expected,
-  };
 }
 
 /** The state of an association that was handed over, as small as one of our own. */

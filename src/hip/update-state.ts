@@ -64,6 +64,15 @@ export function recorded(updates: Updates, id: number): Updates {
   };
 }
 
+/** As if the peer's UPDATE had not been recorded: it will come again. */
+export function unrecorded(updates: Updates, id: number): Updates {
+  return {
+    ...updates,
+    processed: updates.processed.filter((one) => one !== id),
+    expected: updates.expected === (id + 1) >>> 0 ? id : updates.expected,
+  };
+}
+
 /** Without those that `ids` acknowledge; `acknowledged` says whether there was any (6.12.2 step 1). */
 export function withoutAcknowledged(
   updates: Updates,
