@@ -7,7 +7,7 @@ import type { ControlReply, NewPeer, RequestId } from "./control.ts";
 import { roomFor } from "./membership.ts";
 import { findPeer } from "./names.ts";
 import type { Overlay } from "./overlay.ts";
-import { checkPeers, type Peer, type Refusal } from "./peers.ts";
+import { checkPeers, displacedBy, type Peer, type Refusal } from "./peers.ts";
 
 /** Changes to peers.d that wait for the disk at once. */
 export const MAX_PERSISTING = 64;
@@ -247,11 +247,10 @@ export class Changes {
 
   /** Peers added at run time whose name or HIT a file gives to a peer now: the file wins. */
   #displaced(config: OverlayConfig): readonly PeerConfig[] {
-    const names = new Set(config.peers.map(({ name }) => name));
-    const hits = new Set(config.peers.map(({ hit }) => hit));
+    const displaced = displacedBy(config.peers);
     return [...this.#overlay.peers.all()]
       .filter((peer) => peer.config.source === "runtime")
-      .filter((peer) => names.has(peer.config.name) || (peer.hit !== undefined && hits.has(peer.hit)))
+      .filter((peer) => displaced(peer.config.name, peer.hit))
       .map((peer) => peer.config);
   }
 

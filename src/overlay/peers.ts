@@ -254,6 +254,17 @@ export function locatorsOf({
   return [...config.locators, ...usable].slice(0, MAX_LOCATORS);
 }
 
+/** Whether a file's peers take the name or the HIT of one that was added at run time: the file wins. */
+export function displacedBy(files: Iterable<PeerConfig>): (name: string, hit: Hit | undefined) => boolean {
+  const names = new Set<string>();
+  const hits = new Set<Hit | undefined>();
+  for (const { name, hit } of files) {
+    names.add(name);
+    hits.add(hit);
+  }
+  return (name, hit) => names.has(name) || (hit !== undefined && hits.has(hit));
+}
+
 /** Whether all these peers can be configured together on a host with these identities. */
 export function checkPeers(
   peers: Iterable<PeerConfig>,

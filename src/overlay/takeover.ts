@@ -7,7 +7,7 @@ import type { OverlayConfig, PeerConfig } from "./config.ts";
 import type { OverlayOutput } from "./io.ts";
 import type { Membership } from "./membership.ts";
 import type { PathWatch } from "./path-watch.ts";
-import { checkPeers, type PeerTable } from "./peers.ts";
+import { checkPeers, displacedBy, type PeerTable } from "./peers.ts";
 import type { CloudFacts, SeenAs, Whereabouts } from "./whereabouts.ts";
 
 export interface HandedOverlay {
@@ -56,10 +56,8 @@ export function handOver({ host, peers, whereabouts }: TakeoverPort, watch: Path
 
 /** Those of the predecessor's peers that no file displaces, if they can be ours. */
 export function inheritedPeers(handed: HandedOverlay, config: OverlayConfig): readonly PeerConfig[] {
-  const added = handed.peers.filter(
-    ({ name, hit }) =>
-      !config.peers.some((one) => one.name === name || (hit !== undefined && one.hit === hit)),
-  );
+  const displaced = displacedBy(config.peers);
+  const added = handed.peers.filter(({ name, hit }) => !displaced(name, hit));
   const own = config.identities.map(({ hit }) => hit);
   return checkPeers([...config.peers, ...added], own, config.host.opportunistic).ok ? added : [];
 }

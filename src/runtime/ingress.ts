@@ -11,7 +11,8 @@ export interface Door {
   readonly lsiPrefix: Prefix;
 }
 
-const TABLE = "inet hipd";
+const FAMILY_AND_NAME = ["inet", "hipd"] as const;
+const TABLE = FAMILY_AND_NAME.join(" ");
 /** Debian keeps it where users' PATHs do not lead. */
 const PATHS = "/usr/sbin:/sbin:/usr/bin:/bin";
 const TIMEOUT_MILLIS = 5_000;
@@ -69,9 +70,9 @@ export function keepOutNow(door: Door): string | undefined {
 
 /** Takes one overlay out again, and the table with the last one. What is not there is no error. */
 export function letIn({ interface: name }: Pick<Door, "interface">): void {
-  run(["delete", "element", ...TABLE.split(" "), "interfaces", `{ "${name}" }`]);
-  const left = run(["-j", "list", "set", ...TABLE.split(" "), "interfaces"]).stdout;
-  if (/"elem": *\["lo"\]/.test(left)) run(["delete", "table", ...TABLE.split(" ")]);
+  run(["delete", "element", ...FAMILY_AND_NAME, "interfaces", `{ "${name}" }`]);
+  const left = run(["-j", "list", "set", ...FAMILY_AND_NAME, "interfaces"]).stdout;
+  if (/"elem": *\["lo"\]/.test(left)) run(["delete", "table", ...FAMILY_AND_NAME]);
 }
 
 function run(args: readonly string[], input = "") {
