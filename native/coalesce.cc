@@ -77,7 +77,7 @@ Verdict Coalescer::add(const Arrival& arrival) {
     append(*group, arrival, header);
     return Verdict::Ok;
   }
-  if (group != nullptr) release(*group);
+  if (group != nullptr) group->complete = true;
 
   const std::size_t data = arrival.upper.size() - header;
   bool starts = data > 0;
@@ -86,11 +86,7 @@ Verdict Coalescer::add(const Arrival& arrival) {
   } else {
     starts = starts && udp_ && load16(upper + 4) == arrival.upper.size() && load16(upper + kUdpChecksum) != 0;
   }
-  if (starts) {
-    begin(arrival, ports, header);
-  } else {
-    writeAlone(arrival);
-  }
+  begin(arrival, ports, header, !starts);
   return Verdict::Ok;
 }
 
@@ -98,8 +94,8 @@ Coalescer::Group* Coalescer::find(const Arrival& arrival, std::uint32_t ports) {
   // The newest flow is the likeliest.
   for (std::size_t i = used_; i > 0; i--) {
     Group& group = groups_[order_[i - 1]];
-    if (group.ports == ports && group.head.peer == arrival.peer && group.head.protocol == arrival.protocol &&
-        group.head.family == arrival.family) {
+    if (!group.complete && group.ports == ports && group.head.peer == arrival.peer &&
+        group.head.protocol == arrival.protocol && group.head.family == arrival.family) {
       return &group;
     }
   }
@@ -139,11 +135,15 @@ void Coalescer::append(Group& group, const Arrival& arrival, std::size_t header)
   }
   // The next one would not fit any more.
   last = last || baseLength(group.head.family) + header + group.data + group.size > kMaxPacket;
-  if (last) release(group);
+  group.complete = last;
 }
 
-void Coalescer::begin(const Arrival& arrival, std::uint32_t ports, std::size_t header) {
-  if (used_ == kCoalesceFlows) release(groups_[order_[0]]);
+void Coalescer::begin(const Arrival& arrival, std::uint32_t ports, std::size_t header, bool complete) {
+  if (used_ == kCoalesceGroups) {
+    std::rotate(order_.begin(), order_.begin() + 1, order_.end());
+    used_--;
+    writeOut(groups_[order_[used_]]);
+  }
   Group& group = groups_[order_[used_++]];
   const Bytes data = arrival.upper.subspan(header);
   group.head = arrival;
@@ -156,15 +156,8 @@ void Coalescer::begin(const Arrival& arrival, std::uint32_t ports, std::size_t h
   group.size = data.size();
   group.data = data.size();
   group.count = 1;
+  group.complete = complete;
   group.pieces[1] = {data.data(), data.size()};
-}
-
-void Coalescer::release(Group& group) {
-  const auto index = static_cast<std::uint8_t>(&group - groups_.data());
-  std::uint8_t* const place = std::find(order_.data(), order_.data() + used_, index);
-  std::rotate(place, place + 1, order_.data() + used_);
-  used_--;
-  writeOut(group);
 }
 
 void Coalescer::flush() {

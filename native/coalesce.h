@@ -1,5 +1,7 @@
 // Segments that came in a row become one super-packet for the TUN device: the local stack then works once for many.
 // The rules are those of the kernel's GRO, so that nothing is joined that could not be cut into the same packets again.
+// All wait for the flush at the end of a batch, complete ones too: the application that a write wakes then finds the
+// next packets there as well, in place of being woken, and of taking the processor from us, for each.
 #pragma once
 
 #include <sys/uio.h>
@@ -11,8 +13,8 @@
 
 namespace hipd {
 
-/// Flows that are collected at the same time; one more makes the oldest leave.
-inline constexpr std::size_t kCoalesceFlows = 32;
+/// Packets that are collected or wait at the same time; one more makes the oldest leave.
+inline constexpr std::size_t kCoalesceGroups = 32;
 /// Segments of one super-packet.
 inline constexpr std::size_t kCoalesceSegments = 64;
 
@@ -41,7 +43,7 @@ struct Departure {
 /// Not thread-safe. Allocates nothing.
 class Coalescer {
  public:
-  /// Takes each packet that is complete. `context` is the one given here.
+  /// Takes each packet that leaves. `context` is the one given here.
   using Write = void (*)(void* context, const Departure& departure);
   Coalescer(Write write, void* context) : write_(write), context_(context) {}
 
@@ -54,8 +56,8 @@ class Coalescer {
   /// @param upper ESP's payload under `nextHeader`.
   static bool takes(std::uint8_t nextHeader, View upper);
 
-  /// Takes one arrival for which `takes` said yes: writes it, or keeps it until more come or `flush`. Order within a
-  /// flow stays. @return Ok, or why the packet cannot be shown in its family (LsiUnknown, InnerHeader).
+  /// Takes one arrival for which `takes` said yes, and keeps it until `flush`. Order within a flow stays. @return Ok,
+  /// or why the packet cannot be shown in its family (LsiUnknown, InnerHeader).
   Verdict add(const Arrival& arrival);
   /// Writes everything that waits, oldest first.
   void flush();
@@ -69,6 +71,8 @@ class Coalescer {
     std::uint32_t next = 0;
     /// TCP: FIN and PSH of all segments.
     std::uint8_t tail = 0;
+    /// No other segment joins it.
+    bool complete = false;
     /// The first segment's checksum: not looked at yet, right, or wrong.
     enum class Sum : std::uint8_t { Unknown, Right, Wrong } sum = Sum::Unknown;
     std::size_t header = 0;  // of the transport
@@ -81,8 +85,7 @@ class Coalescer {
   Group* find(const Arrival& arrival, std::uint32_t ports);
   bool joins(Group& group, const Arrival& arrival, std::size_t header) const;
   void append(Group& group, const Arrival& arrival, std::size_t header);
-  void begin(const Arrival& arrival, std::uint32_t ports, std::size_t header);
-  void release(Group& group);
+  void begin(const Arrival& arrival, std::uint32_t ports, std::size_t header, bool complete);
   void writeOut(Group& group);
   void writeAlone(const Arrival& arrival);
 
@@ -92,13 +95,13 @@ class Coalescer {
   bool udp_ = true;
   std::size_t used_ = 0;
   /// The groups in use, oldest first, then the free ones.
-  std::array<std::uint8_t, kCoalesceFlows> order_ = firstOrder();
-  static constexpr std::array<std::uint8_t, kCoalesceFlows> firstOrder() {
-    std::array<std::uint8_t, kCoalesceFlows> order{};
+  std::array<std::uint8_t, kCoalesceGroups> order_ = firstOrder();
+  static constexpr std::array<std::uint8_t, kCoalesceGroups> firstOrder() {
+    std::array<std::uint8_t, kCoalesceGroups> order{};
     for (std::size_t i = 0; i < order.size(); i++) order[i] = static_cast<std::uint8_t>(i);
     return order;
   }
-  std::array<Group, kCoalesceFlows> groups_;
+  std::array<Group, kCoalesceGroups> groups_;
 };
 
 }  // namespace hipd

@@ -28,7 +28,7 @@ import {
 } from "./gso-reference.ts";
 
 const MOST_JOINED = 64;
-const MOST_FLOWS = 32;
+const MOST_GROUPS = 32;
 
 /** A packet for the TUN device. */
 export interface Written {
@@ -106,10 +106,12 @@ function base4(
   return header;
 }
 
-/** A flow that is being collected. */
+/** A packet that waits for the end of the batch. */
 interface Group {
   readonly key: string;
   readonly payloads: Payload[];
+  /** Nothing may follow. */
+  complete: boolean;
 }
 
 /** What the TUN device is given for payloads that arrive in a row. `lost` counts those that cannot be shown. */
@@ -119,11 +121,10 @@ export function coalesce(
   pair: Pair,
 ): { readonly written: readonly Written[]; readonly lost: number } {
   const written: Written[] = [];
-  let open: Group[] = [];
+  const waiting: Group[] = [];
   let lost = 0;
-  const close = (group: Group): void => {
-    open = open.filter((one) => one !== group);
-    written.push(joined(group.payloads, family, pair));
+  const leave = (count: number): void => {
+    for (const { payloads } of waiting.splice(0, count)) written.push(joined(payloads, family, pair));
   };
   for (const arrival of arrivals) {
     const header = transportLength(arrival);
@@ -134,28 +135,24 @@ export function coalesce(
     }
     if (header === undefined) {
       // It may belong to a flow that is being collected: that leaves first.
-      for (const group of [...open]) close(group);
+      leave(waiting.length);
       const packet = present(arrival, family, pair);
       if (packet === undefined) lost++;
       else written.push({ virtio: PLAIN, packet, count: 1 });
       continue;
     }
     const key = `${arrival.nextHeader} ${u32(arrival.bytes, 0)}`;
-    const group = open.find((one) => one.key === key);
+    const group = waiting.find((one) => one.key === key && !one.complete);
     if (group !== undefined && joins(group.payloads, arrival, family, pair)) {
       group.payloads.push(arrival);
-      if (isFull(group.payloads, family)) close(group);
+      group.complete = isFull(group.payloads, family);
       continue;
     }
-    if (group !== undefined) close(group);
-    if (!mayBegin(arrival, header)) {
-      written.push(joined([arrival], family, pair));
-      continue;
-    }
-    if (open.length === MOST_FLOWS) close(open[0] as Group);
-    open.push({ key, payloads: [arrival] });
+    if (group !== undefined) group.complete = true;
+    if (waiting.length === MOST_GROUPS) leave(1);
+    waiting.push({ key, payloads: [arrival], complete: !mayBegin(arrival, header) });
   }
-  for (const group of [...open]) close(group);
+  leave(waiting.length);
   return { written, lost };
 }
 

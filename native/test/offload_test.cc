@@ -224,7 +224,7 @@ void joinsNothingThatCannotBeCut(InnerFamily family) {
 /// Two flows, and more than there is room for: each keeps its order.
 void flowsKeepTheirOrder() {
   const InnerPair pair = InnerPair::make(kLocal, kPeer);
-  std::vector<std::vector<std::uint8_t>> seen(kCoalesceFlows + 5);
+  std::vector<std::vector<std::uint8_t>> seen(kCoalesceGroups + 5);
   const auto write = [](void* context, const Departure& departure) {
     auto& all = *static_cast<std::vector<std::vector<std::uint8_t>>*>(context);
     const auto* head = static_cast<const std::uint8_t*>(departure.pieces[0].iov_base) + sizeof(VirtioHeader) + 40;
