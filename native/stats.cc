@@ -50,6 +50,8 @@ std::string_view tallyName(Tally tally) {
       return "probe_replies";
     case Tally::PeerSockets:
       return "peer_sockets";
+    case Tally::ProcessorsLeft:
+      return "processors_left";
     case Tally::FlowsMissed:
       return "flows_missed";
     case Tally::Count:

@@ -35,6 +35,7 @@ enum class Tally : std::uint8_t {
   ProbesAnswered,
   ProbeReplies,
   PeerSockets,
+  ProcessorsLeft,
   FlowsMissed,
   Count,
 };

@@ -122,6 +122,7 @@ void Worker::run() {
   const std::string name = "hipd-data-" + std::to_string(options_.index);
   pthread_setname_np(pthread_self(), name.c_str());
   if (options_.warm) warmUp();
+  Placement placement;
   std::array<epoll_event, 8> events;
   while (!stopping_.load()) {
     shared_.epochs.offline(reader_);
@@ -130,6 +131,7 @@ void Worker::run() {
     shared_.epochs.online(reader_);
     nowMs_ = monotonicCoarse() / 1'000'000;
     busySince_.store(nowMs_, std::memory_order_relaxed);
+    if (placement.look(nowMs_)) stats_.count(Tally::ProcessorsLeft);
     const std::uint64_t sweeps = shared_.sweeps.load(std::memory_order_acquire);
     if (sweeps != swept_) {
       ciphers_.sweep();

@@ -22,6 +22,7 @@
 #include "mtu.h"
 #include "offload.h"
 #include "ping.h"
+#include "placement.h"
 #include "probe.h"
 #include "reassembly.h"
 #include "route.h"

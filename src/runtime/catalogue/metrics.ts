@@ -259,6 +259,11 @@ export const METRICS = {
     help: "Sockets that were connected to the peer with most traffic.",
     labels: {},
   },
+  hipd_processors_left_total: {
+    kind: "counter",
+    help: "Times a data worker left a processor on which it had to wait.",
+    labels: {},
+  },
   hipd_flow_log_missed_total: {
     kind: "counter",
     help: "Packets that the flow log did not count, because its table was full.",

@@ -42,6 +42,7 @@ export const PLANE_COUNTERS: Readonly<Record<string, Counted>> = {
   probes_answered_total: as("hipd_probes_answered_total"),
   probe_replies_total: as("hipd_probe_replies_total"),
   peer_sockets_total: as("hipd_peer_sockets_total"),
+  processors_left_total: as("hipd_processors_left_total"),
   flows_missed_total: as("hipd_flow_log_missed_total"),
   sa_refused_total: as("hipd_sas_refused_total"),
   peers: as("hipd_plane_peers"),
