@@ -5,6 +5,7 @@
 #include <string>
 
 #include "addon_flow.h"
+#include "addon_handoff.h"
 #include "addon_instance.h"
 #include "addon_network.h"
 #include "addon_service.h"
@@ -285,6 +286,12 @@ napi_value init(napi_env env, napi_value exports) {
       {"closeFd", closeFd},
       {"dropPrivileges", dropPrivileges},
       {"nameProcess", nameProcess},
+      {"listenAt", listenAt},
+      {"acceptPeer", acceptPeer},
+      {"connectTo", connectTo},
+      {"sendMessage", sendMessage},
+      {"receiveMessage", receiveMessage},
+      {"endPeer", endPeer},
   };
   for (const auto& one : functions) {
     napi_value value = nullptr;

@@ -11,7 +11,7 @@ namespace {
 
 /// Descriptors of an array. Fails the arguments where one is none.
 std::vector<int> descriptors(napi_env env, Arguments& arguments, std::size_t i, const char* name) {
-  static constexpr std::uint32_t kMost = 9 * kMaxQueues;
+  static constexpr std::uint32_t kMost = 10 * kMaxQueues;
   std::vector<int> fds;
   bool is = false;
   std::uint32_t count = 0;
@@ -64,8 +64,9 @@ napi_value suspend(napi_env env, napi_callback_info info) {
   return result;
 }
 
-/// resume(blob, tunFds, udpFds, notify) -> [plane, ...notes], to which the descriptors belong from now on; throws an
-/// Error, and then they stay the caller's.
+/// resume(blob, tunFds, udpFds, notify, ticketFd?) -> [plane, ...notes], to which the descriptors belong from now on
+/// but for the ticket; throws an Error, and then they stay the caller's, and the ticket is not taken, or was taken
+/// before.
 napi_value resume(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info, "resume");
   Handover from;
@@ -73,6 +74,7 @@ napi_value resume(napi_env env, napi_callback_info info) {
   const std::vector<int> tuns = descriptors(env, arguments, 1, "tunFds");
   const std::vector<int> sockets = descriptors(env, arguments, 2, "udpFds");
   const napi_value notify = arguments.function(3, "notify");
+  if (arguments.raw(4) != nullptr) from.ticket = static_cast<int>(arguments.number(4, "ticketFd", 1'000'000));
   if (!arguments.ok()) return nullptr;
   from.tuns = tuns;
   from.sockets = sockets;

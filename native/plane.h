@@ -39,6 +39,8 @@ struct Handover {
   /// As in PlaneOptions.
   void (*notify)(void*) = nullptr;
   void* context = nullptr;
+  /// Taken at the last moment, when nothing else can fail any more (service::takeTicket); -1: the caller has done that.
+  int ticket = -1;
 };
 
 /// All calls from one thread. Every call returns at once.

@@ -7,6 +7,7 @@
 #include "netlink.h"
 #include "plane.h"
 #include "rawip.h"
+#include "service.h"
 #include "takeover.h"
 #include "tun.h"
 
@@ -114,6 +115,10 @@ std::unique_ptr<Plane> Plane::resume(const Handover& from, std::string& error, s
   std::unique_ptr<Plane> plane(new Plane(saved.options));
   plane->chooseCipher(notes);
   error = plane->restore(saved, std::move(tuns), std::move(sockets));
+  if (error.empty() && from.ticket >= 0) {
+    const service::Taken result = service::takeTicket(from.ticket);
+    error = result.error.empty() && !result.taken ? "somebody else goes on with this data plane" : result.error;
+  }
   if (!error.empty()) return nullptr;
   for (const auto fds : {from.tuns, from.sockets}) {
     for (const int fd : fds) Fd{fd}.reset();

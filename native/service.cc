@@ -9,10 +9,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
+
+#include "rights.h"
 
 namespace hipd::service {
 
@@ -81,17 +82,8 @@ std::string notify(const std::string& socket, std::string_view message, const st
   header.msg_namelen = length;
   header.msg_iov = &part;
   header.msg_iovlen = 1;
-  alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(kMaxPassed * sizeof(int))> control{};
-  if (!fds.empty()) {
-    const std::size_t size = fds.size() * sizeof(int);
-    header.msg_control = control.data();
-    header.msg_controllen = CMSG_SPACE(size);
-    cmsghdr* rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(size);
-    std::memcpy(CMSG_DATA(rights), fds.data(), size);
-  }
+  Rights<kMaxPassed> rights;
+  rights.attach(header, fds);
   ssize_t sent = -1;
   do {
     sent = sendmsg(fd.get(), &header, MSG_NOSIGNAL);

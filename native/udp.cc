@@ -103,6 +103,8 @@ std::string adoptSocket(int fd, const SocketKind& kind) {
   if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 || !setOptions(fd, kind.family)) {
     return "cannot prepare " + name + ": " + errorText(errno);
   }
+  // Of one that a process without rights has made; the buffers of all others are as large already.
+  (void)(set(fd, SOL_SOCKET, SO_RCVBUFFORCE, kSocketBuffer) && set(fd, SOL_SOCKET, SO_SNDBUFFORCE, kSocketBuffer));
   return "";
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "../esp.h"
+#include "../service.h"
 #include "namespace.h"
 #include "resumes.h"
 
@@ -211,6 +212,35 @@ void refusesStrangers() {
   passed("descriptors that are others, and damage, are refused and cost nothing");
 }
 
+/// The ticket is the last thing that is asked for: whatever else is wrong leaves it to others, and without it nothing
+/// starts.
+void ticketDecides() {
+  TwoPlanes pair(1500);
+  pair.open();
+  const Given given = suspend(pair.a);
+  pair.a.plane.reset();
+  const service::Made first = service::makeTicket();
+  const std::size_t descriptors = openDescriptors();
+  std::string error;
+  Given damaged = given;
+  damaged.blob[damaged.blob.size() / 2] ^= 1;
+  CHECK(resume(damaged, error, first.fd.get()) == nullptr);
+  Given newer = given;
+  sealTakeover(newer.blob, kTakeoverVersion + 1);
+  CHECK(resume(newer, error, first.fd.get()) == nullptr);
+  CHECK(resume(given, error, given.sockets[0]) == nullptr && error.find("memfd") != std::string::npos);
+  CHECK(service::takeTicket(first.fd.get()).taken);
+  CHECK(resume(given, error, first.fd.get()) == nullptr && error.find("somebody else") != std::string::npos);
+  CHECK_EQ(openDescriptors(), descriptors);
+  const service::Made second = service::makeTicket();
+  pair.a.plane = resume(given, error, second.fd.get());
+  CHECK(pair.a.plane != nullptr);
+  CHECK(!service::takeTicket(second.fd.get()).taken);
+  pair.a.give(numbered(1));
+  CHECK(take(pair.b, std::chrono::seconds(3)) == 1u);
+  passed("only who gets the ticket goes on");
+}
+
 /// Events that nobody has read travel along; packets that wait do not, and are counted.
 void eventsTravel() {
   TwoPlanes pair(1500, kPlain, kPlain);
@@ -281,7 +311,7 @@ void severalWorkersAndRawSockets() {
   std::unique_ptr<Plane> plane = Plane::open(options, error, notes);
   if (plane == nullptr) fail(error.c_str(), __LINE__, "no plane");
   for (int round = 0; round < 3; round++) {
-    const std::size_t before = openDescriptors();
+    const std::size_t before = descriptorsAtRest();
     Suspended suspended;
     CHECK(plane->suspend(suspended).empty());
     plane.reset();
@@ -293,7 +323,7 @@ void severalWorkersAndRawSockets() {
     // A queue of a device with several is none of a device with one.
     plane = resume(given, error);
     if (plane == nullptr) fail(error.c_str(), __LINE__, "not resumed");
-    CHECK_EQ(openDescriptors(), before);
+    CHECK_EQ(descriptorsAtRest(), before);
     CHECK(plane->options().workers == 3 && plane->options().raw && plane->options().port == 10502);
   }
   passed("several workers, and raw sockets");
@@ -347,6 +377,7 @@ int main() {
   flowsOn(1000, "many packets in flight: the same");
   refusesReplays();
   refusesStrangers();
+  ticketDecides();
   eventsTravel();
   favouriteStays();
   severalWorkersAndRawSockets();

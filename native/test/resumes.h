@@ -31,9 +31,9 @@ inline Given suspend(End& end) {
   return given;
 }
 
-inline std::unique_ptr<Plane> resume(const Given& given, std::string& error) {
+inline std::unique_ptr<Plane> resume(const Given& given, std::string& error, int ticket = -1) {
   std::vector<std::string> notes;
-  const Handover from{given.blob, given.tuns, given.sockets, [](void*) {}, nullptr};
+  const Handover from{given.blob, given.tuns, given.sockets, [](void*) {}, nullptr, ticket};
   return Plane::resume(from, error, notes);
 }
 
@@ -59,6 +59,19 @@ inline void forget(const Given& given) {
 inline std::size_t openDescriptors() {
   std::size_t count = 0;
   for (int fd = 0; fd < 1024; fd++) count += fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
+  return count;
+}
+
+/// The same once it does not change any more: threads that begin open some of their own.
+inline std::size_t descriptorsAtRest() {
+  std::size_t count = openDescriptors();
+  for (int same = 0; same < 10; same++) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    if (const std::size_t now = openDescriptors(); now != count) {
+      count = now;
+      same = 0;
+    }
+  }
   return count;
 }
 
