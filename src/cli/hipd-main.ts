@@ -4,8 +4,12 @@ import type { NetworkSystem } from "../runtime/network-port.ts";
 import { useCompileCache } from "./compile-cache.ts";
 
 useCompileCache();
+if (process.argv[2] === "--carry") {
+  const { carrierMain } = await import("./carry.ts");
+  process.exit(await carrierMain(process.argv.slice(3)));
+}
 // Before anything else: packets wait meanwhile.
-const early = resumeFirst(process.env);
+const early = await resumeFirst(process.env);
 const inherited =
   early === undefined ? undefined : (await import("../runtime/inherit.ts")).inherit(early, process.env);
 const { main } = await import("./hipd.ts");

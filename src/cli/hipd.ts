@@ -18,6 +18,7 @@ import { EXIT, type ExitStatus } from "./exit.ts";
 export const DEFAULT_CONFIG_FILE = "/etc/hipd/hipd.toml";
 
 export const HELP = `Usage: hipd [--config FILE | --instance NAME] [--check | --guard | --teardown]
+       hipd --carry SOCKET
 
 The host identity overlay daemon (HIPv2, RFC 7401).
 
@@ -30,6 +31,8 @@ The host identity overlay daemon (HIPv2, RFC 7401).
                    leaving in the clear, then exit: for before the network is up
   --teardown       remove the interface and the routes that hipd leaves, then
                    exit
+  --carry SOCKET   serve packets between a hipd that is restarted and the next
+                   one, then exit: hipd-carry.service runs it
   --version        print the version
   --help           print this text
 
@@ -65,12 +68,15 @@ function readArguments(argv: readonly string[]): Arguments | string {
         check: { type: "boolean" },
         guard: { type: "boolean" },
         teardown: { type: "boolean" },
+        carry: { type: "string" },
         version: { type: "boolean", short: "V" },
         help: { type: "boolean", short: "h" },
       },
     });
     const modes = (["check", "guard", "teardown", "version", "help"] as const).filter((mode) => values[mode]);
     if (modes.length > 1) return `--${modes[0]} and --${modes[1]} exclude each other`;
+    // Alone it does not come here.
+    if (values.carry !== undefined) return "--carry SOCKET stands alone";
     const instance = values.instance === undefined ? ok(undefined) : parseInstanceName(values.instance);
     if (!instance.ok) return `--instance: ${instance.error}`;
     const standard = instance.value === undefined ? DEFAULT_CONFIG_FILE : instanceConfigFile(instance.value);

@@ -39,8 +39,8 @@ export interface ControlBackend extends NamesBackend {
   readonly carrier: "udp" | "none";
   readonly identities: Pick<Identities, keyof Identities>;
   reload(): Result<ReloadReport, Problem>;
-  /** For so many seconds, a stop hands over to the next daemon. */
-  announceTakeover(): Result<{ readonly seconds: number }, Problem>;
+  /** For so many seconds, a stop hands over to the next daemon; until then, packets are for who listens at the socket `carrier`. */
+  announceTakeover(carrier?: string): Result<{ readonly seconds: number }, Problem>;
   /** Whether an exchange with this host would be answered at once. */
   readonly ready: boolean;
   /** The poller of the cloud's metadata service; undefined: it is never asked. */
@@ -218,7 +218,8 @@ function unaryMethods(backend: ControlBackend): Readonly<Record<string, Unary>> 
       listIdentities({}, answer);
     },
     Reload: (_fields, answer) => answer(backend.reload()),
-    AnnounceTakeover: (_fields, answer) => answer(backend.announceTakeover()),
+    AnnounceTakeover: (fields, answer) =>
+      answer(backend.announceTakeover((fields["carrier"] as string | null) ?? undefined)),
   };
 }
 

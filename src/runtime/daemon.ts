@@ -5,6 +5,7 @@ import type { Shell } from "../driver/ports.ts";
 import type { ConfigChanges, ControlReply, ControlRequest } from "../overlay/control.ts";
 import { Overlay } from "../overlay/overlay.ts";
 import type { HandedOverlay } from "../overlay/takeover.ts";
+import { Carrier, wrongCarrierSocket } from "./carrier.ts";
 import { SystemAlarm, SystemClock } from "./clock.ts";
 import { type DaemonConfig, loadConfig, problemText } from "./config-file.ts";
 import type { MetadataView, Problem, ReloadReport } from "./control-convert.ts";
@@ -109,8 +110,11 @@ export class Daemon implements ControlBackend {
   #stopping: Promise<void> | undefined;
   #ready = false;
   #takeoverUntil = Number.NEGATIVE_INFINITY;
+  /** Where a carrier listens, if the next stop may use one. */
+  #carrierSocket: string | undefined;
   #handedOver = false;
   readonly #native: NetworkSystem["service"];
+  readonly #carriers: NetworkSystem["carriers"];
 
   /** Everything up to the point where the control socket answers. On failure nothing is left behind but what guards. */
   static async start(options: DaemonOptions): Promise<Result<Daemon, StartFailure>> {
@@ -184,6 +188,7 @@ export class Daemon implements ControlBackend {
     this.#version = options.version;
     this.#network = network;
     this.#native = options.network.service;
+    this.#carriers = options.network.carriers;
     this.#state = state;
     this.#r1CounterStart = r1CounterStart;
     this.#active = prepared;
@@ -383,12 +388,15 @@ export class Daemon implements ControlBackend {
     return this.#metadata?.view();
   }
 
-  announceTakeover(): Result<{ readonly seconds: number }, Problem> {
+  announceTakeover(carrier?: string): Result<{ readonly seconds: number }, Problem> {
+    const wrong = carrier === undefined ? undefined : wrongCarrierSocket(carrier);
+    if (wrong !== undefined) return err({ code: "invalid", message: wrong });
     if (!this.#service.present || this.#native === undefined || this.#network.suspend === undefined) {
       const message = "no service manager keeps what this hipd would hand over";
       return err({ code: "failed", message });
     }
     this.#takeoverUntil = performance.now() + ANNOUNCED_MILLIS;
+    this.#carrierSocket = carrier;
     return ok({ seconds: ANNOUNCED_MILLIS / 1000 });
   }
 
@@ -494,6 +502,7 @@ export class Daemon implements ControlBackend {
     this.#control?.close();
     this.#metrics?.close();
     await this.#state.flush();
+    const carrier = this.#reachCarrier();
     await new Promise<void>((resolve) =>
       this.#driver.handOver(JOBS_MILLIS, (overlay) => {
         try {
@@ -503,8 +512,14 @@ export class Daemon implements ControlBackend {
             boot: this.#clock.boot(),
             overlay,
           };
-          giveAway(this.#service, native, encodeControl(control), () => this.#suspended());
+          const answer = giveAway(this.#service, native, {
+            control: encodeControl(control),
+            suspend: () => this.#suspended(),
+            carrier,
+          });
           this.#handedOver = true;
+          if (answer !== undefined && answer.type !== "carrying")
+            this.#notCarried(answer.type === "refused" ? answer.reason : "the carrier does not answer");
         } catch (error) {
           const reason = (error as Error).message;
           this.#log.error("takeover-failed", "associations could not be handed over; they are made anew", {
@@ -512,9 +527,21 @@ export class Daemon implements ControlBackend {
           });
           this.#network.plane.close();
         }
+        carrier?.close();
         resolve();
       }),
     );
+  }
+
+  #reachCarrier(): Carrier | undefined {
+    if (this.#carrierSocket === undefined || this.#carriers === undefined) return undefined;
+    const reached = Carrier.reach(this.#carriers, this.#carrierSocket, this.#version);
+    if (!reached.ok) this.#notCarried(reached.error);
+    return reached.ok ? reached.value : undefined;
+  }
+
+  #notCarried(reason: string): void {
+    this.#log.warn("not-carried", "packets wait for the next hipd: no carrier goes on with them", { reason });
   }
 
   #suspended(): SuspendedPlane {

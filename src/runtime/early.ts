@@ -16,6 +16,8 @@ export const STORED = {
   ticket: "hipd-ticket",
   tun: "hipd-tun-",
   udp: "hipd-udp-",
+  /** The connection with a carrier that holds what the others would be. */
+  carrier: "hipd-carry",
 } as const;
 
 /** A descriptor that the manager kept while no hipd was running. */
@@ -92,51 +94,73 @@ export interface Early {
         readonly begun: Begun;
         readonly controlFd: number;
         readonly used: ReadonlySet<number>;
+        /** By a carrier: its own gap, and how long it had it. */
+        readonly carried?: { readonly gapMicros: number; readonly millis: number };
       }
     | { readonly ok: false; readonly reason: string };
 }
 
 /** What a predecessor left, on its way again; undefined: nothing. */
-export function resumeFirst(environment: Record<string, string | undefined>): Early | undefined {
+export async function resumeFirst(
+  environment: Record<string, string | undefined>,
+): Promise<Early | undefined> {
   if (environment["LISTEN_FDS"] === undefined) return undefined;
   const native = addon() as unknown as ServiceAddon;
   const stored = takeDescriptors(environment, native.closeOnExec);
-  return stored.length === 0 ? undefined : { stored, outcome: resume(stored) };
+  if (stored.length === 0) return undefined;
+  // Packets do not wait while they are carried.
+  const carried = stored.some(({ name }) => name === STORED.carrier);
+  return { stored, outcome: carried ? (await import("./carried.ts")).resumeCarried(stored) : resume(stored) };
+}
+
+/** Takes the tickets, before anything else: from here on nobody else goes on with these sequence numbers. */
+export function claim(stored: readonly StoredDescriptor[]): "ours" | "taken" | "none" {
+  const native = addon() as unknown as ServiceAddon;
+  const tickets = stored.filter(({ name }) => name === STORED.ticket);
+  if (tickets.length === 0) return "none";
+  return tickets.map(({ fd }) => native.takeTicket(fd)).every((one) => one) ? "ours" : "taken";
 }
 
 /** Takes what is whole and was not taken before. */
-export function resume(stored: readonly StoredDescriptor[]): Early["outcome"] {
-  const native = addon() as Addon & ServiceAddon;
+export function resume(stored: readonly StoredDescriptor[], already?: "ours"): Early["outcome"] {
   const refuse = (reason: string): Early["outcome"] => ({ ok: false, reason });
   const of = (name: string): readonly number[] =>
     stored.filter((one) => one.name === name).map(({ fd }) => fd);
   try {
-    const tickets = of(STORED.ticket);
-    // Before anything else: from here on nobody else goes on with these sequence numbers.
-    const first = tickets.map((ticket) => native.takeTicket(ticket)).every((one) => one);
+    const claimed = already ?? claim(stored);
     const [[planeFd, ...planes], [controlFd, ...controls]] = [of(STORED.plane), of(STORED.control)];
-    if (tickets.length === 0 || planeFd === undefined || controlFd === undefined)
+    if (claimed === "none" || planeFd === undefined || controlFd === undefined)
       return refuse("it is not complete");
     // An older one that the manager did not forget has numbers that were used since, and the newer one's ticket would let it pass.
-    if (tickets.length + planes.length + controls.length > 1)
+    if (of(STORED.ticket).length + planes.length + controls.length > 1)
       return refuse("more than one hipd has left something");
-    if (!first) return refuse("another hipd has taken it already");
+    if (claimed === "taken") return refuse("another hipd has taken it already");
     const tunFds = numbered(stored, STORED.tun);
     const udpFds = numbered(stored, STORED.udp);
-    const blob = native.readSealed(planeFd);
-    let missed = false;
-    let listener = (): void => {
-      missed = true;
-    };
+    const begun = begin(planeFd, tunFds, udpFds);
+    return { ok: true, begun, controlFd, used: new Set([...tunFds, ...udpFds]) };
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+}
+
+/** A data plane in sealed memory goes on, by whoever has its ticket. @throws Error; then the descriptors are still the caller's. */
+export function begin(planeFd: number, tunFds: readonly number[], udpFds: readonly number[]): Begun {
+  const native = addon() as Addon & ServiceAddon;
+  const blob = native.readSealed(planeFd);
+  let missed = false;
+  let listener = (): void => {
+    missed = true;
+  };
+  try {
     const plane = native.resume(blob, tunFds, udpFds, () => listener());
-    blob.fill(0);
     const onEvents = (notify: () => void): void => {
       listener = notify;
       if (missed) queueMicrotask(notify);
     };
-    return { ok: true, begun: { plane, onEvents }, controlFd, used: new Set([...tunFds, ...udpFds]) };
-  } catch (error) {
-    return refuse((error as Error).message);
+    return { plane, onEvents };
+  } finally {
+    blob.fill(0);
   }
 }
 

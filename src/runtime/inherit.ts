@@ -12,8 +12,10 @@ export interface Inheritance {
   readonly control: HandedControl;
   /** Lines about the data plane: those that came before there was a log, and later ones. */
   readonly listen: (log: NativeLog) => void;
-  /** Microseconds for which nobody served the interface and the sockets. */
+  /** Microseconds for which nobody served the interface and the sockets: the longer one of two when a carrier came between. */
   readonly gapMicros: number;
+  /** How long a carrier did; undefined: there was none. */
+  readonly carriedMillis: number | undefined;
 }
 
 /**
@@ -35,6 +37,7 @@ export function inherit(
 function controlled({
   begun,
   controlFd,
+  carried,
 }: Extract<Early["outcome"], { ok: true }>): Result<Inheritance, string> {
   const notes: Parameters<NativeLog>[] = [];
   let log: NativeLog = (...note) => void notes.push(note);
@@ -48,7 +51,8 @@ function controlled({
     log = listener;
     for (const note of notes) listener(...note);
   };
-  return ok({ plane, control: control.value, listen, gapMicros: plane.gapMicros() });
+  const gapMicros = Math.max(plane.gapMicros(), carried?.gapMicros ?? 0);
+  return ok({ plane, control: control.value, listen, gapMicros, carriedMillis: carried?.millis });
 }
 
 function read(fd: number): Result<HandedControl, string> {

@@ -29,6 +29,8 @@ export interface Addon {
     tunFds: readonly number[],
     udpFds: readonly number[],
     notify: () => void,
+    /** Taken at the last moment, when nothing else can fail; without one the caller has seen to that. */
+    ticketFd?: number,
   ): [Handle, ...string[]];
   resumedOptions(
     plane: Handle,

@@ -40,7 +40,7 @@ export function fitting(
   log: Log,
 ): Inheritance | undefined {
   if (inheritance === undefined) return undefined;
-  const { plane, control, gapMicros, listen } = inheritance;
+  const { plane, control, gapMicros, carriedMillis, listen } = inheritance;
   const reason = system.misfit?.({ ...options, inherited: plane });
   if (reason !== undefined) {
     plane.close();
@@ -54,6 +54,8 @@ export function fitting(
     associations,
     millis,
     from: control.version,
+    by: carriedMillis === undefined ? "store" : "carrier",
+    carried: carriedMillis,
   });
   return inheritance;
 }

@@ -2,6 +2,7 @@
 import type { Prefix } from "../core/ip.ts";
 import type { Hit, Lsi, Result } from "../core/types.ts";
 import type { DataPlane } from "../driver/ports.ts";
+import type { CarrierLink } from "./carrier.ts";
 import type { FlowSource } from "./flow-log.ts";
 import type { ServiceAddon } from "./native-service.ts";
 
@@ -90,4 +91,6 @@ export interface NetworkSystem {
     ServiceAddon,
     "notify" | "dropPrivileges" | "nameProcess" | "makeSealed" | "makeTicket" | "closeFd" | "exitNow"
   >;
+  /** How a carrier is reached: see carrier.ts. */
+  readonly carriers?: CarrierLink;
 }

@@ -6,6 +6,7 @@ import { err, type Hit, ok, type Result } from "../core/types.ts";
 import { addon } from "./early.ts";
 import { keepOut, keepOutNow, letIn } from "./ingress.ts";
 import { NativePlane, type NativePlaneOptions, type ResumedOptions } from "./native.ts";
+import { handoffAddon } from "./native-handoff.ts";
 import { serviceAddon } from "./native-service.ts";
 import type { Network, NetworkError, NetworkOptions, NetworkSystem, PeerSource } from "./network-port.ts";
 
@@ -83,6 +84,12 @@ export const NATIVE_NETWORK: NetworkSystem = {
     makeTicket: () => serviceAddon().makeTicket(),
     closeFd: (fd) => serviceAddon().closeFd(fd),
     exitNow: (status) => serviceAddon().exitNow(status),
+  },
+  carriers: {
+    connectTo: (path, millis) => handoffAddon().connectTo(path, millis),
+    sendMessage: (fd, bytes, fds, millis) => handoffAddon().sendMessage(fd, bytes, fds, millis),
+    receiveMessage: (fd, millis) => handoffAddon().receiveMessage(fd, millis),
+    closeFd: (fd) => serviceAddon().closeFd(fd),
   },
 };
 

@@ -6,6 +6,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { DefaultDeserializer, serialize } from "node:v8";
 import { err, type Instant, ok, type Result } from "../core/types.ts";
 import type { HandedOverlay } from "../overlay/takeover.ts";
+import type { Carrier, CarrierAnswer } from "./carrier.ts";
 import { STORED } from "./early.ts";
 import type { ServiceAddon } from "./native-service.ts";
 import type { SuspendedPlane } from "./network-port.ts";
@@ -87,27 +88,48 @@ class CopyingDeserializer extends DefaultDeserializer {
   }
 }
 
-/** Puts everything into the store, the ticket last: without it nothing is taken. @throws Error; then nothing can be taken. */
+/** What is handed over beside the control plane's part, and to whom. */
+export interface Bequest {
+  readonly control: Uint8Array;
+  readonly suspend: () => SuspendedPlane;
+  /** Who goes on until the next hipd comes; undefined: packets wait for it. */
+  readonly carrier?: Pick<Carrier, "connection" | "give"> | undefined;
+}
+
+/**
+ * To the carrier first, so that packets flow again; and everything that the next hipd needs into the store, a ticket last: without one
+ * nothing is taken from there. Where the carrier goes on, the connection with it stands for all but the control plane's part.
+ * @returns what the carrier said. @throws Error; then nothing can be taken.
+ */
 export function giveAway(
   service: Pick<ServiceManager, "store">,
   native: Pick<ServiceAddon, "makeSealed" | "makeTicket" | "closeFd">,
-  control: Uint8Array,
-  suspend: () => SuspendedPlane,
-): void {
+  { control, suspend, carrier }: Bequest,
+): CarrierAnswer | undefined {
   const opened: number[] = [];
-  const keep = (name: string, fd: number): void => {
-    opened.push(fd);
-    service.store(name, [fd]);
+  const mine = (...fds: readonly number[]): void => void opened.push(...fds);
+  const make = (fd: number): number => {
+    mine(fd);
+    return fd;
   };
   try {
-    keep(STORED.control, native.makeSealed(STORED.control, control));
+    service.store(STORED.control, [make(native.makeSealed(STORED.control, control))]);
     control.fill(0);
+    // Made beforehand: packets wait from here on.
+    const ticket = make(native.makeTicket());
     const { blob, tunFds, udpFds } = suspend();
-    for (const [i, fd] of tunFds.entries()) keep(`${STORED.tun}${i}`, fd);
-    for (const [i, fd] of udpFds.entries()) keep(`${STORED.udp}${i}`, fd);
-    keep(STORED.plane, native.makeSealed(STORED.plane, blob));
+    mine(...tunFds, ...udpFds);
+    const plane = make(native.makeSealed(STORED.plane, blob));
     blob.fill(0);
-    keep(STORED.ticket, native.makeTicket());
+    const answer = carrier?.give(plane, ticket, tunFds, udpFds);
+    if (carrier !== undefined && answer?.type !== "refused")
+      service.store(STORED.carrier, [carrier.connection]);
+    if (answer?.type === "carrying") return answer;
+    for (const [i, fd] of tunFds.entries()) service.store(`${STORED.tun}${i}`, [fd]);
+    for (const [i, fd] of udpFds.entries()) service.store(`${STORED.udp}${i}`, [fd]);
+    service.store(STORED.plane, [plane]);
+    service.store(STORED.ticket, [ticket]);
+    return answer;
   } finally {
     for (const fd of opened) native.closeFd(fd);
   }

@@ -1,5 +1,5 @@
 /** hipctl takeover announce: only for a restart, and never in the way of a stop. */
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -56,6 +56,26 @@ describe("with a systemctl that says what we want", () => {
     const { status, said } = await announce(...UNIT);
     expect([status, said]).toEqual([0, expect.stringContaining(words)]);
     expect(said.trimEnd().split("\n")).toHaveLength(1);
+  });
+
+  test("a restart starts the carrier first, and goes on without one that does not come", async () => {
+    const calls = join(folder, "calls");
+    const script = (restart: string) =>
+      `echo "$@" >> ${calls}; case $1 in list-jobs) echo '7 hipd@blue.service restart running';; *) ${restart};; esac`;
+    systemctl(script("exit 0"));
+    const good = await announce("--unit", "hipd@blue.service");
+    expect(good.said).not.toContain("carrier");
+    expect(readFileSync(calls, "utf8").split("\n")[1]).toBe("restart -- hipd-carry@blue.service");
+    systemctl(script("echo Unit not found. >&2; exit 5"));
+    const bad = await announce("--unit", "hipd@blue.service");
+    expect([bad.status, bad.said]).toEqual([
+      0,
+      expect.stringContaining("no carrier: systemctl: Unit not found."),
+    ]);
+    // hipd is asked nevertheless.
+    expect(bad.said).toContain("hipd does not answer");
+    systemctl(script("exec sleep 30"));
+    expect((await announce("--unit", "hipd@blue.service")).said).toContain("no answer in 2 s");
   });
 
   test("without a unit a failure is a failure", async () => {

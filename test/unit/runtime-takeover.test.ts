@@ -80,9 +80,9 @@ describe("the control plane's part", () => {
 });
 
 describe("an inheritance", () => {
-  it("there is none without descriptors of our own", () => {
-    expect(resumeFirst({})).toBeUndefined();
-    expect(resumeFirst({ LISTEN_FDS: "1", LISTEN_PID: "1", LISTEN_FDNAMES: "x" })).toBeUndefined();
+  it("there is none without descriptors of our own", async () => {
+    expect(await resumeFirst({})).toBeUndefined();
+    expect(await resumeFirst({ LISTEN_FDS: "1", LISTEN_PID: "1", LISTEN_FDNAMES: "x" })).toBeUndefined();
   });
 
   it("of two predecessors is none, in whatever order, and neither ticket is good any more", () => {
@@ -123,7 +123,8 @@ describe("giving away", () => {
     };
     const names: string[] = [];
     const suspend = () => ({ blob: new Uint8Array(4), tunFds: [100], udpFds: [101, 102] });
-    giveAway({ store: (name) => void names.push(name) }, native, new Uint8Array(8), suspend);
+    const bequest = { control: new Uint8Array(8), suspend };
+    giveAway({ store: (name) => void names.push(name) }, native, bequest);
     expect(names).toEqual([
       STORED.control,
       `${STORED.tun}0`,
@@ -139,7 +140,7 @@ describe("giving away", () => {
         if (name === STORED.plane) throw new Error("the store is full");
       },
     };
-    expect(() => giveAway(full, native, new Uint8Array(8), suspend)).toThrow("the store is full");
-    expect(closed.length).toBe(5);
+    expect(() => giveAway(full, native, bequest)).toThrow("the store is full");
+    expect(closed.length).toBe(6);
   });
 });

@@ -12,8 +12,11 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { carrierOf } from "../../src/cli/commands/takeover.ts";
 import { EXIT } from "../../src/cli/exit.ts";
 import { HELP } from "../../src/cli/hipd.ts";
+import { AWAIT_MILLIS, CARRY_MILLIS } from "../../src/runtime/carry.ts";
+import { parseInstanceName } from "../../src/runtime/overlay-instance.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const UNITS = join(ROOT, "deploy/systemd");
@@ -77,8 +80,44 @@ describe.skipIf(missing !== undefined)(`systemd${missing === undefined ? "" : ` 
 describe("unit files", () => {
   const daemons = ["hipd.service", "hipd@.service"];
 
-  test("there is one for the daemon and one for its guard, alone and for instances", () => {
-    expect(units.sort()).toEqual(["hipd-guard.service", "hipd-guard@.service", ...daemons].sort());
+  const carriers = ["hipd-carry.service", "hipd-carry@.service"];
+
+  test("there is one for the daemon, one for its guard and one for its carrier, alone and for instances", () => {
+    const guards = ["hipd-guard.service", "hipd-guard@.service"];
+    expect(units.sort()).toEqual([...guards, ...carriers, ...daemons].sort());
+  });
+
+  test.each(carriers)("%s has no right, no device and no order with hipd, and ends by itself", (name) => {
+    expect(settings(name, "User")).toEqual(settings("hipd.service", "User"));
+    expect(settings(name, "CapabilityBoundingSet")).toEqual([""]);
+    expect(settings(name, "AmbientCapabilities")).toEqual([]);
+    expect(settings(name, "DeviceAllow")).toEqual([]);
+    // It is started while hipd.service stops: it would wait for the end of what waits for it.
+    for (const key of ["After", "Before", "PartOf", "BindsTo", "Requires", "WantedBy"])
+      expect(settings(name, key), key).toEqual([]);
+    const seconds = Number(settings(name, "RuntimeMaxSec")[0]);
+    expect(seconds * 1000).toBeGreaterThan(AWAIT_MILLIS + CARRY_MILLIS);
+  });
+
+  test.each([
+    ["hipd.service", "hipd-carry.service", "socket"],
+    ["hipd@blue-1.service", "hipd-carry@.service", "socket"],
+  ])("hipctl knows the carrier of %s, and where it listens", (name, file, socket) => {
+    const carrier = carrierOf(name);
+    const instance = /@(.*)\.service$/.exec(name)?.[1] ?? "";
+    expect(carrier?.unit).toBe(file.replace("@.", `@${instance}.`));
+    const [directory = ""] = settings(file, "RuntimeDirectory");
+    const path = `/run/${directory}/${socket}`;
+    expect(settings(file, "ExecStart")).toEqual([`/usr/bin/hipd --carry ${path}`]);
+    expect(carrier?.socket).toBe(path.replace("%i", instance));
+    // An instance may have any name of its own.
+    expect(parseInstanceName(directory.replace(/^hipd-?/, "").replace("%i", instance)).ok).toBe(false);
+    expect(settings(file, "RuntimeDirectoryMode")).toEqual(["0700"]);
+  });
+
+  test("no other unit has a carrier", () => {
+    for (const name of ["hipd", "other.service", "hipd-guard.service", "hipd@.service", "hipd@../x.service"])
+      expect(carrierOf(name), name).toBeUndefined();
   });
 
   test.each(daemons)("%s has one right and one device", (name) => {
@@ -104,8 +143,8 @@ describe("unit files", () => {
       expect(settings(name, "ExecStop")).toEqual([
         expect.stringMatching(/^-\+\/usr\/bin\/hipctl .*takeover announce --unit %n$/),
       ]);
-      // State, ticket, raw sockets, and for each of 16 workers a queue, two sockets, and two of its favourite peer.
-      expect(Number(settings(name, "FileDescriptorStoreMax")[0])).toBeGreaterThanOrEqual(3 + 4 + 16 * 5);
+      // State, ticket, connection with the carrier, raw sockets, and for each of 16 workers a queue, two sockets, and two of its favourite peer.
+      expect(Number(settings(name, "FileDescriptorStoreMax")[0])).toBeGreaterThanOrEqual(4 + 4 + 16 * 5);
       expect(settings(name, "NotifyAccess")).toEqual(["main"]);
       expect(Number(settings(name, "WatchdogSec")[0])).toBeGreaterThan(0);
     },
@@ -117,7 +156,7 @@ describe("unit files", () => {
         .split("\n")
         .filter((line) => /^[A-Z]\w+=/.test(line));
     const keys = (name: string) => new Set(lines(name).map((line) => line.split("=")[0]));
-    for (const name of ["hipd", "hipd-guard"]) {
+    for (const name of ["hipd", "hipd-guard", "hipd-carry"]) {
       const own = lines(`${name}@.service`).filter((line) => !lines(`${name}.service`).includes(line));
       for (const line of own) expect(line).toMatch(/%i/);
       // The folder of an instance's peers is in its state.

@@ -7,6 +7,7 @@ import type { ControlClient } from "../../runtime/control-client.ts";
 import { eventFrom } from "../../runtime/control-convert.ts";
 import { readUnlinked, whyNot } from "../../runtime/files.ts";
 import { diagnosisText, summed } from "../commands/doctor.ts";
+import { carrierOf } from "../commands/takeover.ts";
 import { diagnose } from "../doctor/doctor.ts";
 import type { Facts } from "../doctor/facts.ts";
 import { unitName } from "../doctor/say.ts";
@@ -203,13 +204,13 @@ export async function systemParts(configFile: string): Promise<readonly Part[]> 
   const files = SYSTEM_FILES.map(
     ([file, path]): Part => ({ name: `system/${file}`, keep: "head", content: readText(path) }),
   );
+  const carrier = carrierOf(unit);
   const journal: Part = {
     name: "journal.txt",
     keep: "tail",
     content: await runTool(
       "journalctl",
-      "-u",
-      unit,
+      ...[unit, ...(carrier === undefined ? [] : [carrier.unit])].flatMap((name) => ["-u", name]),
       "-n",
       JOURNAL_LINES,
       "-o",

@@ -7,6 +7,13 @@ import type { Io } from "../output.ts";
 /** systemctl answers at once, or not at all. */
 const SYSTEMCTL_MILLIS = 5_000;
 const ANNOUNCE_MILLIS = 5_000;
+/** A carrier that is not ready by then is done without. */
+const CARRIER_MILLIS = 2_000;
+
+interface Options {
+  readonly unit?: string;
+  readonly carrier?: string;
+}
 
 export function addTakeover(program: Command, io: Io): void {
   const takeover = program.command("takeover").description("hand associations from one hipd to the next");
@@ -14,12 +21,13 @@ export function addTakeover(program: Command, io: Io): void {
     .command("announce")
     .description("make hipd hand its associations over, instead of closing them, when it stops next")
     .option("--unit <name>", "only while systemd restarts this unit; never fails (for ExecStop=)")
-    .action(async ({ unit }: { unit?: string }, command: Command) => {
+    .option("--carrier <socket>", "who serves packets meanwhile: the socket of a hipd --carry")
+    .action(async ({ unit, carrier }: Options, command: Command) => {
       const context = contextOf(command, io);
-      if (unit === undefined) return announce(context);
+      if (unit === undefined) return announce(context, carrier);
       try {
         const job = jobOf(await listJobs(unit), unit);
-        if (job === "restart") return await announce(context);
+        if (job === "restart") return await announce(context, carrier ?? (await startCarrier(unit, io)));
         const why = job === undefined ? "there is no job for it" : `its job is "${job}"`;
         io.error(`hipctl: ${unit} is not being restarted (${why}): nothing is handed over\n`);
       } catch (error) {
@@ -30,26 +38,47 @@ export function addTakeover(program: Command, io: Io): void {
     });
 }
 
-async function announce(context: Context): Promise<void> {
-  const announced = await context.call<{ seconds: number }>("AnnounceTakeover", {}, ANNOUNCE_MILLIS);
+async function announce(context: Context, carrier: string | undefined): Promise<void> {
+  const announced = await context.call<{ seconds: number }>("AnnounceTakeover", { carrier }, ANNOUNCE_MILLIS);
   context.print(
     announced,
     () => `When hipd stops within ${announced.seconds} s, the next one goes on with its associations.\n`,
   );
 }
 
+/** The unit that carries for a unit of hipd, and where it listens. A name of an instance has no dot: no folder is another one's. */
+export function carrierOf(unit: string): { readonly unit: string; readonly socket: string } | undefined {
+  const parts = /^hipd(@[a-z0-9][a-z0-9_-]*)?\.service$/.exec(unit);
+  if (parts === null) return undefined;
+  const instance = parts[1]?.slice(1);
+  if (instance === undefined) return { unit: "hipd-carry.service", socket: "/run/hipd.carry/socket" };
+  return { unit: `hipd-carry@${instance}.service`, socket: `/run/hipd.carry-${instance}/socket` };
+}
+
+/** A new one, of the programs that are installed now. Without it, packets wait. */
+async function startCarrier(unit: string, io: Io): Promise<string | undefined> {
+  const carrier = carrierOf(unit);
+  try {
+    if (carrier === undefined) throw new Error(`none is known for ${unit}`);
+    await systemctl(["restart", "--", carrier.unit], CARRIER_MILLIS);
+    return carrier.socket;
+  } catch (error) {
+    io.error(`hipctl: packets wait for the next hipd: no carrier: ${(error as Error).message.trim()}\n`);
+    return undefined;
+  }
+}
+
 function listJobs(unit: string): Promise<string> {
-  const args = ["list-jobs", "--no-legend", "--no-pager", "--plain", "--", unit];
+  return systemctl(["list-jobs", "--no-legend", "--no-pager", "--plain", "--", unit], SYSTEMCTL_MILLIS);
+}
+
+function systemctl(args: readonly string[], timeout: number): Promise<string> {
   return new Promise((resolve, reject) => {
-    execFile(
-      "systemctl",
-      args,
-      { timeout: SYSTEMCTL_MILLIS, killSignal: "SIGKILL" },
-      (error, stdout, stderr) => {
-        if (error === null) resolve(stdout);
-        else reject(new Error(`systemctl: ${stderr.trim() || error.message}`));
-      },
-    );
+    execFile("systemctl", args, { timeout, killSignal: "SIGKILL" }, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout);
+      else if (error.killed === true) reject(new Error(`systemctl: no answer in ${timeout / 1000} s`));
+      else reject(new Error(`systemctl: ${stderr.trim() || error.message}`));
+    });
   });
 }
 

@@ -55,8 +55,10 @@ const DAEMON_LINES = {
     meaning: "This hipd goes on with the associations of the hipd before it, without a new exchange.",
     fields: {
       associations: "how many",
-      millis: "for how long packets waited",
+      millis: "for how long packets waited: the longer time of two when a carrier came between",
       from: "the version of the hipd before",
+      by: '"carrier" when one served packets between the two, else "store"',
+      carried: "for how many milliseconds it did",
     },
   },
   "takeover-refused": {
@@ -70,6 +72,40 @@ const DAEMON_LINES = {
     level: "error",
     meaning: "Associations could not be handed over; the next hipd makes them anew.",
     fields: { reason: "what the system said" },
+  },
+  "not-carried": {
+    level: "warn",
+    meaning:
+      "No carrier serves packets until the next hipd comes: they wait for it, for about a tenth of a second.",
+    fields: { reason: "what the carrier or the system said" },
+  },
+  carrying: {
+    level: "info",
+    meaning: "From the carrier, `hipd --carry`: it serves packets between two hipds.",
+    fields: { millis: "for how long packets waited", from: "the version of the hipd that ended" },
+  },
+  "carry-handed": {
+    level: "info",
+    meaning: "From the carrier: the next hipd has got everything; the carrier ends.",
+    fields: { millis: "for how long it served packets" },
+  },
+  "carry-unused": {
+    level: "info",
+    meaning: "From the carrier: hipd did not stop after all, or had no use for a carrier.",
+    fields: {},
+  },
+  "carry-refused": {
+    level: "warn",
+    meaning:
+      "From the carrier: it cannot serve packets for this hipd, which hands over to the next one directly.",
+    fields: {
+      reason: "why: another format (an upgrade that changed it), another user, another network namespace",
+    },
+  },
+  "carry-ended": {
+    level: "warn",
+    meaning: "From the carrier: no next hipd has come for the associations; they are made anew.",
+    fields: { reason: "why it gave up" },
   },
   "watchdog-hungry": {
     level: "error",
