@@ -1,46 +1,13 @@
 /** Restarts under a service manager while data flows: the next hipd goes on with the associations of the one before. */
 import { expect, it } from "vitest";
-import { compiled } from "../../tools/lab/compiled.ts";
 import { longestGap, lostOf, monotonic, Pulse } from "../../tools/lab/pulse.ts";
-import type { Mover, Movers } from "./mobile.ts";
-import { at, withMovers } from "./mobile.ts";
+import type { Mover } from "./mobile.ts";
+import { at } from "./mobile.ts";
+import { announce, command, withServices } from "./serviced.ts";
 import { suite } from "./support.ts";
 
 /** The longest time without a datagram, in milliseconds: the goal on a machine that runs nothing else is 100. */
 const GAP = 1_000;
-
-type Line = Readonly<Record<string, unknown>>;
-
-/** Both daemons under a small service manager. */
-async function withServices<T>(body: (movers: Movers) => Promise<T>): Promise<T> {
-  const runner = [await compiled("service-manager"), "--"];
-  return withMovers({ runner, b: [at(0, "ipv4", 2), at(0, "ipv6", 2)] }, body);
-}
-
-/** What the service manager tells next. */
-function manager({ daemon }: Mover, what: string): Promise<Line> {
-  const { process } = daemon;
-  const from = process.out.length;
-  const word = `"manager":"${what}"`;
-  return process
-    .until(
-      () => process.out.slice(from).find((line) => line.includes(word)),
-      15_000,
-      () => `waiting for the service manager to say "${what}"`,
-    )
-    .then((line) => JSON.parse(line) as Line);
-}
-
-async function command(mover: Mover, word: string, answer: string): Promise<Line> {
-  const told = manager(mover, answer);
-  mover.daemon.process.child.stdin.write(`${word}\n`);
-  return told;
-}
-
-async function announce({ daemon }: Mover): Promise<void> {
-  const done = await daemon.ctl("takeover", "announce");
-  if (done.status !== 0 || done.stderr !== "") throw new Error(`hipctl takeover announce: ${done.stderr}`);
-}
 
 /** As systemd does it: ExecStop= announces, then SIGTERM, then the next one. */
 async function restart(mover: Mover): Promise<void> {

@@ -49,6 +49,14 @@ suite("the units on a machine", () => {
     await member.hipctl("--instance", "blue", ...peer);
     await machine.run(["systemctl", "restart", "hipd@blue"]);
     expect(await member.hipctl("--instance", "blue", "peer", "show", "x")).toContain("2001:20::1");
+    expect(await machine.journal("hipd-carry@blue.service")).toContain("carry-handed");
+    // Nothing is left of it.
+    await machine.sh("until ! ls -d /run/hipd.carry-blue 2>/dev/null; do sleep 0.1; done", {
+      timeoutMillis: 5_000,
+    });
+    expect(await machine.sh("systemctl list-units --plain --no-legend --state=failed")).not.toContain(
+      "carry",
+    );
     const owned =
       "stat -c '%U %a' /var/lib/hipd-blue /var/lib/hipd-blue/identity.pem /run/hipd-blue/hipd.sock";
     expect((await machine.sh(owned)).trim()).toBe("hipd 700\nhipd 600\nhipd 660");

@@ -7,16 +7,34 @@ import { NEWER, OLDER } from "./packages.ts";
 import { installed, type Member, sharedMachines, suite } from "./support.ts";
 
 const RESTARTS = 10;
-/** Milliseconds: what the longest gap should stay below, and what fails even on a busy machine. */
+/** Milliseconds: what the longest gap stays below, and what fails where CI shares its processors with others. */
 const TARGET = 100;
-const LIMIT = 1_000;
+const LIMIT = process.env["CI"] === undefined ? TARGET : 400;
 /** More than is sent in the time. */
 const BYTES = 4_000_000_000;
 const RATE = "200mbit";
 
+/** Milliseconds. */
+interface Gap {
+  readonly what: string;
+  /** Without a datagram, and without an answer to a ping. */
+  readonly millis: number;
+  readonly flood: number;
+  readonly hipd: number;
+  readonly carried: number;
+}
+
+/** What the hipd that runs now says of how it began. */
+async function tookOver(member: Member): Promise<{ by: string; hipd: number; carried: number }> {
+  const journal = await member.machine.run(["journalctl", "-q", "-o", "cat", "-u", "hipd.service"]);
+  const line = journal.split("\n").findLast((text) => text.includes('"event":"took-over"')) ?? "{}";
+  const { by, millis, carried } = JSON.parse(line) as { by: string; millis: number; carried: number };
+  return { by, hipd: millis, carried };
+}
+
 suite("restarts under load", () => {
   const machines = sharedMachines();
-  const gaps: { readonly what: string; readonly millis: number; readonly flood: number }[] = [];
+  const gaps: Gap[] = [];
 
   beforeAll(async () => {
     await installed(machines());
@@ -50,7 +68,9 @@ suite("restarts under load", () => {
       await alive(session, serving);
       await pulse.beats(50);
       const millis = longestGap(await pulse.report(), start);
-      gaps.push({ what, millis, flood: flood.longestGap(start) });
+      const taken = await tookOver(member);
+      expect(taken, what).toMatchObject({ by: "carrier" });
+      gaps.push({ what, millis, flood: flood.longestGap(start), ...taken });
       expect([await a.associationWith(b.name), await b.associationWith(a.name)], what).toEqual(before);
     };
 
@@ -88,15 +108,16 @@ async function alive(session: Session, serving: { arrived(bytes: number): Promis
 }
 
 function show(
-  gaps: readonly { readonly what: string; readonly millis: number; readonly flood: number }[],
+  gaps: readonly Gap[],
   bytes: number,
   lost: string,
   pause: number,
   pings: { readonly sent: number; readonly received: number },
 ): void {
-  for (const { what, millis, flood } of gaps) {
+  for (const { what, millis, flood, hipd, carried } of gaps) {
     console.log(
-      `${what.padEnd(24)} gap ${millis.toFixed(0).padStart(5)} ms   ping ${flood.toFixed(0).padStart(5)} ms`,
+      `${what.padEnd(24)} gap ${millis.toFixed(0).padStart(5)} ms   ping ${flood.toFixed(0).padStart(5)} ms   ` +
+        `hipd says ${hipd} ms, and that a carrier served for ${carried} ms`,
     );
   }
   const sorted = gaps.map(({ millis }) => millis).sort((one, other) => one - other);
