@@ -4,7 +4,7 @@
  */
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
-import { attempt, type Background } from "../../tools/lab/shell.ts";
+import { attempt } from "../../tools/lab/shell.ts";
 import { program } from "../programs.ts";
 import type { End, Site } from "../site.ts";
 
@@ -83,29 +83,4 @@ export async function firstVersion(...command: readonly string[]): Promise<strin
 export async function plainStream(target: Target, port: number): Promise<Stream> {
   const bulk = await program("tcp-bulk");
   return { sink: [bulk, "serve", `${port}`], source: [bulk, "send", target.address, `${port}`] };
-}
-
-/** The largest inner packet when a tunnel adds `overhead` bytes behind the outer IP and UDP headers. */
-export function tunnelMtu(site: Site, overhead: number): number {
-  return site.path.mtu - (site.path.family === "ipv4" ? 20 : 40) - 8 - overhead;
-}
-
-/** The addresses inside of those tunnels that let us choose. */
-export const INSIDE = "10.111.0";
-
-/** What runs of a tunnel with a device and one process at each end. Its one target is the server's address inside. */
-export function tunnelOf(
-  { name, what }: Pick<Contestant, "name" | "what">,
-  device: string,
-  processes: readonly Background[],
-): Running {
-  return {
-    targets: [{ name, what, address: `${INSIDE}.2` }],
-    pids: processes.map((process) => process.child.pid as number),
-    device,
-    stream: plainStream,
-    async stop() {
-      await Promise.all(processes.map((process) => process.stop()));
-    },
-  };
 }

@@ -3,16 +3,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "../../tools/lab/shell.ts";
 import type { End, Site } from "../site.ts";
-import {
-  type Contestant,
-  findProgram,
-  firstVersion,
-  INSIDE,
-  lacks,
-  type Running,
-  tunnelMtu,
-  tunnelOf,
-} from "./contestant.ts";
+import { type Contestant, firstVersion, lacks, type Running } from "./contestant.ts";
+import { INSIDE, installed, outside, tunnelMtu, tunnelOf } from "./tunnel.ts";
 
 const PORT = 51820;
 /** Type, receiver, counter and tag; inner packets are padded to multiples of 16. */
@@ -41,7 +33,7 @@ async function start(site: Site): Promise<Running> {
   // The control socket is named by the device and lies in a folder that namespaces share.
   const devices = ends.map(() => `wg${process.pid % 1_000_000}-${made++}`.slice(0, 15));
   const processes = ends.map((end, i) =>
-    end.namespace.spawn([findProgram("wireguard-go") ?? "wireguard-go", "-f", devices[i] as string], {
+    end.namespace.spawn([installed("wireguard-go"), "-f", devices[i] as string], {
       env: { LOG_LEVEL: "verbose" },
     }),
   );
@@ -53,7 +45,7 @@ async function start(site: Site): Promise<Running> {
     const lines = [
       ...["[Interface]", `PrivateKey = ${keys[i]?.own}`, `ListenPort = ${PORT}`],
       ...["[Peer]", `PublicKey = ${keys[other]?.open}`, `AllowedIPs = ${INSIDE}.0/24`],
-      `Endpoint = ${endpoint(ends[other] as End)}`,
+      `Endpoint = ${outside(ends[other] as End, PORT)}`,
     ];
     writeFileSync(file, `${lines.join("\n")}\n`, { mode: 0o600 });
     await end.namespace.run(["wg", "setconf", device, file]);
@@ -68,12 +60,8 @@ async function start(site: Site): Promise<Running> {
     // ENETUNREACH; setting the endpoint anew, as scripts for moving hosts do, ends that.
     async move(end) {
       const i = ends.indexOf(end);
-      const peer = ["peer", keys[1 - i]?.open ?? "", "endpoint", endpoint(ends[1 - i] as End)];
+      const peer = ["peer", keys[1 - i]?.open ?? "", "endpoint", outside(ends[1 - i] as End, PORT)];
       await end.namespace.run(["wg", "set", devices[i] as string, ...peer]);
     },
   };
-}
-
-function endpoint(end: End): string {
-  return end.address.includes(":") ? `[${end.address}]:${PORT}` : `${end.address}:${PORT}`;
 }
