@@ -1,89 +1,97 @@
-/** Many deadlines, one earliest: a binary heap in which an outdated entry is skipped when it surfaces. */
+/** Many deadlines, one earliest: a binary heap in which each entry knows its place, so that one that changes moves. */
 import type { Deadline, Instant } from "./types.ts";
 
 interface Entry<K> {
-  readonly at: Instant;
-  readonly why: string;
+  at: Instant;
+  why: string;
   readonly key: K;
+  /** In the heap. */
+  place: number;
 }
 
 export class Timers<K> {
-  readonly #current = new Map<K, Entry<K>>();
-  #heap: Entry<K>[] = [];
+  readonly #entries = new Map<K, Entry<K>>();
+  readonly #heap: Entry<K>[] = [];
 
   /** Replaces the deadline of `key`; undefined removes it. */
   set(key: K, deadline: Deadline | undefined): void {
-    const before = this.#current.get(key);
+    const entry = this.#entries.get(key);
     if (deadline === undefined) {
-      this.#current.delete(key);
-    } else if (before?.at !== deadline.at || before.why !== deadline.why) {
-      const entry = { at: deadline.at, why: deadline.why, key };
-      this.#current.set(key, entry);
-      this.#push(entry);
+      if (entry !== undefined) this.#remove(entry);
+      return;
     }
-    // Outdated entries may outnumber live ones by a factor only.
-    if (this.#heap.length > 64 && this.#heap.length > 4 * this.#current.size) this.#rebuild();
+    // As wholeMillis(), but never early.
+    const at = Math.ceil(deadline.at) as Instant;
+    const { why } = deadline;
+    if (entry === undefined) {
+      const fresh = { at, why, key, place: this.#heap.length };
+      this.#entries.set(key, fresh);
+      this.#up(fresh);
+      return;
+    }
+    entry.why = why;
+    if (entry.at === at) return;
+    const sooner = at < entry.at;
+    entry.at = at;
+    if (sooner) this.#up(entry);
+    else this.#down(entry);
   }
 
   earliest(): Deadline | undefined {
-    this.#dropOutdated();
     return this.#heap[0];
   }
 
   /** Takes one key whose deadline has come. */
   due(now: Instant): K | undefined {
-    this.#dropOutdated();
     const first = this.#heap[0];
     if (first === undefined || first.at > now) return undefined;
-    this.#pop();
-    this.#current.delete(first.key);
+    this.#remove(first);
     return first.key;
   }
 
   get size(): number {
-    return this.#current.size;
+    return this.#entries.size;
   }
 
-  #dropOutdated(): void {
-    for (let first = this.#heap[0]; first !== undefined; first = this.#heap[0]) {
-      if (this.#current.get(first.key) === first) return;
-      this.#pop();
-    }
+  #remove(entry: Entry<K>): void {
+    this.#entries.delete(entry.key);
+    const last = this.#heap.pop() as Entry<K>;
+    if (last === entry) return;
+    last.place = entry.place;
+    // It comes from another branch: it may belong above as well as below.
+    this.#up(last);
+    this.#down(last);
   }
 
-  #rebuild(): void {
-    this.#heap = [];
-    for (const entry of this.#current.values()) this.#push(entry);
-  }
-
-  #push(entry: Entry<K>): void {
+  /** Moves an entry, from its place, towards the top as far as it is earlier. */
+  #up(entry: Entry<K>): void {
     const heap = this.#heap;
-    let at = heap.length;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      const above = heap[parent] as Entry<K>;
+    while (entry.place > 0) {
+      const above = heap[(entry.place - 1) >> 1] as Entry<K>;
       if (above.at <= entry.at) break;
-      heap[at] = above;
-      at = parent;
+      const place = above.place;
+      this.#put(above, entry.place);
+      entry.place = place;
     }
-    heap[at] = entry;
+    this.#put(entry, entry.place);
   }
 
-  #pop(): void {
+  #down(entry: Entry<K>): void {
     const heap = this.#heap;
-    const last = heap.pop();
-    if (last === undefined || heap.length === 0) return;
-    let at = 0;
     for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      const right = heap[child + 1];
-      if (right !== undefined && right.at < (heap[child] as Entry<K>).at) child++;
-      const below = heap[child] as Entry<K>;
-      if (below.at >= last.at) break;
-      heap[at] = below;
-      at = child;
+      const left = heap[2 * entry.place + 1];
+      const right = heap[2 * entry.place + 2];
+      const below = right !== undefined && left !== undefined && right.at < left.at ? right : left;
+      if (below === undefined || below.at >= entry.at) break;
+      const place = below.place;
+      this.#put(below, entry.place);
+      entry.place = place;
     }
-    heap[at] = last;
+    this.#put(entry, entry.place);
+  }
+
+  #put(entry: Entry<K>, place: number): void {
+    this.#heap[place] = entry;
+    entry.place = place;
   }
 }

@@ -69,6 +69,14 @@ export function after(now: Instant, milliseconds: number): Instant {
   return (now + milliseconds) as Instant;
 }
 
+/**
+ * Without the fraction of a millisecond, for what is kept by the thousand: in V8 a number with a fraction is an object of its
+ * own, 16 bytes behind the 8 that point to it.
+ */
+export function wholeMillis(at: Instant): Instant {
+  return Math.floor(at) as Instant;
+}
+
 /** Marks code that the type system proves unreachable; reaching it is a bug. */
 export function unreachable(value: never): never {
   throw new Error(`unreachable: ${String(value)}`);
