@@ -1,7 +1,6 @@
 /** One association: a state, the jobs that run for it, and when it wants to be woken. */
 import { equal } from "../core/bytes.ts";
-import type { Deadline, Hit, Instant, Spi } from "../core/types.ts";
-import { associationKey } from "./association-table.ts";
+import { type Deadline, type Hit, type Instant, type Spi, wholeMillis } from "../core/types.ts";
 import type { HostConfig } from "./config.ts";
 import type { Context, Pending, Received, Step } from "./context.ts";
 import type { AssociationView, HostOutput, JobId } from "./io.ts";
@@ -22,8 +21,6 @@ const NONE: readonly Pending[] = [];
 export class Association {
   readonly local: Hit;
   readonly peer: Hit;
-  /** Names it among all of a host. */
-  readonly key: string;
   /** Whether it came from trying another of our HITs after R1 refused the first (RFC 7401 6.8 step 6). */
   readonly secondChoice: boolean;
   #state: State = UNASSOCIATED;
@@ -34,9 +31,8 @@ export class Association {
   constructor(local: Hit, peer: Hit, now: Instant, secondChoice = false) {
     this.local = local;
     this.peer = peer;
-    this.key = associationKey(local, peer);
     this.secondChoice = secondChoice;
-    this.#since = now;
+    this.#since = wholeMillis(now);
   }
 
   /** When its state began. */
@@ -155,7 +151,7 @@ export class Association {
 
   #take(step: Step, now: Instant): readonly HostOutput[] {
     const before = this.#state;
-    if (step.next.name !== before.name) this.#since = now;
+    if (step.next.name !== before.name) this.#since = wholeMillis(now);
     this.#state = step.next;
     return pathsChanged(before, step.next) ? [...step.out, { type: "paths", peer: this.peer }] : step.out;
   }

@@ -13,7 +13,7 @@ import {
 } from "../core/types.ts";
 import { parse } from "../wire/packet.ts";
 import { Association } from "./association.ts";
-import { AssociationTable, associationKey } from "./association-table.ts";
+import { AssociationTable } from "./association-table.ts";
 import type { HostConfig } from "./config.ts";
 import { type Context, drop, event, type Pending, type Received } from "./context.ts";
 import type { HipDrop } from "./drop-reasons.ts";
@@ -43,7 +43,7 @@ import { sessionOf, UNASSOCIATED } from "./states.ts";
 import type { Happening } from "./tables.ts";
 import { type HandedHost, handedHost, leftovers, spisOf, taken } from "./takeover.ts";
 
-/** The key under which the R1 pool sets its alarm; associations use their two HITs. */
+/** The key under which the R1 pool sets its alarm; associations are keys themselves. */
 const POOL = "r1-pool";
 
 export class Host {
@@ -53,8 +53,8 @@ export class Host {
   #identities: readonly LocalIdentity[];
   #pool: R1Pool;
   readonly #associations: AssociationTable;
-  readonly #spis: SpiIndex;
-  readonly #timers = new Timers<string>();
+  readonly #spis: SpiIndex<Association>;
+  readonly #timers = new Timers<Association | typeof POOL>();
   readonly #jobs = new HostJobs();
   readonly #notices = new Notices();
   readonly #opportunistic: Opportunistic;
@@ -117,8 +117,7 @@ export class Host {
         out.push(...leftovers(association));
         continue;
       }
-      const { inbound, outbound } = spisOf(state.session);
-      this.#spis.resume(association.key, known, inbound, outbound);
+      this.#spis.resume(association, spisOf(state.session).inbound);
       out.push(...this.#after(association, [{ type: "paths", peer: known }], now));
     }
     return this.#jobs.appendedTo(out);
@@ -211,7 +210,7 @@ export class Host {
     // RFC 7401 6.7 step 1, 6.9 step 2: whatever is not for one of our HITs is dropped.
     const own = this.#identities.find(({ hit }) => hit === packet.receiver);
     if (own === undefined) return [drop("not_our_hit")];
-    let association = this.#associations.get(associationKey(packet.receiver, packet.sender));
+    let association = this.#associations.get(packet.receiver, packet.sender);
     if (association === undefined) {
       const hit = this.#permitted(packet.sender, received);
       if (hit !== undefined) return [drop(hit)];
@@ -262,8 +261,8 @@ export class Host {
   }
 
   #bySpi(inbound: Spi): readonly Association[] {
-    const association = this.#associations.get(this.#spis.inbound(inbound) ?? "");
-    return association === undefined ? [] : [association];
+    const association = this.#spis.inbound(inbound);
+    return association === undefined || !this.#associations.has(association) ? [] : [association];
   }
 
   #pathHappens(association: Association, what: PathHappening, now: Instant): readonly HostOutput[] {
@@ -271,12 +270,10 @@ export class Host {
   }
 
   #esp(spi: Spi, what: "first-inbound" | "idle" | "soft-expiry", now: Instant): readonly HostOutput[] {
-    const keys = what === "soft-expiry" ? this.#spis.outbound(spi) : [this.#spis.inbound(spi)];
-    return keys.flatMap((key) => {
-      const association = key === undefined ? undefined : this.#associations.get(key);
-      if (association === undefined) return [];
-      return this.#after(association, association.happen(what, this.#context(association, now), spi), now);
-    });
+    const all = what === "soft-expiry" ? this.#associations.byOutbound(spi) : this.#bySpi(spi);
+    return all.flatMap((association) =>
+      this.#after(association, association.happen(what, this.#context(association, now), spi), now),
+    );
   }
 
   #jobDone(id: JobId, result: JobResult, now: Instant): readonly HostOutput[] {
@@ -297,7 +294,7 @@ export class Host {
     }
     const { association } = owner;
     // It was forgotten meanwhile, and there may be another one in its place.
-    if (this.#associations.get(association.key) !== association) return [drop("overtaken")];
+    if (!this.#associations.has(association)) return [drop("overtaken")];
     const cx = this.#context(association, now);
     const out = this.#after(association, association.conclude(id, result, cx), now);
     return [...out, ...this.#tryOtherIdentity(association, result, now)];
@@ -311,7 +308,7 @@ export class Host {
     const other = this.#identities.find((one) => one.hit !== before.local && peerSuites.includes(one.suite));
     if (other === undefined) return [];
     const next = new Association(other.hit, before.peer, now, true);
-    if (this.#associations.get(next.key) !== undefined || this.#associations.full) return [];
+    if (this.#associations.get(next.local, next.peer) !== undefined || this.#associations.full) return [];
     const left = this.#after(before, before.happen("close", this.#context(before, now)), now);
     return [...left, ...this.#after(next, next.happen("connect", this.#context(next, now)), now)];
   }
@@ -324,9 +321,8 @@ export class Host {
         this.#timers.set(POOL, this.#pool.deadline());
         continue;
       }
-      const association = this.#associations.get(key);
-      if (association === undefined) continue;
-      out.push(...this.#after(association, association.timeout(this.#context(association, now)), now));
+      if (!this.#associations.has(key)) continue;
+      out.push(...this.#after(key, key.timeout(this.#context(key, now)), now));
     }
     return out;
   }
@@ -359,8 +355,8 @@ export class Host {
   #after(association: Association, out: readonly HostOutput[], now: Instant): readonly HostOutput[] {
     if (association.blank) return this.#removed(association, out);
     if (!this.#associations.keep(association)) return [drop("associations_full")];
-    this.#timers.set(association.key, association.deadline(this.#config));
-    this.#spis.follow(association.key, out);
+    this.#timers.set(association, association.deadline(this.#config));
+    this.#spis.follow(association, out);
     // Whoever lost the permission is left with the next thing that happens.
     if (sessionOf(association.state) !== undefined && this.#peers.find(association.peer) === undefined) {
       return [...out.filter(({ type }) => type !== "send"), ...this.#forget(association, now)];
@@ -369,9 +365,9 @@ export class Host {
   }
 
   #removed(association: Association, out: readonly HostOutput[]): readonly HostOutput[] {
-    this.#spis.follow(association.key, out);
+    this.#spis.follow(association, out);
     this.#associations.remove(association, this.#identities);
-    this.#timers.set(association.key, undefined);
+    this.#timers.set(association, undefined);
     return out;
   }
 

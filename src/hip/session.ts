@@ -1,5 +1,12 @@
 /** From an agreement to installed SAs (RFC 7402 3.3, 6.5, 6.6). */
-import { type Endpoint, type Instant, type Path, type Spi, sameEndpoint } from "../core/types.ts";
+import {
+  type Endpoint,
+  type Instant,
+  type Path,
+  type Spi,
+  sameEndpoint,
+  wholeMillis,
+} from "../core/types.ts";
 import { atRest } from "./agreement.ts";
 import { type Context, dropSas, event } from "./context.ts";
 import type { HostOutput } from "./io.ts";
@@ -96,20 +103,21 @@ export function openSession(
   const { agreement, outbound } = made;
   const path = sharedPath(made.path, cx.policy);
   const exchangeMillis = cx.now - made.startedAt;
+  const now = wholeMillis(cx.now);
   const session: Session = {
     agreement: atRest(agreement),
     inbound: made.inbound,
     outbound,
     path,
     role: made.role,
-    establishedAt: cx.now,
+    establishedAt: now,
     exchangeMillis,
     answered: made.answered,
     updates: NO_UPDATES,
-    keyedAt: cx.now,
+    keyedAt: now,
     rekey: undefined,
     mobility: {
-      ...mobilityAfterExchange(path, cx.now, made.announced),
+      ...mobilityAfterExchange(path, now, made.announced),
       mapped: made.mapped === undefined ? undefined : { local: path.local, seen: made.mapped },
     },
     former: NO_SAS,
