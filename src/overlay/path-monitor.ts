@@ -91,7 +91,7 @@ export class PathMonitor {
   /** What is known about a path; undefined: nothing. */
   quality(peer: Hit, path: Path): PathQuality | undefined {
     const rest = this.#resting.get(peer);
-    if (rest !== undefined) return samePath(rest.path, path) ? rest.quality : undefined;
+    if (rest !== undefined) return samePath(rest.path, path) ? qualityOf(rest) : undefined;
     return this.#watches.get(peer)?.paths.find((one) => samePath(one.path, path))?.quality;
   }
 
@@ -231,7 +231,7 @@ export class PathMonitor {
     const rest = this.#resting.get(peer);
     if (rest === undefined) return this.#watches.get(peer);
     const watch = new Watch(now);
-    watch.current = new PathState(rest.path, rest.quality, this.#options().pmtu ?? DEFAULT_PMTU);
+    watch.current = new PathState(rest.path, rest, this.#options().pmtu ?? DEFAULT_PMTU);
     watch.paths = [watch.current];
     watch.verified = true;
     this.#resting.delete(peer);
@@ -361,7 +361,7 @@ export class PathMonitor {
       next = watch.restAt;
       if (next !== undefined && next <= now && watch.current !== undefined) {
         this.#watches.delete(peer);
-        this.#resting.set(peer, { path: watch.current.path, quality: watch.current.quality });
+        this.#resting.set(peer, { path: watch.current.path, ...watch.current.quality });
         next = undefined;
       }
     }
@@ -370,4 +370,8 @@ export class PathMonitor {
     this.#out = [];
     return out;
   }
+}
+
+function qualityOf({ rttMillis, loss, mtu }: PathQuality): PathQuality {
+  return { rttMillis, loss, mtu };
 }

@@ -41,14 +41,15 @@ export interface Peer {
   /** `event`: the protocol's event that it is from. */
   lastError: { readonly text: string; readonly wall: number; readonly event?: string } | undefined;
   /** It did not answer when it was called last, or went silent. */
-  unreachable?: boolean;
+  unreachable: boolean | undefined;
   /** Where it was last, as it said or was seen, best first; may repeat what is configured. */
   learned: readonly Endpoint[];
   /** Where DNS says that it is, best first. */
   published: readonly Endpoint[];
   /** Why something in DNS about it is not believed. */
   dnsProblem: string | undefined;
-  policy: PeerPolicy | undefined;
+  /** All of these, best first. */
+  locators: readonly Endpoint[];
   /** Times that data moved to another path. */
   handovers: number;
 }
@@ -117,10 +118,11 @@ export class PeerTable implements PeerBook {
       lsi: undefined,
       via: "demand",
       lastError: undefined,
+      unreachable: undefined,
       learned: NOWHERE,
       published: NOWHERE,
       dnsProblem: undefined,
-      policy: undefined,
+      locators: config.locators,
       handovers: 0,
     };
     this.#byName.set(config.name, peer);
@@ -141,7 +143,6 @@ export class PeerTable implements PeerBook {
     if (peer.config.dns !== config.dns) peer.published = NOWHERE;
     peer.config = config;
     this.#listAddresses(peer);
-    this.#refresh(peer);
   }
 
   /** Where the peer is now, by its own word: tried after what is configured. False: that was known. */
@@ -152,7 +153,6 @@ export class PeerTable implements PeerBook {
     this.#unlistAddresses(peer);
     peer.learned = sameEndpoints(learned, peer.config.locators) ? peer.config.locators : learned;
     this.#listAddresses(peer);
-    this.#refresh(peer);
     return true;
   }
 
@@ -162,7 +162,6 @@ export class PeerTable implements PeerBook {
     this.#unlistAddresses(peer);
     peer.published = locators.slice(0, MAX_LOCATORS);
     this.#listAddresses(peer);
-    this.#refresh(peer);
     return true;
   }
 
@@ -172,18 +171,17 @@ export class PeerTable implements PeerBook {
     peer.hit = hit;
     peer.lsi = lsi;
     this.#byHit.set(hit, peer);
-    this.#refresh(peer);
   }
 
   configure(own: readonly Hit[], defaultIdentity: Hit, opportunistic: boolean): void {
     this.#own = new Set(own);
     this.#defaultIdentity = defaultIdentity;
     this.#opportunistic = opportunistic;
-    for (const peer of this.#byName.values()) this.#refresh(peer);
   }
 
   find(hit: Hit): PeerPolicy | undefined {
-    return this.#byHit.get(hit)?.policy;
+    const peer = this.#byHit.get(hit);
+    return peer === undefined ? undefined : this.#policy(peer, hit);
   }
 
   discovered(hit: Hit, localHit: Hit, carrier: Carrier, at: Endpoint): boolean {
@@ -195,8 +193,10 @@ export class PeerTable implements PeerBook {
     return wanted === undefined ? false : this.#onDiscovered(wanted, hit);
   }
 
+  /** Before this, what the peer's locators are made of has changed. */
   #listAddresses(peer: Peer): void {
-    for (const { address } of locatorsOf(peer)) {
+    peer.locators = locatorsOf(peer);
+    for (const { address } of peer.locators) {
       const there = this.#byAddress.get(address);
       if (there === undefined) this.#byAddress.set(address, peer);
       else if (there instanceof Set) there.add(peer);
@@ -205,25 +205,17 @@ export class PeerTable implements PeerBook {
   }
 
   #unlistAddresses(peer: Peer): void {
-    for (const { address } of locatorsOf(peer)) {
+    for (const { address } of peer.locators) {
       const there = this.#byAddress.get(address);
       if (there instanceof Set) there.delete(peer);
       if (there === peer || (there instanceof Set && there.size === 0)) this.#byAddress.delete(address);
     }
   }
 
-  #refresh(peer: Peer): void {
-    const { hit, config } = peer;
-    peer.policy =
-      hit === undefined
-        ? undefined
-        : {
-            hit,
-            localHit: this.localHit(peer),
-            carrier: config.carrier,
-            locators: locatorsOf(peer),
-            inboundFamily: config.inboundFamily,
-          };
+  /** Made each time: thousands of peers are not asked about for hours. */
+  #policy(peer: Peer, hit: Hit): PeerPolicy {
+    const { carrier, inboundFamily } = peer.config;
+    return { hit, localHit: this.localHit(peer), carrier, locators: peer.locators, inboundFamily };
   }
 }
 

@@ -86,7 +86,6 @@ export class Watch {
 }
 
 /** What is left of a watch while nothing happens: most associations, most of the time. */
-export interface Rest {
+export interface Rest extends PathQuality {
   readonly path: Path;
-  readonly quality: PathQuality;
 }

@@ -35,7 +35,7 @@ const peerOf = (from: Bench, name: string) => {
   return peer;
 };
 const places = (from: Bench, name: string) =>
-  peerOf(from, name).policy?.locators.map(({ address }) => address);
+  peerOf(from, name).locators.map(({ address }) => address);
 
 describe("who is looked up", () => {
   it("peers with a name in DNS, and those whose own name is one, but not below our own domain", () => {
@@ -66,7 +66,7 @@ describe("a peer whose HIT is configured", () => {
   it("is looked for where DNS says, validated or not: the exchange proves who it is", () => {
     const from = bench([known({ locators: [{ address: "192.0.2.10", port: 10501 }] })]);
     tell(from, "bob", { validated: false, keys: [key(BOB, "192.0.2.99")] });
-    expect(peerOf(from, "bob").policy?.locators).toEqual([
+    expect(peerOf(from, "bob").locators).toEqual([
       { address: "192.0.2.10", port: 10501 },
       { address: "192.0.2.77", port: 10500 },
       { address: "192.0.2.99", port: 10500 },

@@ -49,7 +49,7 @@ it("learns only news, and keeps one list where a peer is as configured", () => {
   expect(peers.learn(peer, [at(ADDRESS, 10501)])).toBe(true);
   expect(peers.learn(peer, [at(ADDRESS, 10501)])).toBe(false);
   expect(peer.learned).toBe(peer.config.locators);
-  expect(peer.policy?.locators).toBe(peer.config.locators);
+  expect(peer.locators).toBe(peer.config.locators);
   expect(peers.learn(peer, [at("198.51.100.9")])).toBe(true);
-  expect(peer.policy?.locators).toEqual([at(ADDRESS, 10501), at("198.51.100.9")]);
+  expect(peer.locators).toEqual([at(ADDRESS, 10501), at("198.51.100.9")]);
 });
