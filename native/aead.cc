@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 
 #include "backend.h"
+#include "pool.h"
 
 namespace hipd {
 namespace {
@@ -17,11 +18,16 @@ constexpr std::array<SuiteShape, 5> kShapes{{
     {Suite::AesGcm16, "AES-GCM-16", 8, 16, 4, 0, {20, 36}},
 }};
 
-constexpr std::size_t kSaltLength = 4;
-
 std::atomic<std::uint64_t> lastKeyId{0};
 
 }  // namespace
+
+template <std::size_t kRoom>
+struct Keys::Made final : Keys {
+  Made() { bytes_ = room.data(); }
+  ~Made() { OPENSSL_cleanse(room.data(), room.size()); }
+  std::array<std::uint8_t, kRoom> room{};
+};
 
 const SuiteShape* suiteShape(unsigned id) {
   for (const SuiteShape& shape : kShapes) {
@@ -42,26 +48,25 @@ std::shared_ptr<Keys> Keys::make(Suite suite, Direction direction, View encrypti
   const auto& lengths = shape->encryptionKeyLengths;
   if (encryptionKey.size() != lengths[0] && encryptionKey.size() != lengths[1]) return nullptr;
 
+  const std::size_t salt = isGcm(suite) ? kSaltLength : 0;
+  const std::size_t length = encryptionKey.size() - salt;
   // One piece of memory for the keys and the count of those who use them.
-  struct Made : Keys {};
-  const std::shared_ptr<Keys> keys = std::make_shared<Made>();
+  std::shared_ptr<Keys> keys;
+  if (length + integrityKey.size() <= 16) {
+    keys = std::allocate_shared<Made<16 + kSaltLength>>(PoolAllocator<Keys>());
+  } else {
+    keys = std::allocate_shared<Made<64 + kSaltLength>>(PoolAllocator<Keys>());
+  }
   keys->id_ = lastKeyId.fetch_add(1, std::memory_order_relaxed) + 1;
   keys->suite_ = suite;
   keys->direction_ = direction;
-  const std::size_t salt = isGcm(suite) ? kSaltLength : 0;
-  const std::size_t length = encryptionKey.size() - salt;
-  if (length != 0) std::memcpy(keys->encryption_.data(), encryptionKey.data(), length);
-  if (salt != 0) std::memcpy(keys->salt_.data(), encryptionKey.data() + length, salt);
-  if (!integrityKey.empty()) std::memcpy(keys->integrity_.data(), integrityKey.data(), integrityKey.size());
+  if (!encryptionKey.empty()) std::memcpy(keys->bytes_, encryptionKey.data(), encryptionKey.size());
+  if (!integrityKey.empty()) {
+    std::memcpy(keys->bytes_ + length + kSaltLength, integrityKey.data(), integrityKey.size());
+  }
   keys->encryptionLength_ = static_cast<std::uint8_t>(length);
   keys->integrityLength_ = static_cast<std::uint8_t>(integrityKey.size());
   return keys;
-}
-
-Keys::~Keys() {
-  OPENSSL_cleanse(encryption_.data(), encryption_.size());
-  OPENSSL_cleanse(integrity_.data(), integrity_.size());
-  OPENSSL_cleanse(salt_.data(), salt_.size());
 }
 
 CipherCache::CipherCache(const Backend& backend, std::size_t slots) : backend_(&backend) {

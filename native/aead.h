@@ -45,12 +45,12 @@ const SuiteShape& suiteShape(Suite suite);
 
 enum class Direction : std::uint8_t { In, Out };
 
-/// Key material of one SA. Wiped when destroyed. Shared by the SA and by the caches that have seen it.
+/// Key material of one SA. Wiped when destroyed. Shared by the SA and by the caches that have seen it. Takes the room
+/// that its suite needs: a host may have tens of thousands.
 class Keys {
  public:
   /// @return nullptr when a length does not fit the suite.
   static std::shared_ptr<Keys> make(Suite suite, Direction direction, View encryptionKey, View integrityKey);
-  ~Keys();
   Keys(const Keys&) = delete;
   Keys& operator=(const Keys&) = delete;
 
@@ -59,24 +59,31 @@ class Keys {
   Suite suite() const { return suite_; }
   Direction direction() const { return direction_; }
   /// The AES key without salt; empty for suite 7.
-  View encryptionKey() const { return {encryption_.data(), encryptionLength_}; }
-  View integrityKey() const { return {integrity_.data(), integrityLength_}; }
+  View encryptionKey() const { return {bytes_, encryptionLength_}; }
+  View integrityKey() const { return {bytes_ + encryptionLength_ + kSaltLength, integrityLength_}; }
   /// GCM's salt; four zero bytes otherwise.
-  View salt() const { return salt_; }
+  View salt() const { return {bytes_ + encryptionLength_, kSaltLength}; }
   /// The SA is gone: caches forget the key at their next sweep.
   void retire() { retired_.store(true, std::memory_order_release); }
   bool retired() const { return retired_.load(std::memory_order_acquire); }
 
- private:
+ protected:
   Keys() = default;
+  ~Keys() = default;
+
+ private:
+  static constexpr std::size_t kSaltLength = 4;
+  /// Keys with the room that they need behind them.
+  template <std::size_t kRoom>
+  struct Made;
+
   std::uint64_t id_ = 0;
+  /// AES key, salt, integrity key.
+  std::uint8_t* bytes_ = nullptr;
   Suite suite_ = Suite::AesGcm16;
   Direction direction_ = Direction::Out;
   std::uint8_t encryptionLength_ = 0;
   std::uint8_t integrityLength_ = 0;
-  std::array<std::uint8_t, 32> encryption_{};
-  std::array<std::uint8_t, 32> integrity_{};
-  std::array<std::uint8_t, 4> salt_{};
   std::atomic<bool> retired_{false};
 };
 

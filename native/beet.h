@@ -8,6 +8,7 @@
 
 #include <array>
 
+#include "pool.h"
 #include "types.h"
 #include "verdict.h"
 #include "view.h"
@@ -28,6 +29,9 @@ struct InnerPair {
 
   static InnerPair make(const Hit& localHit, const Hit& peerHit);
   static InnerPair make(const Hit& localHit, const Hit& peerHit, const Lsi& localLsi, const Lsi& peerLsi);
+
+  static void* operator new(std::size_t) { return Pooled<InnerPair>::take(); }
+  static void operator delete(void* place) { Pooled<InnerPair>::give(place); }
 };
 
 namespace beet {

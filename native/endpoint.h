@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "pool.h"
 #include "types.h"
 
 namespace hipd {
@@ -37,6 +38,9 @@ struct Path {
   Endpoint local;
   Endpoint remote;
   friend bool operator==(const Path&, const Path&) = default;
+
+  static void* operator new(std::size_t) { return Pooled<Path>::take(); }
+  static void operator delete(void* place) { Pooled<Path>::give(place); }
 };
 
 /// A socket address of either family.

@@ -6,21 +6,18 @@
 
 namespace hipd {
 
-/// Events a second at most, with a burst, from any number of threads: the generic cell rate algorithm, which needs one
-/// atomic number ("the moment at which the bucket would be full again") and no lock.
+/// `kPerSecond` (> 0) events a second at most, `kBurst` (>= 1) at once, from any number of threads: the generic cell
+/// rate algorithm, which needs one atomic number ("the moment at which the bucket would be full again") and no lock.
+template <std::uint64_t kPerSecond, std::uint64_t kBurst>
 class RateLimit {
  public:
-  /// `perSecond` > 0; `burst` >= 1 events at once.
-  RateLimit(std::uint64_t perSecond, std::uint64_t burst)
-      : interval_(1'000'000'000ull / perSecond), slack_(interval_ * (burst - 1)) {}
-
   /// True when one more event may happen at `now` (monotonic nanoseconds).
   bool take(std::uint64_t now) {
     std::uint64_t full = full_.load(std::memory_order_relaxed);
     for (;;) {
       const std::uint64_t start = full > now ? full : now;
-      if (start - now > slack_) return false;
-      if (full_.compare_exchange_weak(full, start + interval_, std::memory_order_relaxed)) return true;
+      if (start - now > kSlack) return false;
+      if (full_.compare_exchange_weak(full, start + kInterval, std::memory_order_relaxed)) return true;
     }
   }
 
@@ -28,8 +25,8 @@ class RateLimit {
   void reset() { full_.store(0, std::memory_order_relaxed); }
 
  private:
-  const std::uint64_t interval_;
-  const std::uint64_t slack_;
+  static constexpr std::uint64_t kInterval = 1'000'000'000ull / kPerSecond;
+  static constexpr std::uint64_t kSlack = kInterval * (kBurst - 1);
   std::atomic<std::uint64_t> full_{0};
 };
 

@@ -165,7 +165,8 @@ void Plane::send(const Path& path, View packet) {
   need(path.carrier);
   const Destination destination(path);
   std::array<std::uint8_t, SourceControl::kSize> control;
-  destination.source.writeTo(control.data(), shared_.interfaces.towards(path));
+  const SourceControl source = destination.source();
+  source.writeTo(control.data(), shared_.interfaces.towards(path));
   const bool v6 = path.remote.address.family == 6;
   const Sockets& sockets = workers_[0]->sockets();
   const bool udp = path.carrier == Carrier::Udp;
@@ -178,8 +179,8 @@ void Plane::send(const Path& path, View packet) {
   message.msg_namelen = destination.remote.length;
   message.msg_iov = udp ? parts.data() : &parts[1];
   message.msg_iovlen = udp ? 2 : 1;
-  message.msg_control = destination.source.length == 0 ? nullptr : control.data();
-  message.msg_controllen = destination.source.length;
+  message.msg_control = source.length == 0 ? nullptr : control.data();
+  message.msg_controllen = source.length;
   ssize_t sent = sendmsg(fd, &message, MSG_DONTWAIT);
   if (sent < 0 && errno == EMSGSIZE) {
     // ESP of the same moment may leave without DF: harmless.

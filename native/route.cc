@@ -32,12 +32,10 @@ bool sameKeys(const Keys& keys, const SaParameters& parameters) {
 
 OutboundRoute::~OutboundRoute() {
   delete destination.load();
-  delete pair.load();
 }
 
 InboundRoute::~InboundRoute() {
   delete expected.load();
-  delete pair.load();
 }
 
 bool Prefix::contains(const std::uint8_t* address) const {
@@ -84,8 +82,17 @@ Routes::~Routes() {
   // No reader is left.
   aliases_.each([](Alias& alias) { delete &alias; });
   peers_.each([this](Peer& peer) {
-    for (const OutboundRoute* route : peer.outboundSas) delete route;
-    for (const InboundRoute* route : peer.inboundSas) delete route;
+    const auto empty = [&](auto& routes) {
+      while (!routes.empty()) {
+        auto* route = *routes.begin();
+        routes.erase(route);
+        const InnerPair* pair = route->pair.load();
+        if (pair != nullptr && sharedPair(peer, pair->localHit) != pair) delete pair;
+        delete route;
+      }
+    };
+    empty(peer.outboundSas);
+    empty(peer.inboundSas);
     hold_.clear(peer.hold);
     delete &peer;
   });
@@ -125,20 +132,50 @@ void Routes::forget(Peer* peer) {
   });
 }
 
+const InnerPair* Routes::sharedPair(const Peer& peer, const Hit& localHit) {
+  const auto find = [&](const auto& routes) -> const InnerPair* {
+    for (const auto* route : routes) {
+      const InnerPair* pair = route->pair.load();
+      if (pair != nullptr && pair->localHit == localHit) return pair;
+    }
+    return nullptr;
+  };
+  const InnerPair* pair = find(peer.outboundSas);
+  return pair != nullptr ? pair : find(peer.inboundSas);
+}
+
+void Routes::releasePair(const Peer& peer, const InnerPair* pair) {
+  if (pair != nullptr && sharedPair(peer, pair->localHit) != pair) epochs_.retire(pair);
+}
+
 const InnerPair* Routes::pairFor(const Peer& peer, const Hit& localHit) const {
+  const InnerPair* shared = sharedPair(peer, localHit);
+  if (shared != nullptr) return shared;
   return peer.hasLsi ? new InnerPair(InnerPair::make(localHit, peer.hit, ownLsi_, peer.lsi))
                      : new InnerPair(InnerPair::make(localHit, peer.hit));
 }
 
 void Routes::refreshPairs(Peer* peer) {
-  for (OutboundRoute* route : peer->outboundSas) {
-    const InnerPair* old = route->pair.exchange(pairFor(*peer, route->sa->localHit()));
+  const auto refresh = [&](const Hit& localHit) {
+    const InnerPair* const old = sharedPair(*peer, localHit);
+    const auto* const fresh = peer->hasLsi ? new InnerPair(InnerPair::make(localHit, peer->hit, ownLsi_, peer->lsi))
+                                           : new InnerPair(InnerPair::make(localHit, peer->hit));
+    for (OutboundRoute* route : peer->outboundSas) {
+      if (route->pair.load() == old) route->pair.store(fresh);
+    }
+    for (InboundRoute* route : peer->inboundSas) {
+      if (route->pair.load() == old) route->pair.store(fresh);
+    }
     epochs_.retire(old);
-  }
-  for (InboundRoute* route : peer->inboundSas) {
-    const InnerPair* old = route->pair.exchange(pairFor(*peer, route->sa->localHit()));
-    epochs_.retire(old);
-  }
+  };
+  std::vector<Hit> done;
+  const auto once = [&](const Hit& localHit) {
+    if (std::find(done.begin(), done.end(), localHit) != done.end()) return;
+    refresh(localHit);
+    done.push_back(localHit);
+  };
+  for (const OutboundRoute* route : peer->outboundSas) once(route->sa->localHit());
+  for (const InboundRoute* route : peer->inboundSas) once(route->sa->localHit());
 }
 
 Routes::Added Routes::addOutbound(const SaParameters& parameters, const Path& path, std::uint64_t now,
@@ -164,7 +201,6 @@ Routes::Added Routes::addOutbound(const SaParameters& parameters, const Path& pa
   refreshMtu(*route, now);
   OutboundRoute* old = same == list.end() ? nullptr : *same;
   list.push_back(route);
-  outbound_.emplace(parameters.spi, route);
   if (old != nullptr) {
     if (peer->via.load() == old) peer->via.store(route);
     removeOutbound(old);
@@ -229,14 +265,21 @@ void Routes::rememberFormer(Peer* peer, const Path& next, std::uint64_t now) {
 Peer* Routes::setPath(Spi spi, const Hit* peerHit, const Path& path, bool verified, std::uint64_t now,
                       std::uint32_t interface) {
   OutboundRoute* found = nullptr;
-  const auto [begin, end] = outbound_.equal_range(spi);
-  for (auto one = begin; one != end; ++one) {
-    if (peerHit != nullptr && !(one->second->peer->hit == *peerHit)) continue;
-    // Each peer chooses its SPIs itself: one could choose another's, to divert its traffic.
-    if (found != nullptr) return nullptr;
-    found = one->second;
+  std::size_t candidates = 0;
+  const auto look = [&](const Peer& one) {
+    for (OutboundRoute* route : one.outboundSas) {
+      if (route->sa->spi() != spi) continue;
+      found = route;
+      candidates++;
+    }
+  };
+  if (peerHit == nullptr) {
+    peers_.each(look);
+  } else if (const Peer* known = peers_.find(*peerHit); known != nullptr) {
+    look(*known);
   }
-  if (found == nullptr) return nullptr;
+  // Each peer chooses its SPIs itself: one could choose another's, to divert its traffic.
+  if (candidates != 1) return nullptr;
   Peer* peer = found->peer;
   for (InboundRoute* inbound : peer->inboundSas) earnCredit(*inbound);
   epochs_.retire(found->destination.exchange(new Destination(path, verified, interface)));
@@ -257,9 +300,7 @@ void Routes::setPathMtu(const Hit& hit, std::uint32_t mtu, std::uint64_t now) {
 
 void Routes::removeOutbound(OutboundRoute* route) {
   Peer* peer = route->peer;
-  std::erase(peer->outboundSas, route);
-  const auto [begin, end] = outbound_.equal_range(route->sa->spi());
-  outbound_.erase(std::find_if(begin, end, [route](const auto& one) { return one.second == route; }));
+  peer->outboundSas.erase(route);
   if (peer->via.load() == route) {
     // The control plane has not said what comes next: packets wait, and it hears about them.
     peer->miss.reset();
@@ -269,14 +310,19 @@ void Routes::removeOutbound(OutboundRoute* route) {
   peer->txPackets += route->sa->counters.packets.load(std::memory_order_relaxed);
   peer->txBytes += route->sa->counters.bytes.load(std::memory_order_relaxed);
   route->sa->keys()->retire();
+  const InnerPair* pair = route->pair.load();
   epochs_.retire(route);
+  releasePair(*peer, pair);
 }
 
 bool Routes::dropOutbound(Spi spi, const Hit& hit) {
-  const auto [begin, end] = outbound_.equal_range(spi);
-  const auto found = std::find_if(begin, end, [&](const auto& one) { return one.second->peer->hit == hit; });
-  if (found == end) return false;
-  removeOutbound(found->second);
+  const Peer* peer = peers_.find(hit);
+  if (peer == nullptr) return false;
+  const auto& all = peer->outboundSas;
+  const auto found =
+      std::find_if(all.begin(), all.end(), [spi](const OutboundRoute* one) { return one->sa->spi() == spi; });
+  if (found == all.end()) return false;
+  removeOutbound(*found);
   forgetIfUnused(hit);
   return true;
 }
@@ -287,14 +333,16 @@ void Routes::removeInbound(InboundRoute* route) {
   for (const InboundRoute::Entry& entry : route->entries) {
     if (entry.spi != 0 && bySpi(entry.spi) == route) spis_.erase(entry.spi);
   }
-  std::erase(peer->inboundSas, route);
+  peer->inboundSas.erase(route);
   if (peer->inbound.load() == route) {
     peer->inbound.store(peer->inboundSas.empty() ? nullptr : peer->inboundSas.back());
   }
   peer->rxPackets += route->sa->counters.packets.load(std::memory_order_relaxed);
   peer->rxBytes += route->sa->counters.bytes.load(std::memory_order_relaxed);
   route->sa->keys()->retire();
+  const InnerPair* pair = route->pair.load();
   epochs_.retire(route);
+  releasePair(*peer, pair);
 }
 
 bool Routes::dropInbound(Spi spi, const Hit& hit) {

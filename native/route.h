@@ -6,14 +6,16 @@
 
 #include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <memory>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "beet.h"
 #include "credit.h"
 #include "hold.h"
 #include "limit.h"
+#include "pool.h"
 #include "probe.h"
 #include "sa.h"
 #include "silence.h"
@@ -38,16 +40,69 @@ enum class Mode : std::uint8_t { Unknown, Demand, Reject, Send };
 struct Peer;
 struct SavedPeer;
 
+/// The SAs of a peer in one direction, oldest first: a chain through the SAs' own `next`, since nearly every peer has
+/// one. Control thread only.
+template <class Route>
+class Chain {
+ public:
+  class Iterator {
+   public:
+    using iterator_category = std::forward_iterator_tag;
+    using value_type = Route*;
+    using difference_type = std::ptrdiff_t;
+    using pointer = Route* const*;
+    using reference = Route*;
+    Iterator() = default;
+    explicit Iterator(Route* at) : at_(at) {}
+    Route* operator*() const { return at_; }
+    Iterator& operator++() {
+      at_ = at_->next;
+      return *this;
+    }
+    Iterator operator++(int) { return Iterator(std::exchange(at_, at_->next)); }
+    friend bool operator==(const Iterator&, const Iterator&) = default;
+
+   private:
+    Route* at_ = nullptr;
+  };
+
+  Iterator begin() const { return Iterator(first_); }
+  Iterator end() const { return Iterator(); }
+  bool empty() const { return first_ == nullptr; }
+  std::size_t size() const { return static_cast<std::size_t>(std::distance(begin(), end())); }
+  Route* operator[](std::size_t i) const { return *std::next(begin(), static_cast<std::ptrdiff_t>(i)); }
+  Route* back() const { return (*this)[size() - 1]; }
+  void push_back(Route* route) {
+    Route** end = &first_;
+    while (*end != nullptr) end = &(*end)->next;
+    *end = route;
+  }
+  void erase(const Route* route) {
+    for (Route** link = &first_; *link != nullptr; link = &(*link)->next) {
+      if (*link != route) continue;
+      *link = route->next;
+      return;
+    }
+  }
+
+ private:
+  Route* first_ = nullptr;
+};
+
 /// An outbound SA and where it sends.
 struct OutboundRoute {
   OutboundRoute(std::unique_ptr<OutboundSa> what, Peer* who) : sa(std::move(what)), peer(who) {}
   ~OutboundRoute();
+  static void* operator new(std::size_t) { return Pooled<OutboundRoute>::take(); }
+  static void operator delete(void* place) { Pooled<OutboundRoute>::give(place); }
 
   const std::unique_ptr<OutboundSa> sa;
   Peer* const peer;
   /// Never null while the SA is published.
   std::atomic<Destination*> destination{nullptr};
+  /// The SAs of a peer with the same local HIT share one.
   std::atomic<const InnerPair*> pair{nullptr};
+  OutboundRoute* next = nullptr;
   /// When the kernel was asked for the path MTU last. Nanoseconds.
   std::atomic<std::uint64_t> mtuAsked{0};
   /// A `soft-expiry` that found no room in the event queue and is still to be raised.
@@ -58,6 +113,8 @@ struct OutboundRoute {
 struct InboundRoute {
   InboundRoute(std::unique_ptr<InboundSa> what, Peer* who) : sa(std::move(what)), peer(who) {}
   ~InboundRoute();
+  static void* operator new(std::size_t) { return Pooled<InboundRoute>::take(); }
+  static void operator delete(void* place) { Pooled<InboundRoute>::give(place); }
 
   /// The table's entries: one for each SPI of the SA.
   struct Entry {
@@ -68,8 +125,10 @@ struct InboundRoute {
   const std::unique_ptr<InboundSa> sa;
   Peer* const peer;
   std::atomic<const Path*> expected{nullptr};
+  /// As that of OutboundRoute.
   std::atomic<const InnerPair*> pair{nullptr};
-  RateLimit moved{kMovedPerSecond, kMovedBurst};
+  InboundRoute* next = nullptr;
+  RateLimit<kMovedPerSecond, kMovedBurst> moved;
   /// Bytes of the SA that its peer's credit has already grown by.
   std::atomic<std::uint64_t> credited{0};
   /// Milliseconds without a packet after which `idle` is raised; 0: never.
@@ -99,19 +158,21 @@ struct FormerPaths {
 struct Peer {
   explicit Peer(const Hit& who) : hit(who) {}
   ~Peer() { delete former.load(); }
+  static void* operator new(std::size_t) { return Pooled<Peer>::take(); }
+  static void operator delete(void* place) { Pooled<Peer>::give(place); }
 
   const Hit hit;
   std::atomic<Mode> mode{Mode::Unknown};
   /// The SA to seal with; null unless `mode` is Send.
   std::atomic<OutboundRoute*> via{nullptr};
   HoldQueue hold{this};
-  RateLimit miss{kMissPerSecond, 1};
+  RateLimit<kMissPerSecond, 1> miss;
   /// Milliseconds of the last packet in either direction.
   std::atomic<std::uint64_t> lastUsed{0};
   /// The newest inbound SA: the one that `idle` names.
   std::atomic<InboundRoute*> inbound{nullptr};
   Silence silence;
-  RateLimit probeAnswers{kProbeAnswersPerSecond, kProbeAnswerBurst};
+  RateLimit<kProbeAnswersPerSecond, kProbeAnswerBurst> probeAnswers;
   /// The largest outer packet that probes found to arrive; 0: nobody has looked.
   std::atomic<std::uint32_t> probedMtu{0};
   /// Grows with what comes, as of the last `earnCredit`.
@@ -120,8 +181,8 @@ struct Peer {
   std::atomic<const FormerPaths*> former{nullptr};
 
   // The control thread's own.
-  std::vector<OutboundRoute*> outboundSas;
-  std::vector<InboundRoute*> inboundSas;
+  Chain<OutboundRoute> outboundSas;
+  Chain<InboundRoute> inboundSas;
   bool hasLsi = false;
   Lsi lsi;
   /// Sums of SAs that are gone.
@@ -135,6 +196,9 @@ struct Peer {
 struct Alias {
   Lsi lsi;
   Peer* peer;
+
+  static void* operator new(std::size_t) { return Pooled<Alias>::take(); }
+  static void operator delete(void* place) { Pooled<Alias>::give(place); }
 };
 
 struct PeerTraits {
@@ -204,7 +268,7 @@ class Routes {
   Added addOutbound(const SaParameters& parameters, const Path& path, std::uint64_t now, std::uint32_t interface = 0);
   Added addInbound(const SaParameters& parameters, const Path& path, std::uint64_t idleAfter, std::uint64_t now);
   /// The peer, or nullptr when no outbound SA was changed: there is none, or, without `peer`, several peers chose this
-  /// SPI. Not `verified`: each packet costs credit (RFC 8046 5.6).
+  /// SPI, for which all are looked through. Not `verified`: each packet costs credit (RFC 8046 5.6).
   Peer* setPath(Spi spi, const Hit* peer, const Path& path, bool verified, std::uint64_t now,
                 std::uint32_t interface = 0);
   /// Packets to the peer are no larger than that; 0: than what the kernel says.
@@ -237,7 +301,11 @@ class Routes {
   void removeAlias(Peer* peer);
   void refreshPairs(Peer* peer);
   void rememberFormer(Peer* peer, const Path& next, std::uint64_t now);
+  /// That of another SA between the same HITs, or a new one. Shared until `releasePair`.
+  static const InnerPair* sharedPair(const Peer& peer, const Hit& localHit);
   const InnerPair* pairFor(const Peer& peer, const Hit& localHit) const;
+  /// Of an SA that nobody finds any more.
+  void releasePair(const Peer& peer, const InnerPair* pair);
   void removeOutbound(OutboundRoute* route);
   void removeInbound(InboundRoute* route);
 
@@ -247,8 +315,6 @@ class Routes {
   Table<Peer, PeerTraits> peers_;
   Table<Alias, AliasTraits> aliases_;
   Table<InboundRoute::Entry, SpiTraits> spis_;
-  /// Outbound SPIs are the peers' choice: two may be equal. Control thread only.
-  std::unordered_multimap<Spi, OutboundRoute*> outbound_;
 };
 
 /// Bytes of credit that all packets of this SA are worth.

@@ -142,7 +142,6 @@ bool Routes::restoreOutbound(Peer* peer, const SavedPeer& from) {
     sa->pathMtu.store(one.pathMtu);
     auto* route = new OutboundRoute(std::move(sa), peer);
     peer->outboundSas.push_back(route);
-    outbound_.emplace(one.sa.spi, route);
     route->destination.store(new Destination(one.path, one.verified, one.interface));
     route->pair.store(pairFor(*peer, one.sa.localHit));
     route->mtuAsked.store(one.mtuAsked);

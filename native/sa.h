@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "aead.h"
+#include "pool.h"
 #include "replay.h"
 #include "types.h"
 #include "verdict.h"
@@ -59,6 +60,9 @@ class OutboundSa {
   OutboundSa(const OutboundSa&) = delete;
   OutboundSa& operator=(const OutboundSa&) = delete;
 
+  static void* operator new(std::size_t) { return Pooled<OutboundSa>::take(); }
+  static void operator delete(void* place) { Pooled<OutboundSa>::give(place); }
+
   /// A run of sequence numbers that nobody else gets.
   struct Run {
     std::uint64_t first = 0;
@@ -100,7 +104,7 @@ class OutboundSa {
   Hit peerHit_;
   std::uint64_t soft_ = 0;
   std::uint64_t hard_ = 0;
-  alignas(64) std::atomic<std::uint64_t> next_{1};
+  std::atomic<std::uint64_t> next_{1};
 };
 
 /// What we open with. Shared by all workers.
@@ -111,6 +115,9 @@ class InboundSa {
   ~InboundSa();
   InboundSa(const InboundSa&) = delete;
   InboundSa& operator=(const InboundSa&) = delete;
+
+  static void* operator new(std::size_t) { return Pooled<InboundSa>::take(); }
+  static void operator delete(void* place) { Pooled<InboundSa>::give(place); }
 
   std::uint32_t spi() const { return spi_; }
   std::uint32_t lsiSpi() const { return lsiSpi_; }

@@ -257,8 +257,9 @@ void SendBatch::fill(std::size_t at, std::size_t segment) {
   header.msg_name = const_cast<sockaddr*>(&destination.remote.any);
   header.msg_namelen = destination.remote.length;
   std::uint8_t* control = controls_[at].data();
-  std::size_t length = destination.source.length;
-  destination.source.writeTo(control, destination.interface.load(std::memory_order_relaxed));
+  const SourceControl source = destination.source();
+  std::size_t length = source.length;
+  source.writeTo(control, destination.interface.load(std::memory_order_relaxed));
   const auto add = [&](int level, int type, const auto& value) {
     cmsghdr item{};
     item.cmsg_level = level;

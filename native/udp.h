@@ -75,15 +75,20 @@ bool setOptions(int fd, int family);
 /// Where sealed packets of an SA go, ready for sendmsg. Immutable.
 struct Destination {
   explicit Destination(const Path& where, bool known = true, std::uint32_t by = 0)
-      : path(where), verified(known), remote(where.remote), source(where.local.address), interface(by) {}
+      : path(where), verified(known), remote(where.remote), interface(by) {}
+
+  /// Made for each message: cheaper than kept for each SA.
+  SourceControl source() const { return SourceControl(path.local.address); }
 
   const Path path;
   /// The peer has answered from there. Else each packet costs credit (RFC 8046 5.6).
   const bool verified;
   const SocketAddress remote;
-  const SourceControl source;
   /// As SourceControl::writeTo takes it. The house-keeping thread follows changes of routes.
   mutable std::atomic<std::uint32_t> interface;
+
+  static void* operator new(std::size_t) { return Pooled<Destination>::take(); }
+  static void operator delete(void* place) { Pooled<Destination>::give(place); }
 };
 
 /// The kernel's choice of a local address towards `remote` (family 0 without a route), and the path MTU it knows.

@@ -54,8 +54,8 @@ struct Shared {
   Awaited awaited;
   Interfaces interfaces;
   const Prefix lsis;
-  RateLimit icmp{kIcmpPerSecond, kIcmpBurst};
-  RateLimit unknownSpi{kUnknownSpiPerSecond, kUnknownSpiBurst};
+  RateLimit<kIcmpPerSecond, kIcmpBurst> icmp;
+  RateLimit<kUnknownSpiPerSecond, kUnknownSpiBurst> unknownSpi;
   /// Grows when keys were dropped: each worker then forgets its copies.
   std::atomic<std::uint64_t> sweeps{0};
 };

@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint64_t kSecond = 1'000'000'000;
 
 void burstThenAverage() {
-  RateLimit limit(10, 5);
+  RateLimit<10, 5> limit;
   const std::uint64_t start = 7 * kSecond;
   for (int i = 0; i < 5; i++) CHECK(limit.take(start));
   CHECK(!limit.take(start));
@@ -26,7 +26,7 @@ void burstThenAverage() {
 }
 
 void onceASecond() {
-  RateLimit limit(1, 1);
+  RateLimit<1, 1> limit;
   CHECK(limit.take(kSecond));
   CHECK(!limit.take(2 * kSecond - 1));
   CHECK(limit.take(2 * kSecond));
@@ -37,13 +37,13 @@ void onceASecond() {
 
 /// The first use may be at any time, also right after the machine's start.
 void worksAtTimeZero() {
-  RateLimit limit(1, 1);
+  RateLimit<1, 1> limit;
   CHECK(limit.take(0));
   CHECK(!limit.take(1));
 }
 
 void manyThreads() {
-  RateLimit limit(1, 100);
+  RateLimit<1, 100> limit;
   std::atomic<int> taken{0};
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; i++) {

@@ -117,6 +117,38 @@ void pathsAndChosenSpis() {
   CHECK(!t.routes.setPath(1001, nullptr, path(3), true, 1));
 }
 
+/// All SAs between the same two HITs have one pair, also when it changes and when some of them go.
+void sharedPairs() {
+  Tables t;
+  const Hit peer = hit(2);
+  CHECK(t.routes.addInbound(sa(3000, peer), path(1), 0, 1) == Routes::Added::Done);
+  CHECK(t.routes.addInbound(sa(4000, peer), path(1), 0, 1) == Routes::Added::Done);
+  CHECK(t.routes.addOutbound(sa(1000, peer), path(1), 1) == Routes::Added::Done);
+  SaParameters other = sa(5000, peer);
+  other.localHit = hit(7);
+  CHECK(t.routes.addInbound(other, path(1), 0, 1) == Routes::Added::Done);
+  const auto pair = [&](Spi spi) { return t.routes.bySpi(spi)->pair.load(); };
+  const Peer* known = t.routes.byHit(peer);
+  const auto outbound = [&] { return (*known->outboundSas.begin())->pair.load(); };
+  CHECK(pair(3000) == pair(4000) && pair(3000) == outbound());
+  CHECK(pair(5000) != pair(3000) && pair(5000)->localHit == hit(7));
+  const Lsi lsi{{198, 18, 0, 2}};
+  CHECK(t.routes.setAlias(lsi, &peer));
+  CHECK(pair(3000) == pair(4000) && pair(3000) == outbound() && pair(3000)->hasLsi);
+  CHECK(pair(5000)->hasLsi && pair(5000)->localHit == hit(7));
+  t.epochs.reclaim();
+  CHECK(t.routes.dropInbound(3000, peer));
+  CHECK(t.routes.addOutbound(sa(1000, peer, std::array<std::uint8_t, 20>{9}), path(1), 1) == Routes::Added::Done);
+  t.epochs.reclaim();
+  CHECK(pair(4000) == outbound() && pair(4000)->peerLsi == lsi);
+  CHECK_EQ(known->outboundSas.size(), 1u);
+  CHECK_EQ(known->inboundSas.size(), 2u);
+  CHECK(known->inboundSas.back() == t.routes.bySpi(5000));
+  CHECK(t.routes.dropInbound(4000, peer) && t.routes.dropOutbound(1000, peer));
+  t.epochs.reclaim();
+  CHECK(pair(5000)->localHit == hit(7));
+}
+
 void aliases() {
   Tables t;
   const Hit second = hit(2);
@@ -248,6 +280,7 @@ int main() {
   secondSpi();
   overlappingInbound();
   pathsAndChosenSpis();
+  sharedPairs();
   aliases();
   statsOutliveRekeying();
   readerWhileTablesChange();
