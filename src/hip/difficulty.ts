@@ -2,8 +2,10 @@
 import type { Instant } from "../core/types.ts";
 import type { PuzzlePolicy } from "./config.ts";
 
-/** Bits added while the crypto queue is full. */
+/** Bits added while solved puzzles come to nothing: the crypto queue is full, or what they came with is forged. */
 const BUSY_BITS = 4;
+/** So many of them in a window are worth these bits; each doubling beyond adds one. */
+const WASTED = 16;
 const WINDOW_MILLIS = 1_000;
 
 /**
@@ -15,7 +17,7 @@ export class Difficulty {
   #k: number;
   #windowStart: number | undefined;
   #count = 0;
-  #busy = false;
+  #wasted = 0;
 
   constructor(policy: PuzzlePolicy) {
     this.#policy = policy;
@@ -31,10 +33,10 @@ export class Difficulty {
     this.#count++;
   }
 
-  /** The crypto queue was full. */
+  /** An I2 with a right solution came to nothing. */
   busy(now: Instant): void {
     this.#advance(now);
-    this.#busy = true;
+    this.#wasted++;
   }
 
   /** K at this moment. */
@@ -48,14 +50,18 @@ export class Difficulty {
     const windows = Math.floor((now - this.#windowStart) / WINDOW_MILLIS);
     if (windows === 0) return;
     const { idleK, loadedK, easyRate } = this.#policy;
-    const rate = this.#count;
-    const wanted =
-      idleK + (rate > easyRate ? Math.ceil(Math.log2(rate / easyRate)) : 0) + (this.#busy ? BUSY_BITS : 0);
+    const wasted = this.#wasted === 0 ? 0 : BUSY_BITS + doublings(this.#wasted, WASTED);
+    const wanted = idleK + doublings(this.#count, easyRate) + wasted;
     this.#k = Math.min(loadedK, Math.max(wanted, this.#k - 1));
     // Idle windows that passed unseen let it fall further.
     this.#k = Math.max(idleK, this.#k - (windows - 1));
     this.#windowStart += windows * WINDOW_MILLIS;
     this.#count = 0;
-    this.#busy = false;
+    this.#wasted = 0;
   }
+}
+
+/** How often `from` must be doubled to reach `count`. */
+function doublings(count: number, from: number): number {
+  return count > from ? Math.ceil(Math.log2(count / from)) : 0;
 }

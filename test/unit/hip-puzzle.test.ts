@@ -303,6 +303,21 @@ describe("the puzzle as the Initiator sees it", () => {
 });
 
 describe("difficulty (4.1.1, Appendix A)", () => {
+  test("rises with the I2s that came to nothing, as far as they are many", () => {
+    const difficulty = new Difficulty({ ...puzzle, idleK: 0, easyRate: 1_000, loadedK: 20 });
+    let now = 1_000;
+    const second = (wasted: number): number => {
+      for (let i = 0; i < wasted; i++) difficulty.busy(now as never);
+      now += 1_000;
+      return difficulty.at(now as never);
+    };
+    expect(second(1)).toBe(4);
+    expect(second(16)).toBe(4);
+    expect(second(17)).toBe(5);
+    expect(second(1_000)).toBe(10);
+    expect(second(0)).toBe(9);
+  });
+
   test("rises with the rate at once and falls by a bit a second", () => {
     const difficulty = new Difficulty({ ...puzzle, idleK: 4, easyRate: 100, loadedK: 20 });
     let now = 1_000;
