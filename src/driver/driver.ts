@@ -179,7 +179,9 @@ export class Driver {
     if (this.#stopped || this.#draining) return;
     const events = this.#plane.drain(MAX_EVENTS_PER_TURN);
     this.#turns++;
+    // One after the other, but one alarm for all.
     for (const event of events) this.#fromPlane(event);
+    this.#work();
     if (events.length < MAX_EVENTS_PER_TURN) return;
     this.#draining = true;
     this.#shell.defer(() => {
@@ -190,7 +192,7 @@ export class Driver {
 
   #fromPlane(event: DataPlaneEvent): void {
     if (event.type !== "control") {
-      this.#feed(event);
+      this.#inputs.push(event);
       return;
     }
     const { path, bytes } = event;
@@ -199,14 +201,18 @@ export class Driver {
       this.#drops.checksum++;
       return;
     }
-    this.#feed({ type: "datagram", path, bytes });
+    this.#inputs.push({ type: "datagram", path, bytes });
   }
 
   /** Inputs that arise while outputs are carried out wait until those are done: outputs stay in order. */
   #feed(input: OverlayInput): void {
     if (this.#stopped) return;
     this.#inputs.push(input);
-    if (this.#busy) return;
+    this.#work();
+  }
+
+  #work(): void {
+    if (this.#stopped || this.#busy) return;
     this.#busy = true;
     for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
       const outputs = this.#overlay.handle(next, this.#clock.now(), this.#clock.wall());

@@ -84,6 +84,8 @@ export class SystemAlarm implements Alarm {
   }
 
   set(at: Instant | undefined): void {
+    // It mostly is the same one as before: under load this is called for each packet.
+    if (at !== undefined && at === this.#at && this.#timer !== undefined) return;
     this.#at = at;
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.#timer = undefined;

@@ -10,6 +10,7 @@ import { decodeFlows, type FlowRecord } from "./native-flows.ts";
 import { bytesOf, decodeAssociations, decodeEvents, encodePath, parseAddresses } from "./native-records.ts";
 import type { SuspendedPlane } from "./network-port.ts";
 import { OFFLOADS, type Offload } from "./offloads.ts";
+import { Pace } from "./pace.ts";
 
 /** What seals and opens packets: our own kernels, Intel's library, or the OpenSSL inside Node. */
 export type Aead = "auto" | "builtin" | "ipsec-mb" | "openssl";
@@ -58,6 +59,7 @@ export class NativePlane implements DataPlane {
   readonly #native: Addon;
   readonly #log: NativeLog;
   readonly #buffer = new Uint8Array(BUFFER_LENGTH);
+  readonly #pace = new Pace(() => this.#ready());
   #handle: Handle | undefined;
   #suspended: Handle | undefined;
   #onReady: (() => void) | undefined;
@@ -72,11 +74,7 @@ export class NativePlane implements DataPlane {
   ) {
     this.#native = addon();
     this.#log = log ?? (() => {});
-    const [handle, ...notes] = begin(this.#native, () => {
-      if (this.#handle === undefined) return;
-      if (this.#onReady === undefined) this.#missed = true;
-      else this.#onReady();
-    });
+    const [handle, ...notes] = begin(this.#native, () => this.#pace.ring());
     this.#handle = handle;
     for (const note of notes) this.#log("warn", note);
     this.#log("info", `packets are sealed by ${this.#native.cipher(handle)}`);
@@ -131,6 +129,12 @@ export class NativePlane implements DataPlane {
     });
     plane.#tellResumed();
     return plane;
+  }
+
+  #ready(): void {
+    if (this.#handle === undefined) return;
+    if (this.#onReady === undefined) this.#missed = true;
+    else this.#onReady();
   }
 
   #tellResumed(): void {
@@ -318,6 +322,7 @@ export class NativePlane implements DataPlane {
 
   close(): void {
     const handle = this.#handle ?? this.#suspended;
+    this.#pace.stop();
     if (handle === undefined) return;
     this.#native.close(handle);
     this.#handle = undefined;
