@@ -23,6 +23,9 @@ const CONFIG: HostConfig = {
   dhGroups: [7],
   puzzle: { ...DEFAULT_CONFIG.puzzle, idleK: 0 },
 };
+/** Packet types (RFC 7401 5.3). */
+const R1 = 2;
+const R2 = 4;
 /** How often retransmissions are looked for, in milliseconds. */
 const TICK = 100;
 
@@ -133,6 +136,8 @@ export class Crowd {
   /** Whoever wants to see packets before the members do; true: it was taken. */
   onPacket: ((bytes: Uint8Array, member: Member) => boolean) | undefined;
   onEstablished: (() => void) | undefined;
+  /** The first R1 that came. */
+  sampleR1: Uint8Array | undefined;
 
   private constructor(options: CrowdOptions) {
     this.#options = options;
@@ -223,9 +228,10 @@ export class Crowd {
     if (datagram.length < MARKER + RECEIVER_AT + 16 || datagram.readUInt32BE(0) !== 0) return;
     const bytes = new Uint8Array(datagram.subarray(MARKER));
     const member = this.#members.get(toHex(bytes.subarray(RECEIVER_AT, RECEIVER_AT + 16)) as Hit);
+    if (bytes[2] === R1) this.sampleR1 ??= bytes;
     if (member === undefined || this.onPacket?.(bytes, member) === true) return;
     member.hear(bytes, clock());
-    if (this.onEstablished !== undefined && bytes[2] === 4) this.onEstablished();
+    if (this.onEstablished !== undefined && bytes[2] === R2) this.onEstablished();
   }
 }
 

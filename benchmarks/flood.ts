@@ -23,15 +23,33 @@ export interface Flood {
   readonly k: number;
 }
 
-/** `rate` I1s a second, and an I2 for each R1. `fromOne`: all from one socket. */
-export async function flood(crowd: Crowd, rate: number, seconds: number, fromOne: boolean): Promise<Flood> {
+export interface FloodOptions {
+  /** I1s a second; each R1 gets an I2. */
+  readonly rate: number;
+  readonly seconds: number;
+  /** All from one socket. */
+  readonly fromOne: boolean;
+  /**
+   * The same work for nobody: packets go to a port that is closed, and each I1 is answered by an R1 of an earlier exchange, as
+   * hard as the last one that the daemon sent.
+   */
+  readonly aside: boolean;
+}
+
+/** RFC 863; closed on the hosts of the benchmark. */
+const DISCARD = 9;
+/** Difficulty of the last puzzle that the daemon sent. */
+let lastK = 0;
+
+export async function flood(crowd: Crowd, { rate, seconds, fromOne, aside }: FloodOptions): Promise<Flood> {
   const members = crowd.members.filter((member) => member.lastI2 !== undefined);
   const count = { i1: 0, r1: 0, i2: 0, solved: 0, k: 0 };
   const first = members[0];
   if (first === undefined) throw new Error("a flood needs members that have completed an exchange");
   const socketOf = (socket: Socket): Socket => (fromOne ? first.socket : socket);
-  const { target } = crowd;
-  crowd.onPacket = (bytes, member) => {
+  const { target, sampleR1 } = crowd;
+  const port = aside ? DISCARD : target.port;
+  const answer = (bytes: Uint8Array, member: (typeof members)[number]): boolean => {
     if (bytes[2] !== R1) return true;
     count.r1++;
     const parsed = parse(bytes);
@@ -39,21 +57,24 @@ export async function flood(crowd: Crowd, rate: number, seconds: number, fromOne
     if (!parsed.ok || pattern === undefined) return true;
     const puzzle = raw(parsed.value, PUZZLE);
     if (puzzle === undefined) return true;
-    const made = forged(pattern, puzzle.contents, raw(parsed.value, R1_COUNTER)?.contents);
+    if (!aside) lastK = puzzle.contents[0] as number;
+    const made = forged(pattern, puzzle.contents, raw(parsed.value, R1_COUNTER)?.contents, lastK);
     if (made === undefined) return true;
-    count.k = puzzle.contents[0] as number;
+    count.k = lastK;
     if (made.solved) count.solved++;
     count.i2++;
-    socketOf(member.socket).send(marked(made.i2), target.port, target.address);
+    socketOf(member.socket).send(marked(made.i2), port, target.address);
     return true;
   };
+  crowd.onPacket = aside ? () => true : answer;
   const begun = performance.now();
   let at = 0;
   while (performance.now() - begun < seconds * 1000) {
     const wanted = ((performance.now() - begun) / 1000) * rate;
     for (; count.i1 < wanted; count.i1++) {
       const member = members[at++ % members.length] as (typeof members)[number];
-      socketOf(member.socket).send(marked(i1Of(member.lastI2 as Uint8Array)), target.port, target.address);
+      socketOf(member.socket).send(marked(i1Of(member.lastI2 as Uint8Array)), port, target.address);
+      if (aside && sampleR1 !== undefined) answer(sampleR1.slice(), member);
     }
     await new Promise((resolve) => setTimeout(resolve, TICK));
   }
@@ -82,6 +103,7 @@ function forged(
   pattern: Uint8Array,
   puzzle: Uint8Array,
   counter: Uint8Array | undefined,
+  k: number,
 ): { readonly i2: Uint8Array; readonly solved: boolean } | undefined {
   const i2 = pattern.slice();
   const parsed = parse(i2);
@@ -91,7 +113,6 @@ function forged(
   const echoed = raw(parsed.value, R1_COUNTER);
   if (solution === undefined || mac === undefined) return undefined;
   if (echoed !== undefined && counter !== undefined) echoed.contents.set(counter);
-  const k = puzzle[0] as number;
   const size = puzzle.length - 4;
   solution.contents.set(puzzle.subarray(0, 4));
   // K, a reserved byte, OPAQUE, #I, #J.

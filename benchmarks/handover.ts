@@ -11,19 +11,30 @@ import { ETHERNET, UNDERLAY } from "./site.ts";
 import { noise, summarize } from "./stats.ts";
 import type { Bench, Suite, Table } from "./suite.ts";
 
-const COUNT = 3000;
 const INTERVAL_MICROS = 1000;
 /** The client's addresses, between which it moves to and fro. */
 const ADDRESSES = ["192.0.2.1", "192.0.2.9"] as const;
-const MOVE_AFTER_MILLIS = 1000;
 /** How long both addresses are there when the new one is made before the old one is broken. */
 const OVERLAP_MILLIS = 1000;
-const STREAM_SECONDS = 3;
-/** A stream that has not ended so long after its time has lost its connection. */
-const GRACE_MILLIS = 3000;
 const FIRST_PORT = 7100;
 
 type How = "break" | "make";
+
+interface Times {
+  /** How long datagrams and streams run. */
+  readonly millis: number;
+  /** When the client moves. */
+  readonly moveAfterMillis: number;
+  /** A stream that has not ended so long after its time has lost its connection. */
+  readonly graceMillis: number;
+}
+
+/** With all suites in one run, as long as a move and what follows it take. */
+function times({ options }: Bench): Times {
+  return options.thorough
+    ? { millis: 3000, moveAfterMillis: 1000, graceMillis: 3000 }
+    : { millis: 2000, moveAfterMillis: 500, graceMillis: 1500 };
+}
 
 /** Where clients are that have moved: the index of their address. */
 const places = new WeakMap<Entrant, number>();
@@ -59,10 +70,10 @@ interface Datagrams {
   readonly delays: readonly (readonly [number, number])[];
 }
 
-async function datagrams(lane: Lane, how: How): Promise<Datagrams> {
-  const probing = probe(lane, COUNT, INTERVAL_MICROS);
+async function datagrams(lane: Lane, how: How, { millis, moveAfterMillis }: Times): Promise<Datagrams> {
+  const probing = probe(lane, (millis * 1000) / INTERVAL_MICROS, INTERVAL_MICROS);
   probing.catch(() => {}); // is awaited below
-  await pause(MOVE_AFTER_MILLIS);
+  await pause(moveAfterMillis);
   await move(lane.entrant, how);
   const run = await probing;
   return {
@@ -88,19 +99,19 @@ interface Stream {
 let port = FIRST_PORT;
 
 /** A bulk stream with a sink of its own: one whose connection dies must not stay in the way of the next. */
-async function stream(lane: Lane): Promise<Stream> {
+async function stream(lane: Lane, { millis, moveAfterMillis, graceMillis }: Times): Promise<Stream> {
   const { running, site } = lane.entrant;
   const { sink, source } = await running.stream(lane.target, ++port);
   const serving = site.server.namespace.spawn(sink);
   await serving.line((line) => line === "listening");
-  const sending = site.client.namespace.spawn([...source, `${STREAM_SECONDS}`, "1"]);
-  await pause(MOVE_AFTER_MILLIS);
+  const sending = site.client.namespace.spawn([...source, `${millis / 1000}`, "1"]);
+  await pause(moveAfterMillis);
   await move(lane.entrant, "break");
-  const limit = STREAM_SECONDS * 1000 - MOVE_AFTER_MILLIS;
+  const limit = millis - moveAfterMillis;
   const count = await serving
     .until(
       () => serving.out.find((line) => line.startsWith("{")),
-      limit + GRACE_MILLIS,
+      limit + graceMillis,
       () => `waiting for the count of ${lane.name}`,
     )
     .catch(() => undefined);
@@ -123,11 +134,12 @@ async function movers(bench: Bench, contestants: readonly Contestant[]): Promise
 const gapOf = ({ gapMillis }: { readonly gapMillis: number }): number => gapMillis;
 
 async function datagramTable(bench: Bench, all: readonly Lane[], how: How): Promise<Table> {
+  const length = times(bench);
   const rounds = await takeTurns(
     bench,
     all,
-    (lane) => datagrams(lane, how),
-    ({ gapMillis, lost }) => `nothing for ${gapMillis.toFixed(1)} ms, ${lost} of ${COUNT} lost`,
+    (lane) => datagrams(lane, how, length),
+    ({ gapMillis, lost }) => `nothing for ${gapMillis.toFixed(1)} ms, ${lost} of ${length.millis} lost`,
   );
   const found = rows(rounds, gapOf, (_, samples) => ({
     series: middle(samples, gapOf)?.delays ?? [],
@@ -146,13 +158,17 @@ async function datagramTable(bench: Bench, all: readonly Lane[], how: How): Prom
 }
 
 async function streamTable(bench: Bench, all: readonly Lane[]): Promise<Table> {
-  const rounds = await takeTurns(bench, all, stream, ({ gapMillis, dead }) =>
-    dead ? "the connection is gone" : `nothing for ${gapMillis.toFixed(1)} ms`,
+  const length = times(bench);
+  const rounds = await takeTurns(
+    bench,
+    all,
+    (lane) => stream(lane, length),
+    ({ gapMillis, dead }) => (dead ? "the connection is gone" : `nothing for ${gapMillis.toFixed(1)} ms`),
   );
   const found = rows(rounds, gapOf, (_, samples) => ({
     extra: { "connections that died": samples.filter(({ dead }) => dead).length },
   }));
-  const limit = STREAM_SECONDS * 1000 - MOVE_AFTER_MILLIS;
+  const limit = length.millis - length.moveAfterMillis;
   return {
     suite: "handover",
     id: "tcp",

@@ -46,7 +46,16 @@ export function cpuTimes(): CpuTimes {
 
 /** CPU seconds that a process has used, its threads included. */
 export function processSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+  return cpuSeconds(`/proc/${pid}/stat`);
+}
+
+/** CPU seconds that one thread of a process has used. The first thread has the number of the process. */
+export function threadSeconds(pid: number, thread: number): number {
+  return cpuSeconds(`/proc/${pid}/task/${thread}/stat`);
+}
+
+function cpuSeconds(file: string): number {
+  const fields = readFileSync(file, "utf8")
     .replace(/^.*\) /, "")
     .split(" ");
   return (Number(fields[11]) + Number(fields[12])) / TICKS;
