@@ -7,9 +7,9 @@ import { NEWER, OLDER } from "./packages.ts";
 import { installed, type Member, sharedMachines, suite } from "./support.ts";
 
 const RESTARTS = 10;
-/** Milliseconds: what the longest gap stays below, and what fails where CI shares its processors with others. */
+/** Milliseconds: what the longest gap stays below on a machine that does nothing else, and what is added where CI shares it with others. */
 const TARGET = 100;
-const LIMIT = process.env["CI"] === undefined ? TARGET : 400;
+const MARGIN = process.env["CI"] === undefined ? 0 : 300;
 /** More than is sent in the time. */
 const BYTES = 4_000_000_000;
 const RATE = "200mbit";
@@ -22,7 +22,14 @@ interface Gap {
   readonly flood: number;
   readonly hipd: number;
   readonly carried: number;
+  /** Without a datagram in the time before, in which nothing was done. */
+  readonly before: number;
 }
+
+/** Datagrams, one a millisecond, by which the machine without restarts is known. */
+const CALM = 600;
+/** Milliseconds without a datagram that a machine of our own does not have. */
+const CALM_GAP = 15;
 
 /** What the hipd that runs now says of how it began. */
 async function tookOver(member: Member): Promise<{ by: string; hipd: number; carried: number }> {
@@ -61,6 +68,9 @@ suite("restarts under load", () => {
     const before = [await a.associationWith(b.name), await b.associationWith(a.name)];
 
     const during = async (what: string, member: Member, action: () => Promise<unknown>): Promise<void> => {
+      const calm = monotonic();
+      await pulse.beats(CALM);
+      const before = longestGap(await pulse.report(), calm);
       const start = monotonic();
       const process = await member.property("MainPID");
       await action();
@@ -70,7 +80,7 @@ suite("restarts under load", () => {
       const millis = longestGap(await pulse.report(), start);
       const taken = await tookOver(member);
       expect(taken, what).toMatchObject({ by: "carrier" });
-      gaps.push({ what, millis, flood: flood.longestGap(start), ...taken });
+      gaps.push({ what, millis, flood: flood.longestGap(start), before, ...taken });
       expect([await a.associationWith(b.name), await b.associationWith(a.name)], what).toEqual(before);
     };
 
@@ -97,7 +107,11 @@ suite("restarts under load", () => {
     const beats = await pulse.stop();
     const pings = await flood.stop();
     show(gaps, bytes, `${lostOf(beats)} of ${beats.highest + 1} datagrams`, beats.pause, pings);
-    expect(Math.max(...gaps.map(({ millis }) => millis))).toBeLessThan(LIMIT);
+    // Where others want the processors, there are gaps without restarts as well.
+    const noise = Math.max(beats.pause, ...gaps.map(({ before }) => before));
+    const allowed = TARGET + MARGIN + (noise > CALM_GAP ? 3 * noise : 0);
+    expect(Math.max(...gaps.map(({ millis }) => millis))).toBeLessThan(allowed);
+    expect(Math.max(...gaps.map(({ hipd }) => hipd))).toBeLessThan(TARGET + MARGIN);
   });
 });
 
@@ -114,10 +128,10 @@ function show(
   pause: number,
   pings: { readonly sent: number; readonly received: number },
 ): void {
-  for (const { what, millis, flood, hipd, carried } of gaps) {
+  for (const { what, millis, flood, hipd, carried, before } of gaps) {
     console.log(
       `${what.padEnd(24)} gap ${millis.toFixed(0).padStart(5)} ms   ping ${flood.toFixed(0).padStart(5)} ms   ` +
-        `hipd says ${hipd} ms, and that a carrier served for ${carried} ms`,
+        `hipd says ${hipd} ms, and that a carrier served for ${carried} ms; before it ${before.toFixed(0)} ms`,
     );
   }
   const sorted = gaps.map(({ millis }) => millis).sort((one, other) => one - other);
