@@ -18,7 +18,9 @@ import {
 import { suite } from "./support.ts";
 
 /** The longest time without a datagram, in milliseconds, on a machine that runs other tests as well. The goal is 30. */
-const GAP = 250;
+const GAP = 1_000;
+/** The same, as hipd and its carrier measure it: in which nobody serves the device and the sockets. */
+const UNSERVED = 100;
 const RESTARTS = 12;
 
 /** Milliseconds without hipd. */
@@ -84,6 +86,11 @@ suite("take-over with a carrier", () => {
       expect(report.duplicates).toBe(0);
       expect(repeated(await capture.stop())).toEqual([]);
       expect(await replays(a, b)).toBe(0);
+      const unserved = [a, b]
+        .flatMap((mover) => mover.events("took-over"))
+        .map(({ millis }) => Number(millis));
+      console.log(`of which nobody served for ${Math.max(...unserved)} ms at most`);
+      expect(Math.max(...unserved)).toBeLessThan(UNSERVED);
       for (const mover of [a, b]) {
         expect(mover.events("association-established").length).toBe(1);
         expect(mover.events("took-over").map(({ by }) => by)).toEqual(Array(RESTARTS / 2).fill("carrier"));
@@ -110,7 +117,7 @@ suite("take-over with a carrier", () => {
       const [taken] = a.events("took-over");
       expect(taken).toMatchObject({ by: "carrier", associations: 1 });
       expect(Number(taken?.["carried"])).toBeGreaterThanOrEqual(ALONE);
-      expect(Number(taken?.["millis"])).toBeLessThan(GAP);
+      expect(Number(taken?.["millis"])).toBeLessThan(UNSERVED);
       await carrier.stop();
 
       // The peer moves while nobody can answer its UPDATE.

@@ -65,7 +65,7 @@ suite("restarts under load", () => {
     await session.say();
     const flood = await Flood.start(from, hit);
     const pulse = await Pulse.start(from, to, hit, 7100);
-    const before = [await a.associationWith(b.name), await b.associationWith(a.name)];
+    const associations = [await a.associationWith(b.name), await b.associationWith(a.name)];
 
     const during = async (what: string, member: Member, action: () => Promise<unknown>): Promise<void> => {
       const calm = monotonic();
@@ -81,7 +81,7 @@ suite("restarts under load", () => {
       const taken = await tookOver(member);
       expect(taken, what).toMatchObject({ by: "carrier" });
       gaps.push({ what, millis, flood: flood.longestGap(start), before, ...taken });
-      expect([await a.associationWith(b.name), await b.associationWith(a.name)], what).toEqual(before);
+      expect([await a.associationWith(b.name), await b.associationWith(a.name)], what).toEqual(associations);
     };
 
     for (let i = 0; i < RESTARTS; i++) {
