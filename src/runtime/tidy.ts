@@ -8,7 +8,9 @@ import { type EventLoopUtilization, performance } from "node:perf_hooks";
 const INTERVAL_MILLIS = 10_000;
 /** Nothing is done for less growth, in bytes. */
 const WORTHWHILE = 8 << 20;
-/** Nor while the main thread is busy for more than this share of the time. */
+/** Or after so much work, in milliseconds of the main thread: what it leaves behind may have been there at the last look. */
+const WORK_MILLIS = 1_000;
+/** Never while the main thread is busy for more than this share of the time. */
 const BUSY = 0.2;
 
 /** What is asked and done; tests put something else in its place. */
@@ -27,6 +29,8 @@ export class Tidy {
   readonly #timer: NodeJS.Timeout;
   /** Bytes in memory after it was done last. */
   #settled = 0;
+  /** Milliseconds of work since then. */
+  #worked = 0;
   /** What other threads freed meanwhile can be given back only later. */
   #trimAgain = false;
   readonly #elsewhere: () => void;
@@ -52,16 +56,28 @@ export class Tidy {
   }
 
   look(): void {
-    if (this.#system.utilization() > BUSY) return;
+    const share = this.#system.utilization();
+    this.#worked += share * INTERVAL_MILLIS;
+    if (share > BUSY) return;
     const grown = this.#system.resident() >= this.#settled + WORTHWHILE;
-    if (!grown && !this.#trimAgain) return;
-    if (grown) {
+    this.#do(grown || this.#worked >= WORK_MILLIS);
+  }
+
+  /** The start, or something else that leaves much behind, is over. */
+  now(): void {
+    this.#do(true);
+  }
+
+  #do(collect: boolean): void {
+    if (!collect && !this.#trimAgain) return;
+    if (collect) {
       this.#elsewhere();
       this.#system.collect();
+      this.#worked = 0;
       this.runs++;
     }
     this.#trim();
-    this.#trimAgain = grown;
+    this.#trimAgain = collect;
     this.#settled = this.#system.resident();
   }
 }

@@ -42,6 +42,27 @@ describe("tidying", () => {
     tidy.stop();
   });
 
+  it("collects after work, too, though memory has not grown since the last time", () => {
+    const system = world();
+    const tidy = new Tidy(() => undefined, system);
+    system.busy = 0.6;
+    tidy.look();
+    system.busy = 0;
+    tidy.look();
+    expect(tidy.runs).toBe(1);
+    system.busy = 0.15;
+    tidy.look();
+    expect(tidy.runs).toBe(2);
+    system.busy = 0.04;
+    for (let i = 0; i < 2; i++) tidy.look();
+    expect(tidy.runs).toBe(2);
+    tidy.look();
+    expect(tidy.runs).toBe(3);
+    tidy.now();
+    expect(tidy.runs).toBe(4);
+    tidy.stop();
+  });
+
   it("waits while the main thread is busy", () => {
     const system = world();
     const tidy = new Tidy(() => undefined, system);
