@@ -41,7 +41,7 @@ import { dropSasOf } from "./session.ts";
 import { SpiIndex } from "./spi-index.ts";
 import { sessionOf, UNASSOCIATED } from "./states.ts";
 import type { Happening } from "./tables.ts";
-import { type HandedHost, handedHost, leftovers, spisOf, taken } from "./takeover.ts";
+import { type HandedHost, handedHost, inboundOf, isOpen, leftovers, taken } from "./takeover.ts";
 
 /** The key under which the R1 pool sets its alarm; associations are keys themselves. */
 const POOL = "r1-pool";
@@ -98,9 +98,15 @@ export class Host {
     return [...out, ...this.handle({ type: "timeout" }, now)];
   }
 
-  /** Every open association, for a successor: see takeover.ts. Nothing else may be done with this host afterwards. */
+  /** All that a successor can go on with: see takeover.ts. Nothing else may be done with this host afterwards. */
   handOver(): HandedHost {
-    return handedHost(this.#associations.values());
+    const all = this.#associations.values();
+    // Whoever waits for the answer of an identity's holder solved a puzzle, and has nothing for it yet.
+    for (const { state } of all) {
+      const asking = sessionOf(state)?.challenge?.pending.match;
+      asking?.usedSolutions.delete(asking.solution);
+    }
+    return handedHost(all, this.#pool.handOver());
   }
 
   /**
@@ -109,16 +115,19 @@ export class Host {
    */
   resume(from: HandedHost, now: Instant): readonly HostOutput[] {
     const out: HostOutput[] = [...from.leftovers];
+    this.#pool.resume(from.r1s, now);
     for (const { local, peer, since, state } of from.associations) {
-      const known = this.#peers.find(peer)?.hit ?? peer;
+      const policy = this.#peers.find(peer);
+      const known = policy?.hit ?? peer;
       const association = Association.resumed(local, known, taken(state), since);
-      const ours = this.#identities.some(({ hit }) => hit === local);
+      const open = isOpen(state);
+      const ours = this.#identities.some(({ hit }) => hit === local) && (open || policy !== undefined);
       if (!ours || this.#associations.full) {
         out.push(...leftovers(association));
         continue;
       }
-      this.#spis.resume(association, spisOf(state.session).inbound);
-      out.push(...this.#after(association, [{ type: "paths", peer: known }], now));
+      this.#spis.resume(association, inboundOf(state));
+      out.push(...this.#after(association, open ? [{ type: "paths", peer: known }] : [], now));
     }
     return this.#jobs.appendedTo(out);
   }

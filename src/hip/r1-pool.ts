@@ -14,9 +14,8 @@ import type { HostConfig } from "./config.ts";
 import { Difficulty } from "./difficulty.ts";
 import type { HipDrop } from "./drop-reasons.ts";
 import type { DhPair, MakeR1, R1Made } from "./job.ts";
+import { type HandedR1s, handedR1s, PUZZLES_PER_R1, puzzlesIn, type R1Entry, takenR1 } from "./r1-entry.ts";
 
-/** #I values of one R1: which one an Initiator gets depends on its HIT and address. A power of two. */
-const PUZZLES_PER_R1 = 64;
 /** R1s remembered at once, offered or not. */
 const MAX_R1S = 2_048;
 /** Exchanges that may complete on one R1; beyond that it is withdrawn. Bounds the list of used solutions. */
@@ -26,23 +25,6 @@ const MIN_OFFERED_MILLIS = 1_000;
 /** An I1 like the last one from there within this time is dropped (RFC 7401 5.3.1). */
 const DUPLICATE_I1_MILLIS = 20;
 const MAX_I1_SOURCES = 4_096;
-
-interface R1Entry {
-  readonly opaque: number;
-  readonly slot: Slot;
-  readonly r1: Uint8Array;
-  readonly dh: DhPair;
-  readonly hostId: Uint8Array;
-  readonly k: number;
-  readonly counter: Uint8Array | undefined;
-  /** Where the contents of PUZZLE begin. */
-  readonly puzzleAt: number | undefined;
-  readonly puzzles: readonly Uint8Array[];
-  readonly madeAt: Instant;
-  retiredAt: Instant | undefined;
-  /** Solutions that made an association: a replay would give the same keys again. */
-  readonly used: Set<string>;
-}
 
 /** What one R1 is for: one per identity, Diffie-Hellman group and carrier. */
 interface Slot {
@@ -144,6 +126,24 @@ export class R1Pool {
     }
   }
 
+  /** What a pool in another process needs to go on: see `resume`. */
+  handOver(): HandedR1s {
+    return { secret: this.#secret, generation: this.#generation, r1s: handedR1s(this.#entries.values()) };
+  }
+
+  /** Goes on where the pool of another process stopped. To be called before the first R1 is made. */
+  resume(from: HandedR1s, now: Instant): void {
+    this.#secret = from.secret;
+    const ours = new Set(Array.from(this.#slots.values(), ({ localHit }) => localHit));
+    for (const handed of from.r1s)
+      if (ours.has(handed.localHit)) this.#entries.set(handed.opaque, takenR1(handed, now));
+    // 5.3.3: it never goes back, whatever the clock does that it began with.
+    if (from.generation <= this.#generation) return;
+    this.#generation = from.generation;
+    for (const [at, wanted] of this.#wanted.entries())
+      this.#wanted[at] = { ...wanted, job: { ...wanted.job, r1Counter: this.#generation++ } };
+  }
+
   busy(now: Instant): void {
     this.#difficulty.busy(now);
   }
@@ -187,7 +187,7 @@ export class R1Pool {
     const solution = get(i2, SOLUTION);
     if (solution === undefined) return { drop: "i2_incomplete" };
     const entry = this.#entries.get(solution.opaque);
-    if (entry === undefined || entry.slot.localHit !== localHit) return { drop: "r1_unknown" };
+    if (entry === undefined || entry.localHit !== localHit) return { drop: "r1_unknown" };
     if (entry.retiredAt !== undefined && now - entry.retiredAt > this.#config.timers.r1Remembered) {
       this.#entries.delete(entry.opaque);
       return { drop: "r1_stale" };
@@ -241,7 +241,7 @@ export class R1Pool {
     const opaque = this.#freeOpaque();
     const entry: R1Entry = {
       opaque,
-      slot,
+      localHit: slot.localHit,
       r1: result.r1,
       dh: result.dh,
       hostId: result.hostId,
@@ -326,8 +326,7 @@ export class R1Pool {
   }
 
   #newPuzzles(size: number): readonly Uint8Array[] {
-    const all = this.#random.bytes(PUZZLES_PER_R1 * size);
-    return Array.from({ length: PUZZLES_PER_R1 }, (_, at) => all.subarray(at * size, (at + 1) * size));
+    return puzzlesIn(this.#random.bytes(PUZZLES_PER_R1 * size));
   }
 
   /**

@@ -6,26 +6,36 @@ import type { Hit, Instant, Spi } from "../core/types.ts";
 import { atRest, plainAgreement } from "./agreement.ts";
 import type { Association } from "./association.ts";
 import type { HostOutput } from "./io.ts";
+import type { HandedR1s } from "./r1-entry.ts";
 import { dropSasOf } from "./session.ts";
-import type { InboundSpis, Open, Rekey, Session } from "./states.ts";
+import type { InboundSpis, Open, Rekey, Session, State, StateOf } from "./states.ts";
 import { unrecorded } from "./update-state.ts";
 
-/** One open association. */
+/** A CLOSE that was lost is repeated, and one that the peer repeats is answered, also by a successor. */
+export type HandedState = Open | StateOf<"CLOSING"> | StateOf<"CLOSED">;
+
+/** One association that is open, or that is being closed. */
 export interface HandedAssociation {
   readonly local: Hit;
   readonly peer: Hit;
   /** When its state began. */
   readonly since: Instant;
-  readonly state: Open;
+  readonly state: HandedState;
 }
 
 export interface HandedHost {
   readonly associations: readonly HandedAssociation[];
   /** SAs of associations that are not handed over: the data plane has them, and the successor drops them. */
   readonly leftovers: readonly HostOutput[];
+  /** R1s that I2s may still answer. */
+  readonly r1s: HandedR1s;
 }
 
-export function handedHost(all: readonly Association[]): HandedHost {
+export function isOpen(state: State): state is Open {
+  return state.name === "R2-SENT" || state.name === "ESTABLISHED";
+}
+
+export function handedHost(all: readonly Association[], r1s: HandedR1s): HandedHost {
   const associations: HandedAssociation[] = [];
   const dropped: HostOutput[] = [];
   for (const association of all) {
@@ -33,16 +43,29 @@ export function handedHost(all: readonly Association[]): HandedHost {
     if (one === undefined) dropped.push(...leftovers(association));
     else associations.push(one);
   }
-  return { associations, leftovers: dropped };
+  return { associations, leftovers: dropped, r1s };
 }
 
 /** What a successor needs of an association; undefined: it has nothing that another process could go on with. */
 function handed(association: Association): HandedAssociation | undefined {
   const { local, peer, state, since } = association;
-  if (state.name !== "R2-SENT" && state.name !== "ESTABLISHED") return undefined;
-  // The keys were to be drawn by a job that ends with this process.
-  const drawing = association.running("rekey") > 0;
-  return { local, peer, since, state: { ...state, session: plainSession(state.session, drawing) } };
+  switch (state.name) {
+    case "R2-SENT":
+    case "ESTABLISHED": {
+      // The keys were to be drawn by a job that ends with this process.
+      const drawing = association.running("rekey") > 0;
+      return { local, peer, since, state: { ...state, session: plainSession(state.session, drawing) } };
+    }
+    case "CLOSING":
+      return { local, peer, since, state: { ...state, session: plainSession(state.session, false) } };
+    case "CLOSED": {
+      // An exchange that has just begun begins anew, as in any other state.
+      const agreement = plainAgreement(state.agreement);
+      return { local, peer, since, state: { ...state, agreement, attempt: undefined } };
+    }
+    default:
+      return undefined;
+  }
 }
 
 export function leftovers(association: Association): readonly HostOutput[] {
@@ -70,7 +93,8 @@ function plainRekey(rekey: Rekey, drawing: boolean): Rekey | undefined {
 }
 
 /** The state of an association that was handed over, as small as one of our own. */
-export function taken(state: Open): Open {
+export function taken(state: HandedState): HandedState {
+  if (state.name === "CLOSED") return { ...state, agreement: atRest(state.agreement) };
   const { session } = state;
   const { rekey } = session;
   const keyed = rekey?.keyed === undefined ? undefined : atRest(rekey.keyed);
@@ -82,6 +106,12 @@ export function taken(state: Open): Open {
       rekey: rekey === undefined ? undefined : { ...rekey, keyed },
     },
   };
+}
+
+/** The inbound SAs of an association that was handed over. */
+export function inboundOf(state: HandedState): readonly InboundSpis[] {
+  if (state.name === "CLOSED") return [];
+  return state.name === "CLOSING" ? [state.session.inbound] : spisOf(state.session).inbound;
 }
 
 /** Every SPI of a session, as the data plane has it. */

@@ -26,7 +26,8 @@ import type {
   PeerLocatorDetails,
   StateName,
 } from "../hip/io.ts";
-import type { OverlayConfig } from "./config.ts";
+import { isOpen } from "../hip/takeover.ts";
+import { dnsNameOf, type OverlayConfig } from "./config.ts";
 import type { ControlReply, Facts, OverlayEvent, PeerView, RequestId, Traffic } from "./control.ts";
 import type { AnyEventDetail, AnyEventName } from "./event-catalogue.ts";
 import { tookPlace } from "./host-events.ts";
@@ -385,8 +386,8 @@ export class Overlay {
     for (const config of [...this.#config.peers, ...added]) this.membership.add(config);
     if (this.#handed !== undefined) {
       resume(this, this.#watch, this.#handed);
-      const { length: associations } = this.#handed.host.associations;
-      this.event("taken-over", undefined, { associations });
+      const open = this.#handed.host.associations.filter(({ state }) => isOpen(state));
+      this.event("taken-over", undefined, { associations: open.length });
     }
     this.#handed = undefined;
     this.#inheritedRoutes.clear();

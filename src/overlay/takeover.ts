@@ -2,7 +2,7 @@
 import type { Carrier, Hit, Instant, Spi } from "../core/types.ts";
 import type { Host } from "../hip/host.ts";
 import type { HostOutput } from "../hip/io.ts";
-import type { HandedAssociation, HandedHost } from "../hip/takeover.ts";
+import { type HandedAssociation, type HandedHost, isOpen } from "../hip/takeover.ts";
 import type { OverlayConfig, PeerConfig } from "./config.ts";
 import type { OverlayOutput } from "./io.ts";
 import type { Membership } from "./membership.ts";
@@ -36,9 +36,15 @@ export interface TakeoverPort {
   emit(output: OverlayOutput): void;
 }
 
+const NOTHING: HandedHost = {
+  associations: [],
+  leftovers: [],
+  r1s: { secret: [0, 0], generation: 0n, r1s: [] },
+};
+
 export function handOver({ host, peers, whereabouts }: TakeoverPort, watch: PathWatch): HandedOverlay {
   return {
-    host: host.handOver?.() ?? { associations: [], leftovers: [] },
+    host: host.handOver?.() ?? NOTHING,
     peers: [...peers.all()].map(({ config }) => config).filter(({ source }) => source === "runtime"),
     settings: [...peers.all()].flatMap((peer) =>
       peer.hit === undefined ? [] : [[peer.hit, peers.localHit(peer), peer.config.carrier] as const],
@@ -68,7 +74,7 @@ export function inheritedPeers(handed: HandedOverlay, config: OverlayConfig): re
  */
 export function resume(port: TakeoverPort, watch: PathWatch, handed: HandedOverlay): void {
   const { host, peers, membership, whereabouts } = port;
-  const { associations } = handed.host;
+  const associations = handed.host.associations.filter(({ state }) => isOpen(state));
   const settings = new Map(handed.settings.map(([hit, ...rest]) => [hit, rest]));
   for (const [name, hit] of handed.found) {
     const peer = peers.named(name);
@@ -99,6 +105,7 @@ export function resume(port: TakeoverPort, watch: PathWatch, handed: HandedOverl
 }
 
 function seenAs({ peer, state }: HandedAssociation): readonly SeenAs[] {
+  if (!isOpen(state)) return [];
   const { mapped } = state.session.mobility;
   return mapped === undefined ? [] : [{ peer, local: mapped.local, mapped: mapped.seen }];
 }

@@ -122,6 +122,38 @@ describe("a successor", () => {
     story.sound();
   });
 
+  it("of the Responder finishes an exchange that its predecessor had only given an R1 for", () => {
+    const story = new Story().begin();
+    const { alice, bob, world } = story;
+    const begun = world.queue.now;
+    world.say(alice, bob);
+    world.run(5000, () => story.packets().includes("bob R1"));
+    bob.takeOver(0);
+    expect(story.reaches(alice, bob)).toBeLessThan(1000);
+    expect(world.queue.now - begun).toBeLessThan(1500);
+    expect(exchanges(story)).toBe(1);
+    expect(story.events(alice, "association-failed")).toBe(0);
+    story.sound();
+  });
+
+  it("repeats a CLOSE that was lost, and answers one that is repeated", () => {
+    for (const who of ["alice", "bob"]) {
+      const story = talking();
+      const { alice, bob, world } = story;
+      story.lose(1, who === "alice" ? "CLOSE" : "CLOSE_ACK");
+      alice.request({ type: "association-close", peer: bob.name }, 1000);
+      world.run(2000, () => story.packets().some((one) => one.includes("CLOSE")));
+      world.run(50);
+      world.daemon(who).takeOver(100);
+      story.run(10_000);
+      expect(story.state(alice, bob), who).toBe("UNASSOCIATED");
+      expect(story.state(bob, alice), who).toBe("CLOSED");
+      expect(story.packets().filter((one) => one.endsWith(" CLOSE"))).toHaveLength(2);
+      story.talk(alice, bob);
+      story.sound();
+    }
+  });
+
   it("drops the SAs of an exchange that its predecessor did not finish", () => {
     const story = new Story().begin();
     const { alice, bob, world } = story;

@@ -1,0 +1,85 @@
+/** R1s that were given out, as long as an I2 may answer them (RFC 7401 6.7.1), and how they go to another process. */
+import type { Hit, Instant } from "../core/types.ts";
+import type { DhPair } from "./job.ts";
+
+/** #I values of one R1: which one an Initiator gets depends on its HIT and address. A power of two. */
+export const PUZZLES_PER_R1 = 64;
+/** R1s that are handed over, and the solutions that they may have in all: 3 KB and 0.1 KB each. */
+const MAX_HANDED_R1S = 256;
+const MAX_HANDED_SOLUTIONS = 16_384;
+
+export interface R1Entry {
+  readonly opaque: number;
+  readonly localHit: Hit;
+  readonly r1: Uint8Array;
+  readonly dh: DhPair;
+  readonly hostId: Uint8Array;
+  readonly k: number;
+  readonly counter: Uint8Array | undefined;
+  /** Where the contents of PUZZLE begin. */
+  readonly puzzleAt: number | undefined;
+  readonly puzzles: readonly Uint8Array[];
+  readonly madeAt: Instant;
+  retiredAt: Instant | undefined;
+  /** Solutions that made an association: a replay would give the same keys again. */
+  readonly used: Set<string>;
+}
+
+/** One that is not offered any more: the R1 itself is not needed. */
+export interface HandedR1
+  extends Pick<R1Entry, "opaque" | "localHit" | "dh" | "hostId" | "k" | "counter" | "madeAt"> {
+  readonly retiredAt: Instant | undefined;
+  /** One behind the other. */
+  readonly puzzles: Uint8Array;
+  readonly used: readonly string[];
+}
+
+/** What a successor needs to take I2s that answer R1s of its predecessor, and none of them twice. Holds keys. */
+export interface HandedR1s {
+  readonly secret: readonly number[];
+  /** The counter after the newest R1. */
+  readonly generation: bigint;
+  readonly r1s: readonly HandedR1[];
+}
+
+/** Those that were offered last, as many as there is room for. One without its solutions is none: it could be replayed. */
+export function handedR1s(entries: Iterable<R1Entry>): readonly HandedR1[] {
+  const handed: HandedR1[] = [];
+  let solutions = 0;
+  const end = ({ retiredAt }: R1Entry): number => retiredAt ?? Number.MAX_VALUE;
+  for (const entry of [...entries].sort((a, b) => end(b) - end(a))) {
+    if (handed.length === MAX_HANDED_R1S || solutions + entry.used.size > MAX_HANDED_SOLUTIONS) break;
+    solutions += entry.used.size;
+    const { opaque, localHit, dh, hostId, k, counter, madeAt, retiredAt, used } = entry;
+    const puzzles = joined(entry.puzzles);
+    handed.push({ opaque, localHit, dh, hostId, k, counter, madeAt, retiredAt, puzzles, used: [...used] });
+  }
+  return handed.reverse();
+}
+
+/** It is never offered again: `now` is when that ended. */
+export function takenR1(handed: HandedR1, now: Instant): R1Entry {
+  return {
+    ...handed,
+    r1: NONE,
+    puzzleAt: undefined,
+    puzzles: puzzlesIn(handed.puzzles),
+    retiredAt: handed.retiredAt ?? now,
+    used: new Set(handed.used),
+  };
+}
+
+const NONE = new Uint8Array(0);
+
+/** As many as an R1 has, all of one size. */
+export function puzzlesIn(bytes: Uint8Array): readonly Uint8Array[] {
+  const size = bytes.length / PUZZLES_PER_R1;
+  return Array.from({ length: PUZZLES_PER_R1 }, (_, at) => bytes.subarray(at * size, (at + 1) * size));
+}
+
+function joined(puzzles: readonly Uint8Array[]): Uint8Array {
+  const size = puzzles[0]?.length ?? 0;
+  const bytes = new Uint8Array(puzzles.length * size);
+  for (const [at, puzzle] of puzzles.entries()) bytes.set(puzzle, at * size);
+  return bytes;
+}
