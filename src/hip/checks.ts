@@ -4,6 +4,7 @@ import { after, type Carrier, type Path, samePath } from "../core/types.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
 import { ECHO_REQUEST_SIGNED } from "../wire/rfc7401.ts";
 import { ESP_INFO } from "../wire/rfc7402.ts";
+import { LOCATOR_SET } from "../wire/rfc8046.ts";
 import { isAway } from "./away.ts";
 import { type Context, event } from "./context.ts";
 import type { HostOutput } from "./io.ts";
@@ -27,6 +28,8 @@ import { sendUpdate } from "./update-send.ts";
 const NONCE_BYTES = 16;
 /** A set with lifetimes may be told again after so much of each second of the shortest. */
 const ANNOUNCE_AGAIN_MILLIS = 600;
+/** In the place of a set's text when nobody knows whether the peer has it: equal to none. */
+const UNTOLD = "?";
 /** Changes of our side: the peer must hear of them by each of the ways that are tried. */
 const OWN_MOVES: ReadonlySet<HandoverReason> = new Set([
   "address-gone",
@@ -104,34 +107,82 @@ export function startCheck(
   const nonce = cx.random.bytes(NONCE_BYTES);
   const ours = use !== undefined && OWN_MOVES.has(use);
   const set = ours || mustAnnounce(session, cx) ? announcement(session, path.carrier, cx) : undefined;
+  const news = set !== undefined && set.text !== session.mobility.announced;
   const parameters = [
-    ESP_INFO.of({
-      keymatIndex: session.agreement.keymatIndex,
-      oldSpi: session.inbound.spi,
-      newSpi: session.inbound.spi,
-    }),
+    sameSpis(session),
     ...(set?.open ?? []),
     ...(answers?.parameters ?? []),
     ECHO_REQUEST_SIGNED.of({ data: nonce }),
   ];
   const { mobility: config, timers } = cx.config;
   const pace = use === undefined ? timers : { ...timers, retransmit: config.checkRetransmit };
-  const check: Check = { path, updateId: session.updates.nextId, nonce, startedAt: cx.now, use };
-  const sent = sendUpdate(state, parameters, cx, {
+  const before = news ? renewed(state, cx) : state;
+  const sent = sendUpdate(before, parameters, cx, {
     answers: answers?.id,
     unsigned: answers?.unsigned ?? [],
     secret: set?.secret ?? [],
     via: path,
     retransmit: sentOnce(pace, cx.now, cx.random),
   });
-  if (sent.next === state) return { next: state, out: sent.out };
+  if (sent.next === before) return { next: state, out: sent.out };
+  const others = news ? checks.map(withoutNews) : checks;
+  const told = set !== undefined && (news || others.some((one) => one.told));
+  const check: Check = { path, updateId: session.updates.nextId, nonce, startedAt: cx.now, use, told };
   const next = withMobility(sent.next, {
-    checks: [...checks, check],
+    checks: [...others, check],
     ...(set === undefined ? {} : { announced: set.text, announceAgainAt: announceAgainAt(cx) }),
   });
-  const news = set !== undefined && set.text !== session.mobility.announced;
-  const told = news ? [event(cx, "locators-announced", { locators: set.text })] : [];
-  return { next, out: [...sent.out, ...told] };
+  const said = news ? [event(cx, "locators-announced", { locators: set.text })] : [];
+  return { next, out: [...sent.out, ...said] };
+}
+
+/** RFC 8046 3.2.1: equal SPIs change no key. */
+function sameSpis({ agreement, inbound }: Session): DraftParameter {
+  const { keymatIndex } = agreement;
+  return ESP_INFO.of({ keymatIndex, oldSpi: inbound.spi, newSpi: inbound.spi });
+}
+
+/**
+ * Checks that wait for their answers say what is so now when they are repeated: a LOCATOR_SET replaces all earlier ones
+ * (RFC 8046 5.2), also where the network brings an older one later, and an SPI that was replaced is soon unknown.
+ */
+export function renewed(state: Open, cx: Announcing): Open {
+  const { session } = state;
+  const { updates, mobility, path } = session;
+  if (mobility.checks.length === 0) return state;
+  const outstanding = updates.outstanding.map((one) => {
+    if (!mobility.checks.some(({ updateId }) => updateId === one.id)) return one;
+    const set = announcement(session, (one.via ?? path).carrier, cx);
+    const anew = (parameter: DraftParameter): readonly DraftParameter[] => {
+      if (parameter.type === ESP_INFO.type) return [sameSpis(session)];
+      return parameter.type === LOCATOR_SET.type
+        ? [...(set?.open ?? []), ...(set?.secret ?? [])]
+        : [parameter];
+    };
+    return {
+      ...one,
+      parameters: one.parameters.flatMap(anew),
+      secret: one.secret.flatMap(anew),
+      bytes: undefined,
+      outdated: one.bytes === undefined,
+    };
+  });
+  return { ...state, session: { ...session, updates: { ...updates, outstanding } } };
+}
+
+/** It need not be waited for any more: the peer has the set, or a newer one is under way. */
+function withoutNews(check: Check): Check {
+  return check.told ? { ...check, told: false } : check;
+}
+
+/** Without these checks. When the last one goes that carried a set, and nobody has heard of it, it is to be told again. */
+function withoutChecks(
+  { checks, announced }: Mobility,
+  gone: (check: Check) => boolean,
+): Pick<Mobility, "checks" | "announced"> {
+  const left = checks.filter((one) => !gone(one));
+  const unheard = checks.some(({ told }) => told) && !left.some(({ told }) => told);
+  return { checks: left, announced: unheard ? UNTOLD : announced };
 }
 
 /** The UPDATE of a check is repeated now, and then as fast as one that traffic waits for. */
@@ -147,7 +198,7 @@ function atOnce(state: Open, { updateId }: Check, cx: Context): Open {
 function announcement(
   session: Session,
   carrier: Carrier,
-  cx: Context,
+  cx: Announcing,
 ):
   | {
       readonly open: readonly DraftParameter[];
@@ -183,18 +234,21 @@ export function takeEcho(
     status: locator?.status === "DEPRECATED" && check.use === undefined ? "DEPRECATED" : "ACTIVE",
     preferred: locator?.preferred ?? false,
     source: locator === undefined || locator.status === "DEPRECATED" ? "observed" : locator.source,
+    // That it is there now is no promise that it stays.
+    reflexive: locator?.reflexive ?? false,
     // Of sources that nobody announced the one that moved last is where the peer is.
     since: fresh || check.use === "source-moved" ? cx.now : (locator?.since ?? cx.now),
     // An end that has passed says nothing about an address that has just answered.
     until: locator?.until !== undefined && locator.until <= cx.now ? undefined : locator?.until,
   });
   const known = heard(active, check.path, cx.now - check.startedAt, cx.now);
+  const others = mobility.checks.filter((one) => one !== check);
   const next: Open = {
     ...state,
     session: {
       ...state.session,
       updates: { ...updates, outstanding: updates.outstanding.filter(({ id }) => id !== check.updateId) },
-      mobility: { ...known, checks: mobility.checks.filter((one) => one !== check) },
+      mobility: { ...known, checks: check.told ? others.map(withoutNews) : others },
     },
   };
   const told = fresh ? [event(cx, "locator-verified", { address: remote.address, port: remote.port })] : [];
@@ -233,7 +287,7 @@ export function failCheck(state: Open, check: Check, cx: Context): Stay {
       updates: { ...updates, outstanding: updates.outstanding.filter(({ id }) => id !== check.updateId) },
       mobility: {
         ...(guess ? without : fallen(mobility, check.path, cx.now, true)),
-        checks: mobility.checks.filter((one) => one !== check),
+        ...withoutChecks(mobility, (one) => one === check),
       },
     },
   };
@@ -253,7 +307,7 @@ export function dropChecks(state: Open, gone: (path: Path, use: Check["use"]) =>
     session: {
       ...state.session,
       updates: { ...updates, outstanding: updates.outstanding.filter(({ id }) => !left.includes(id)) },
-      mobility: { ...mobility, checks: mobility.checks.filter(({ path, use }) => !gone(path, use)) },
+      mobility: { ...mobility, ...withoutChecks(mobility, ({ path, use }) => gone(path, use)) },
     },
   };
 }

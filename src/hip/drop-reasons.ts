@@ -161,8 +161,12 @@ export const HIP_DROPS = {
   ack_unexpected: normal("an ACK of an UPDATE that was not sent, or was acknowledged"),
   rekey_under_way: normal("an offer of new keys while another one is worked on"),
   rekey_without_esp_info: look("an offer of a new key without ESP_INFO", PEER_BUG),
-  rekey_spi: look("an offer of new keys for another SA than the one in use", PEER_BUG),
+  rekey_spi: look(
+    "ESP_INFO about an SA that there is not, or an offer of new keys for another one than the one in use",
+    PEER_BUG,
+  ),
   rekey_dh: look("an offer of a new key of another group", PEER_BUG),
+  locator_set_old: normal("a LOCATOR_SET that is older than one that was taken"),
   moved_deprecated: normal("a packet from an address that the peer left"),
   source_hints: normal("packets from new addresses come faster than they are followed"),
   close_incomplete: look("a CLOSE or CLOSE_ACK without a mandatory parameter", PEER_BUG),

@@ -60,6 +60,8 @@ export interface Check {
   readonly startedAt: Instant;
   /** The path is to be used when the answer is there, for this reason; undefined: it is only to be known. */
   readonly use: HandoverReason | undefined;
+  /** It carried the LOCATOR_SET that `announced` names, and the peer has not answered one that did. */
+  readonly told: boolean;
 }
 
 /** A change of path that is not confirmed yet. */
@@ -79,6 +81,8 @@ export interface Mobility {
   readonly announceAgainAt: Instant | undefined;
   /** The last LOCATOR_SET that was taken (RFC 8046 5.3: the same one again is not processed); undefined: none yet. */
   readonly received: string | undefined;
+  /** Update ID of the newest one: an older one that comes late says nothing any more. */
+  readonly receivedId: number | undefined;
   readonly moving: Moving | undefined;
   /** Our address as the peer sees it, where it told us. */
   readonly mapped: { readonly local: Endpoint; readonly seen: Endpoint } | undefined;
@@ -145,6 +149,7 @@ export function mobilityAfterExchange(
     announced: "",
     announceAgainAt: undefined,
     received: undefined,
+    receivedId: undefined,
     moving: undefined,
     mapped: undefined,
     keepaliveAt: undefined,

@@ -4,7 +4,7 @@ import { NOTIFY } from "../wire/notification.ts";
 import { get, type HasParameters } from "../wire/packet.ts";
 import { LOCATOR_SET } from "../wire/rfc8046.ts";
 import { dropChecks, type Stay, stay, withMobility } from "./checks.ts";
-import { type Context, event, type Received } from "./context.ts";
+import { type Context, drop, event, type Received } from "./context.ts";
 import { type AnnouncedLocator, announcedLocators } from "./locator-set.ts";
 import { saPaths, usePath } from "./mobility.ts";
 import {
@@ -20,10 +20,20 @@ import {
 import { candidates } from "./path-choice.ts";
 import type { Open, Session } from "./states.ts";
 
-/** Takes the LOCATOR_SET in an UPDATE, where there is one. */
-export function takeLocatorSet(state: Open, contents: HasParameters, received: Received, cx: Context): Stay {
+/** Takes the LOCATOR_SET in the UPDATE with this ID, where there is one. */
+export function takeLocatorSet(
+  state: Open,
+  contents: HasParameters,
+  received: Received,
+  id: number,
+  cx: Context,
+): Stay {
   const set = get(contents, LOCATOR_SET);
   if (set === undefined) return stay(state);
+  const { mobility } = state.session;
+  // 5.2: a set replaces those that were sent before it, in whatever order they come (RFC 7401 6.11).
+  if (mobility.receivedId !== undefined && ((id - mobility.receivedId) | 0) < 0)
+    return stay(state, drop("locator_set_old"));
   const { path, packet } = received;
   const { list, unsupported } = announcedLocators(set.locators, path.carrier, cx.config.udpPort);
   const told =
@@ -31,18 +41,19 @@ export function takeLocatorSet(state: Open, contents: HasParameters, received: R
       ? []
       : cx.notify(NOTIFY.LOCATOR_TYPE_UNSUPPORTED, unsupported, path, packet.bytes.length);
   const text = list.map(textOf).join(" ");
-  const { mobility } = state.session;
   // 5.3: one that was processed lately came again, perhaps from another address: only its lifetimes begin anew.
   if (text === mobility.received)
-    return stay(withMobility(state, { locators: renewed(mobility.locators, list, cx) }), told);
+    return stay(
+      withMobility(state, { receivedId: id, locators: renewed(mobility.locators, list, cx) }),
+      told,
+    );
   const out = [event(cx, "peer-locators", { locators: text })];
   // 4: no locator at all deprecates every address. There is none to turn to.
   if (set.locators.length === 0) {
-    const locators = mobility.locators.map((one) => deprecated(one, cx));
-    return stay(withMobility(state, { received: text, locators }), out);
+    return stay(withMobility(allDeprecated(state, cx), { receivedId: id }), out);
   }
   const locators = merged(state, list, received, cx);
-  const merging = withMobility(state, { received: text, locators });
+  const merging = withMobility(state, { received: text, receivedId: id, locators });
   // A late answer from where the peer says that it is not would make that a place of the peer's again.
   const known = dropChecks(merging, ({ remote }, use) => {
     const listed = locators.some(({ endpoint }) => sameEndpoint(endpoint, remote));
@@ -77,6 +88,12 @@ function whereNow(session: Session, list: readonly AnnouncedLocator[], from: Pat
 
 function textOf({ endpoint, preferred, lifetime }: AnnouncedLocator): string {
   return `${preferred ? "*" : ""}${endpointText(endpoint)}/${lifetime ?? ""}`;
+}
+
+/** As by a set without any locator: a set that lists them again is taken, and they have to answer anew. */
+export function allDeprecated(state: Open, cx: Context): Open {
+  const locators = state.session.mobility.locators.map((one) => deprecated(one, cx));
+  return withMobility(state, { received: "", locators });
 }
 
 function deprecated(one: PeerLocator, cx: Context): PeerLocator {

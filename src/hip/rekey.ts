@@ -6,6 +6,7 @@ import { HIPD_LSI_SPI } from "../wire/private.ts";
 import { ACK, DIFFIE_HELLMAN, SEQ } from "../wire/rfc7401.ts";
 import { ESP_INFO } from "../wire/rfc7402.ts";
 import { atRest, plainAgreement } from "./agreement.ts";
+import { renewed } from "./checks.ts";
 import { close } from "./close.ts";
 import { type Context, drop, dropSas, event, type Pending, type Step, step } from "./context.ts";
 import type { HipDrop } from "./drop-reasons.ts";
@@ -15,7 +16,7 @@ import { isSpi, MAX_KEYMAT_INDEX } from "./job-common.ts";
 import { signedEcho, unsignedEchoes } from "./messages.ts";
 import { onCredit } from "./mobility.ts";
 import { agreedSpis, inboundSa, outboundSa } from "./session.ts";
-import type { EspOffer, Open, Rekey } from "./states.ts";
+import type { EspOffer, Open, Rekey, Session } from "./states.ts";
 import { answerUpdate, sendUpdate, withUpdates } from "./update-send.ts";
 import { unrecorded } from "./update-state.ts";
 
@@ -88,16 +89,34 @@ function offerParameters(state: Open, rekey: Rekey): readonly DraftParameter[] {
   ];
 }
 
-/** What an UPDATE says about new keys: an offer, nothing, or something that must be dropped (6.9 step 1). */
-export function offerIn(state: Open, packet: Packet): EspOffer | "none" | { readonly drop: HipDrop } {
+/** Whether the peer has, or had a moment ago, an inbound SA with this SPI. */
+function isKnown({ outbound, formerSpi, rekey }: Session, spi: number): boolean {
+  return spi === outbound || spi === formerSpi || spi === rekey?.keyed?.peerSpi;
+}
+
+/**
+ * What an UPDATE says about SAs: an offer of new keys, nothing, that the only SA is to be used no more, or something
+ * that must be dropped (6.9 step 1; RFC 8046 5.3).
+ */
+export function offerIn(
+  state: Open,
+  packet: Packet,
+): EspOffer | "none" | "deprecated" | { readonly drop: HipDrop } {
   const info = get(packet, ESP_INFO);
   const dh = get(packet, DIFFIE_HELLMAN);
   if (info === undefined) return dh === undefined ? "none" : { drop: "rekey_without_esp_info" };
-  // RFC 8046 3.2.1: equal SPIs announce an SA and change no key.
-  if (info.oldSpi === info.newSpi) return "none";
-  // RFC 8046 5.3 case 3, one more SA: there is one pair, and all the peer's addresses reach it.
-  if (info.oldSpi === 0 && dh === undefined) return "none";
-  const { agreement, outbound } = state.session;
+  const { session } = state;
+  const { agreement, outbound } = session;
+  const known = isKnown(session, info.oldSpi);
+  // RFC 8046 5.3 case 1: it announces an SA and changes no key.
+  if (info.oldSpi === info.newSpi) return known ? "none" : { drop: "rekey_spi" };
+  // Case 3, one more SA: there is one pair, and all the peer's addresses reach it.
+  if (info.oldSpi === 0 && dh === undefined)
+    return isSpi(info.newSpi) && !isKnown(session, info.newSpi) ? "none" : { drop: "rekey_spi" };
+  // Case 4: addresses that are bound to no other SA.
+  if (known && info.newSpi === 0)
+    return info.oldSpi === outbound && session.rekey?.keyed === undefined ? "deprecated" : "none";
+  // Case 2.
   if (info.oldSpi !== outbound || !isSpi(info.newSpi)) return { drop: "rekey_spi" };
   if (dh !== undefined && (info.keymatIndex !== 0 || dh.group !== agreement.dhGroup))
     return { drop: "rekey_dh" };
@@ -213,13 +232,14 @@ export function switchOver(state: Open, cx: Context, proven = false): Step {
       agreement: rekey.keyed,
       inbound: rekey.inbound,
       outbound: rekey.keyed.peerSpi,
+      formerSpi: session.outbound,
       keyedAt: cx.now,
       rekey: undefined,
       former: [...session.former, former],
     },
   };
   return step(
-    next,
+    renewed(next, cx),
     { type: "route", peer: cx.peer, via: rekey.keyed.peerSpi },
     event(cx, "association-rekeyed", { dh: rekey.dh === undefined ? "kept" : "new" }),
   );

@@ -108,6 +108,7 @@ export function openSession(
     agreement: atRest(agreement),
     inbound: made.inbound,
     outbound,
+    formerSpi: undefined,
     path,
     role: made.role,
     establishedAt: now,

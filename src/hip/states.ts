@@ -31,6 +31,8 @@ export interface Session {
   readonly agreement: Agreement;
   readonly inbound: InboundSpis;
   readonly outbound: Spi;
+  /** The peer's SPI before the last change of keys, which the peer may not have made yet. */
+  readonly formerSpi: Spi | undefined;
   readonly path: Path;
   readonly role: "initiator" | "responder";
   readonly establishedAt: Instant;

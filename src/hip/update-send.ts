@@ -38,6 +38,7 @@ export function sendUpdate(
     secret: how.secret ?? [],
     via: how.via,
     bytes: undefined,
+    outdated: false,
     retransmit: how.retransmit ?? sentOnce(cx.config.timers, cx.now, cx.random),
   };
   const next: Updates = {
@@ -115,7 +116,9 @@ export function sealedUpdate(
 ): Step {
   if (state.name !== "R2-SENT" && state.name !== "ESTABLISHED") return step(state, drop("overtaken"));
   const { updates, mobility } = state.session;
-  const outstanding = updates.outstanding.map((one) => (one.id === sealed.id ? { ...one, bytes } : one));
+  const outstanding = updates.outstanding.map((one) =>
+    one.id === sealed.id ? { ...one, bytes: one.outdated ? undefined : bytes, outdated: false } : one,
+  );
   // An answer that asks whether the peer is there must never go anywhere else: it repeats itself.
   const asks = mobility.checks.some(({ updateId }) => updateId === sealed.id);
   const lastAnswer =

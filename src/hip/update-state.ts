@@ -17,6 +17,8 @@ export interface Outstanding {
   readonly via: Path | undefined;
   /** Undefined while it is being signed. */
   readonly bytes: Uint8Array | undefined;
+  /** It was changed while it was being signed: what comes of that is not repeated. */
+  readonly outdated: boolean;
   readonly retransmit: Retransmit;
 }
 

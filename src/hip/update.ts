@@ -30,7 +30,7 @@ import { mappedAddress, mappedIn, signedEcho, unsignedEchoes } from "./messages.
 import { answered, pathDown, reconcile, sourceSeen, unanswered } from "./mobility.ts";
 import { locatorAt } from "./mobility-state.ts";
 import { candidates } from "./path-choice.ts";
-import { takeLocatorSet } from "./peer-locators.ts";
+import { allDeprecated, takeLocatorSet } from "./peer-locators.ts";
 import { offerIn, switchOver, takeOffer } from "./rekey.ts";
 import { sentAgain, sentOnce } from "./retransmit.ts";
 import type { Open, Session, State, StateOf } from "./states.ts";
@@ -169,8 +169,8 @@ export function verifiedUpdate(
     state.session.updates,
     get(packet, ACK)?.ids ?? [],
   );
-  const acks = takeAcks(withUpdates(state, afterAcks), acknowledged, cx);
   const ids = acknowledged.map(({ id }) => id);
+  const acks = takeAcks(withUpdates(state, afterAcks), acknowledged, cx);
   const held = then(acks, (next) => holderAnswered(next, ids, cx));
   const heard = then(held, (next) => takeAnswer(next, contents, received, cx));
   const seq = get(packet, SEQ);
@@ -252,9 +252,10 @@ function takeContents(
   }
   // RFC 8046 5.3: ESP_INFO first, which was looked at above; its keys are drawn in a job.
   const away = takeAway(withUpdates(state, recorded(updates, id)), contents, cx);
-  const located = takeLocatorSet(away.next, contents, received, cx);
+  const bound = offer === "deprecated" ? allDeprecated(away.next, cx) : away.next;
+  const located = takeLocatorSet(bound, contents, received, id, cx);
   const placed = stay(located.next, away.out, located.out);
-  if (offer === "none") return settle(replyTo(placed.next, received, id, cx), placed.out, path, cx);
+  if (typeof offer === "string") return settle(replyTo(placed.next, received, id, cx), placed.out, path, cx);
   // The answer waits for the keys; a question to a new address does not (RFC 8046 3.2.2).
   const begun = takeOffer(placed.next, offer, path, cx);
   if (begun.next === placed.next) return step(state, begun.out);

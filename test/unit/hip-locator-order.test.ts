@@ -1,0 +1,246 @@
+/** LOCATOR_SETs that come late, that were never heard of, and what ESP_INFO says beside them (RFC 8046 5.2, 5.3). */
+import { describe, expect, test } from "vitest";
+import type { Spi } from "../../src/core/types.ts";
+import type { OwnLocator } from "../../src/hip/locator.ts";
+import { get, has, parse } from "../../src/wire/packet.ts";
+import { SEQ } from "../../src/wire/rfc7401.ts";
+import { ESP_INFO } from "../../src/wire/rfc7402.ts";
+import { LOCATOR_SET } from "../../src/wire/rfc8046.ts";
+import { type Node, ownLocator, Pair, type PairOptions } from "../support/pair.ts";
+import { plainSet, type Sent, Story, typesOf } from "../support/plain-mobile.ts";
+import { field, find, P, tlv } from "../support/plain-peer.ts";
+
+const { u16, u32 } = field;
+const OLD = "192.0.2.9";
+const NEW = "203.0.113.77";
+const OTHER = "203.0.113.78";
+const NEW_SPI = 0x11223344;
+const A1 = "192.0.2.1";
+const A2 = "192.0.2.2";
+const A3 = "192.0.2.3";
+const B1 = "198.51.100.7";
+
+/** The peer's UPDATE with this ID; what is sent for it. */
+function updated(story: Story, id: number, ...parameters: readonly Buffer[]): readonly Sent[] {
+  return story.deliver(story.say(tlv(P.seq, u32(id)), ...parameters), OLD);
+}
+
+function established(options: PairOptions = {}, a: readonly string[] = [A1]): Pair {
+  const pair = new Pair({ carrier: "none", ...options });
+  pair.move(pair.a, ...a);
+  pair.move(pair.b, B1);
+  pair.establish();
+  pair.input(pair.b, { type: "esp", spi: pair.b.sa("in")?.spi as Spi, event: "first-inbound" });
+  pair.pass(2_000);
+  return pair;
+}
+
+const known = (node: Node, peer: Node): readonly string[] =>
+  node.host.peerLocators(peer.hit).map(({ endpoint }) => endpoint.address);
+
+describe("a LOCATOR_SET in an UPDATE that comes after a newer one", () => {
+  test("says nothing any more, and is acknowledged all the same", () => {
+    const story = new Story("none");
+    const { ownSpi } = story.session;
+    const set = (...addresses: readonly string[]) =>
+      plainSet(ownSpi, ...addresses.map((address) => ({ address })));
+    updated(story, 0, story.info, set(OLD));
+    updated(story, 2, story.info, set(OLD, NEW));
+    const sent = updated(story, 1, story.info, set(OLD, OTHER));
+    expect(sent.map((one) => find(one.parsed, P.ack).contents)).toEqual([u32(1)]);
+    expect(Object.keys(story.locators).toSorted()).toEqual([OLD, NEW]);
+    expect(story.bench.drops()).toEqual(["locator_set_old"]);
+  });
+
+  test("does not make the lifetimes of the newer one begin anew", () => {
+    const story = new Story("none");
+    const set = plainSet(story.session.ownSpi, { address: OLD, lifetime: 100 });
+    updated(story, 1, story.info, set);
+    story.pass(80_000);
+    updated(story, 0, story.info, set);
+    story.pass(30_000);
+    expect(story.locators).toEqual({ [OLD]: "DEPRECATED" });
+  });
+
+  test("the same set in a later one is the newest", () => {
+    const story = new Story("none");
+    const { ownSpi } = story.session;
+    const set = plainSet(ownSpi, { address: OLD });
+    updated(story, 0, story.info, set);
+    updated(story, 3, story.info, set);
+    updated(story, 1, story.info, plainSet(ownSpi, { address: OLD }, { address: NEW }));
+    expect(story.locators).toEqual({ [OLD]: "ACTIVE" });
+  });
+});
+
+describe("a set that is told while older UPDATEs wait for their answers", () => {
+  const own = (...addresses: readonly string[]): readonly OwnLocator[] => addresses.map(ownLocator);
+
+  test.each(["none", "udp"] as const)("is what they carry when they are repeated, carrier %s", (carrier) => {
+    const pair = established({ carrier });
+    const { a } = pair;
+    pair.filter = () => false;
+    pair.move(a, A1, A2);
+    const before = pair.flights.length;
+    pair.move(a, A1, A2, A3);
+    const newest = pair.flights[before]?.path.local.address;
+    expect(newest).toBe(A3);
+    const sizes = new Map<string, number>();
+    const note = (from: number): void => {
+      for (const { bytes, path } of pair.flights.slice(from)) sizes.set(path.local.address, bytes.length);
+    };
+    note(0);
+    const [old, fresh] = [sizes.get(A1) as number, sizes.get(A3) as number];
+    expect(fresh).toBeGreaterThan(old);
+    const later = pair.flights.length;
+    pair.pass(1_500);
+    note(later);
+    expect(sizes.get(A1)).toBe(fresh);
+  });
+
+  test("while it is signed what was begun before is not kept", () => {
+    const pair = established();
+    const { a, b } = pair;
+    pair.filter = ({ from }) => from === b;
+    a.holdJobs = ["seal"];
+    pair.input(a, { type: "locators", own: own(A1, A2) });
+    pair.input(a, { type: "locators", own: own(A1, A2, A3) });
+    a.holdJobs = false;
+    const before = pair.flights.length;
+    pair.releaseJobs(a);
+    pair.pass(1_500);
+    const sets = new Map<number, number>();
+    for (const { from, bytes } of pair.flights.slice(before)) {
+      const packet = parse(bytes);
+      if (from !== a || !packet.ok || !has(packet.value, LOCATOR_SET)) continue;
+      sets.set(get(packet.value, SEQ)?.updateId ?? -1, get(packet.value, LOCATOR_SET)?.locators.length ?? 0);
+    }
+    expect(sets.size).toBeGreaterThan(1);
+    expect([...new Set(sets.values())]).toEqual([3]);
+  });
+});
+
+describe("a set that nobody acknowledged", () => {
+  test("is told again when the check that carried it comes to nothing", () => {
+    const pair = established();
+    const { a, b } = pair;
+    // Nothing of b's arrives: a's first two sets are known to b, and a does not know that.
+    pair.filter = ({ from }) => from === a;
+    pair.move(a, A1, A2);
+    pair.pass(100);
+    expect(known(b, a)).toContain(A2);
+    // The third goes out along a path that eats it.
+    const eaten = (address: string) => address === A3;
+    pair.filter = ({ from, path }) => from === a && !eaten(path.local.address);
+    pair.move(a, A1, A2, A3);
+    pair.pass(100);
+    pair.filter = ({ path }) => !eaten(path.local.address) && !eaten(path.remote.address);
+    pair.pass(2_000);
+    expect(known(b, a)).not.toContain(A3);
+    pair.pass(60_000);
+    expect(known(b, a)).toContain(A3);
+    // And not again and again.
+    const before = pair.flights.filter(({ from, bytes }) => from === a && holdsSet(bytes)).length;
+    pair.pass(120_000);
+    expect(pair.flights.filter(({ from, bytes }) => from === a && holdsSet(bytes)).length).toBe(before);
+  });
+
+  test("is not told again when another UPDATE with it was acknowledged", () => {
+    const pair = established();
+    const { a } = pair;
+    pair.filter = ({ path }) => path.local.address !== A2 && path.remote.address !== A2;
+    pair.move(a, A1, A2);
+    pair.pass(1_000);
+    const before = pair.flights.filter(
+      ({ from, bytes, path }) => from === a && path.local.address === A1 && holdsSet(bytes),
+    ).length;
+    expect(before).toBe(1);
+    pair.pass(60_000);
+    expect(
+      pair.flights.filter(
+        ({ from, bytes, path }) => from === a && path.local.address === A1 && holdsSet(bytes),
+      ).length,
+    ).toBe(1);
+  });
+});
+
+function holdsSet(bytes: Uint8Array): boolean {
+  const packet = parse(bytes);
+  return packet.ok && has(packet.value, LOCATOR_SET);
+}
+
+describe("the SPIs of ESP_INFO (RFC 8046 5.3)", () => {
+  const info = (oldSpi: number, newSpi: number): Buffer =>
+    tlv(P.espInfo, u16(0), u16(0), u32(oldSpi), u32(newSpi));
+
+  test.each([
+    ["equal, and of no SA", NEW_SPI, NEW_SPI],
+    ["both zero", 0, 0],
+    ["of no SA, and zero", NEW_SPI, 0],
+    ["of no SA, and another", NEW_SPI, NEW_SPI + 1],
+    ["zero, and reserved", 0, 255],
+  ])("are a protocol error when they are %s: the UPDATE is not processed", (_, oldSpi, newSpi) => {
+    const story = new Story("none");
+    const sent = story.update(OLD, info(oldSpi, newSpi), plainSet(story.session.ownSpi, { address: NEW }));
+    expect(sent).toEqual([]);
+    expect(story.bench.drops()).toEqual(["rekey_spi"]);
+    expect(story.locators).toEqual({ [OLD]: "ACTIVE" });
+  });
+
+  test("ask for one more SA only with a new one", () => {
+    const story = new Story("none");
+    expect(story.update(OLD, info(0, story.session.ownSpi))).toEqual([]);
+    expect(story.bench.drops()).toEqual(["rekey_spi"]);
+  });
+
+  test("deprecate the addresses of the only SA when the new one is zero: acknowledged, and asked anew when listed", () => {
+    const story = new Story("none");
+    const { ownSpi } = story.session;
+    const set = plainSet(ownSpi, { address: OLD });
+    story.update(OLD, story.info, set);
+    const sent = story.update(OLD, info(ownSpi, 0));
+    expect(sent.map(typesOf)).toEqual([[P.ack, P.mac, P.signature]]);
+    expect(story.locators).toEqual({ [OLD]: "DEPRECATED" });
+    expect(story.bench.state).toBe("ESTABLISHED");
+    story.update(OLD, story.info, set);
+    expect(story.locators).toEqual({ [OLD]: "UNVERIFIED" });
+    const both = new Story("none");
+    both.update(OLD, info(ownSpi, 0), set);
+    expect(both.locators).toEqual({ [OLD]: "UNVERIFIED" });
+  });
+
+  test("of a former SA are known as long as the peer may not have changed its keys", () => {
+    const story = new Story("none");
+    const { ownSpi, keys } = story.session;
+    const offer = tlv(P.espInfo, u16(0), u16(keys.end), u32(ownSpi), u32(NEW_SPI));
+    const [half] = story.update(OLD, offer) as [Sent];
+    story.deliver(story.say(tlv(P.ack, find(half.parsed, P.seq).contents)), OLD);
+    story.pass(11_000);
+    const acked = (sent: readonly Sent[]) => sent.map(typesOf).some((types) => types.includes(P.ack));
+    expect(acked(story.update(OLD, info(ownSpi, ownSpi)))).toBe(true);
+    expect(acked(story.update(OLD, info(NEW_SPI, NEW_SPI)))).toBe(true);
+    // Only one of several: no address is bound to it alone.
+    expect(acked(story.update(OLD, info(ownSpi, 0)))).toBe(true);
+    expect(story.locators).toEqual({ [OLD]: "ACTIVE" });
+  });
+
+  test("in a question that is repeated after a change of keys are the new ones", () => {
+    const pair = established({}, [A1, A2]);
+    const { a } = pair;
+    pair.filter = ({ path }) => path.local.address !== A3;
+    pair.move(a, A1, A2, A3);
+    pair.pass(100);
+    const old = a.sa("in")?.spi;
+    pair.input(a, { type: "esp", spi: a.sa("out")?.spi as Spi, event: "soft-expiry" });
+    pair.run(() => a.sa("in")?.spi !== old && a.events("association-rekeyed").length > 0, 5_000);
+    const before = pair.flights.length;
+    pair.pass(10_000);
+    const asked = pair.flights.slice(before).filter(({ path }) => path.local.address === A3);
+    expect(asked.length).toBeGreaterThan(0);
+    for (const { bytes } of asked) {
+      const packet = parse(bytes);
+      const spis = packet.ok ? get(packet.value, ESP_INFO) : undefined;
+      expect([spis?.oldSpi, spis?.newSpi]).toEqual([a.sa("in")?.spi, a.sa("in")?.spi]);
+    }
+  });
+});
