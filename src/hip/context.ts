@@ -1,6 +1,6 @@
 /** What a handler of the state machine may see and ask for besides its state and its packet. */
 import type { Random } from "../core/random.ts";
-import type { Hit, Instant, Path, Spi } from "../core/types.ts";
+import type { Endpoint, Hit, Instant, Path, Spi } from "../core/types.ts";
 import type { Packet } from "../wire/packet.ts";
 import type { HostConfig } from "./config.ts";
 import type { HipDrop } from "./drop-reasons.ts";
@@ -33,6 +33,8 @@ export type Pending =
       readonly path: Path;
       /** Where we called, if the R1 came from elsewhere and its source is tried first. */
       readonly called: Path;
+      /** The relay that an R1 over UDP came through: no I2 may (RFC 9028 4.7.2). */
+      readonly relay: Endpoint | undefined;
       readonly inbound: InboundSpis;
       readonly startedAt: Instant;
       /** When the puzzle's lifetime ends (RFC 7401 6.8 step 12). */

@@ -112,6 +112,10 @@ export const HIP_DROPS = {
   ),
   r1_not_ready: normal("the R1 is still being made", "Only after a start. If it goes on, see jobs_full."),
   r1_not_newer: normal("an R1 that is not newer than the one that is answered"),
+  r1_relayed: look(
+    "an R1 that came through a relay and does not say where the peer itself is: an I2 must not go there (RFC 9028 4.7.2)",
+    "Give the peer a locator at which it answers itself: hipctl peer change NAME --locator ADDRESS.",
+  ),
   r1_incomplete: look("an R1 without a mandatory parameter", PEER_BUG),
   puzzle_length: look("#I of the puzzle has the wrong length", PEER_BUG),
   puzzle_too_hard: look(

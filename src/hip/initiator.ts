@@ -5,7 +5,8 @@ import { mac2OfPacketValid } from "../crypto/signature.ts";
 import { get, getAll, raw } from "../wire/packet.ts";
 import { HOST_ID, PUZZLE, R1_COUNTER } from "../wire/rfc7401.ts";
 import { VIA_RVS } from "../wire/rfc8004.ts";
-import { unmapped } from "../wire/rfc8046.ts";
+import { LOCATOR_SET, unmapped } from "../wire/rfc8046.ts";
+import { RELAY_TO } from "../wire/rfc9028.ts";
 import { natTraversalModes, pathTo } from "./carrier.ts";
 import {
   type Context,
@@ -22,7 +23,7 @@ import type { HostOutput } from "./io.ts";
 import type { I2Made, JobRefused, R2Accepted } from "./job.ts";
 import { solveMillis } from "./job-common.ts";
 import { keepaliveLater } from "./keepalive.ts";
-import { type AnnouncedLocator, announcedLocators } from "./locator-set.ts";
+import { announcedLocators } from "./locator-set.ts";
 import { i1 } from "./messages.ts";
 import { reconcile } from "./mobility.ts";
 import { sentAgain, sentOnce } from "./retransmit.ts";
@@ -129,6 +130,8 @@ export function receiveR1(state: Opening, received: Received, cx: Context): Step
   if (cx.busy("answer-r1")) return step(state, drop("busy"));
   const puzzle = get(packet, PUZZLE);
   if (puzzle === undefined || raw(packet, HOST_ID) === undefined) return step(state, drop("r1_incomplete"));
+  const relay = path.carrier === "udp" && raw(packet, RELAY_TO) !== undefined ? path.remote : undefined;
+  if (relay !== undefined && raw(packet, LOCATOR_SET) === undefined) return step(state, drop("r1_relayed"));
   const inbound = cx.newInbound();
   const startedAt = state.name === "I2-SENT" ? state.startedAt : (state.attempt?.startedAt ?? cx.now);
   const lifetime = solveMillis(puzzle.lifetime);
@@ -156,6 +159,7 @@ export function receiveR1(state: Opening, received: Received, cx: Context): Step
       // An RVS relays I1s only: the I2 goes to the Responder itself, and after that to whom we called.
       path: viaRendezvous(state, received) ? path : called,
       called,
+      relay,
       inbound,
       startedAt,
       until: after(cx.now, lifetime),
@@ -211,7 +215,12 @@ export function answeredR1(
   // An R2 with a valid HIP_MAC is being checked: its keys are the state's, and the association is nearly there.
   if (cx.busy("accept-r2")) return step(state, drop("overtaken"));
   const { list: announced } = announcedLocators(result.locators, pending.path.carrier, cx.config.udpPort);
-  const path = toPreferred(pending.path, announced);
+  const preferred = announced.find((one) => one.preferred)?.endpoint;
+  const path = toPreferred(pending.path, preferred);
+  const { relay } = pending;
+  if (relay !== undefined && (preferred === undefined || sameEndpoint(preferred, relay)))
+    return step(state, drop("r1_relayed"));
+  const other = path === pending.path ? pending.called : pending.path;
   const inbound = { ...pending.inbound, lsiSpi: result.lsiSpi };
   const leaving = state.name === "I2-SENT" ? dropSas(cx, state.inbound.spi) : [];
   const dhGroups = state.name === "I2-SENT" ? state.dhGroups : (state.attempt?.dhGroups ?? []);
@@ -221,7 +230,7 @@ export function answeredR1(
     startedAt: pending.startedAt,
     i2: result.i2,
     path,
-    fallback: path === pending.path ? (pending.called === path ? undefined : pending.called) : pending.path,
+    fallback: relay !== undefined || other === path ? undefined : other,
     inbound,
     agreement: result.agreement,
     hostId: result.hostId,
@@ -235,8 +244,7 @@ export function answeredR1(
 }
 
 /** RFC 8047 4.2.8: the I2 goes to the preferred locator that the signed R1 names; it needs no check. */
-function toPreferred(path: Path, announced: readonly AnnouncedLocator[]): Path {
-  const preferred = announced.find((one) => one.preferred)?.endpoint;
+function toPreferred(path: Path, preferred: Endpoint | undefined): Path {
   if (preferred === undefined || sameEndpoint(preferred, path.remote)) return path;
   return withLocal({ ...path, remote: preferred }, path.local);
 }
