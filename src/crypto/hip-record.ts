@@ -58,15 +58,14 @@ export function hipRdata(
   return key === undefined ? undefined : encodeHipRecord({ ...key, hit: hitBytes(identity.hit), rendezvous });
 }
 
-/** The record as a line of a zone file (RFC 8005 6), without its owner. */
+/** The record as a line of a zone file (RFC 8005 6), without its owner; undefined where `recordKey` is. */
 export function hipRecordText(
   identity: Pick<PublicIdentity, "hit" | "algorithm" | "hostIdentity">,
   rendezvous: readonly string[] = [],
-): string {
-  const { pkAlgorithm, publicKey } = recordKey(identity.algorithm, identity.hostIdentity) ?? {
-    pkAlgorithm: 0,
-    publicKey: new Uint8Array(0),
-  };
+): string | undefined {
+  const key = recordKey(identity.algorithm, identity.hostIdentity);
+  if (key === undefined) return undefined;
+  const { pkAlgorithm, publicKey } = key;
   const servers = rendezvous.map((name) => ` ${name.replace(/\.?$/, ".")}`).join("");
   return `IN HIP ( ${pkAlgorithm} ${identity.hit.toUpperCase()} ${toBase64(publicKey)}${servers} )`;
 }

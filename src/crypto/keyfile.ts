@@ -52,9 +52,15 @@ export function writePrivateKey(identity: Identity, format: KeyFormat): string {
   return sshpk().parsePrivateKey(pem, "pem").toString("ssh");
 }
 
-/** `IN HIP ( 2 200100… AwEAA… )`: the record for DNS, and the text to hand an identity to others. */
+/**
+ * `IN HIP ( 2 200100… AwEAA… )`: the record for DNS, and the text to hand an identity to others.
+ *
+ * @throws never for an identity that can be made here: all their algorithms have a form.
+ */
 export function writeHipRecord(identity: PublicIdentity): string {
-  return hipRecordText(identity);
+  const text = hipRecordText(identity);
+  if (text === undefined) throw new Error(`no DNS record has a key of algorithm ${identity.algorithm}`);
+  return text;
 }
 
 /** Reads what `writeHipRecord` writes, also with an owner name before and rendezvous servers behind. */

@@ -65,6 +65,14 @@ export function silentMillis({ deadPathAfter }: LocatorsConfig = DEFAULT_LOCATOR
   return Math.round((deadPathAfter * 5) / 7);
 }
 
+/** A peer's name in DNS: what DNS says about it is looked up anew in each run. Undefined: nothing about it is in DNS. */
+export function dnsNameOf({ dns, name }: PeerConfig, { names }: OverlayConfig): string | undefined {
+  const { dnsPeers = false, domain = "" } = names ?? {};
+  if (!dnsPeers) return undefined;
+  if (dns !== undefined) return dns;
+  return name.includes(".") && name !== domain && !name.endsWith(`.${domain}`) ? name : undefined;
+}
+
 /** Everything that may change while the daemon runs. */
 export interface OverlayConfig {
   /** At least one. */

@@ -3,7 +3,7 @@ import { canonicalIp, contains, formatHit, HIT_PREFIX, parseIp } from "../core/i
 import { type Endpoint, type Hit, ok } from "../core/types.ts";
 import type { StateName } from "../hip/io.ts";
 import type { Answer } from "./changes.ts";
-import type { PeerConfig } from "./config.ts";
+import { dnsNameOf } from "./config.ts";
 import { scopeOf } from "./locator-rank.ts";
 import { roomFor } from "./membership.ts";
 import type { Overlay } from "./overlay.ts";
@@ -38,18 +38,10 @@ export interface DnsKey {
 /** States that nobody is talked to in. */
 const IDLE: ReadonlySet<StateName | undefined> = new Set([undefined, "UNASSOCIATED", "CLOSED", "E-FAILED"]);
 
-/** Undefined: nothing about this peer is in DNS. */
-function dnsNameOf({ dns, name }: PeerConfig, overlay: Overlay): string | undefined {
-  const { dnsPeers = false, domain = "" } = overlay.config.names ?? {};
-  if (!dnsPeers) return undefined;
-  if (dns !== undefined) return dns;
-  return name.includes(".") && name !== domain && !name.endsWith(`.${domain}`) ? name : undefined;
-}
-
 export function dnsPeers(overlay: Overlay): Answer {
   const peers: DnsPeer[] = [];
   for (const { config } of overlay.peers.all()) {
-    const name = dnsNameOf(config, overlay);
+    const name = dnsNameOf(config, overlay.config);
     if (name !== undefined) peers.push({ peer: config.name, name });
   }
   return ok({ type: "dns-peers", peers });
@@ -58,7 +50,8 @@ export function dnsPeers(overlay: Overlay): Answer {
 /** Takes what may be taken. Whoever is configured with a HIT keeps it, whatever DNS says. */
 export function learnFromDns(overlay: Overlay, peerName: string, facts: DnsFacts): Answer {
   const found = overlay.peers.named(peerName);
-  if (found === undefined || dnsNameOf(found.config, overlay) !== facts.name) return ok({ type: "noted" });
+  if (found === undefined || dnsNameOf(found.config, overlay.config) !== facts.name)
+    return ok({ type: "noted" });
   const key =
     found.config.hit === undefined ? bindKey(overlay, found, facts) : configuredKey(overlay, found, facts);
   // Binding may have made the peer anew.

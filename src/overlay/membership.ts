@@ -1,7 +1,7 @@
 /** Peers that come, change and go: what the protocol, the data plane and the LSI map must be told about it. */
 import type { Hit, Lsi, Spi } from "../core/types.ts";
 import type { HostInput } from "../hip/io.ts";
-import type { PeerConfig } from "./config.ts";
+import { dnsNameOf, type OverlayConfig, type PeerConfig } from "./config.ts";
 import type { OverlayOutput } from "./io.ts";
 import type { LsiMap } from "./lsi.ts";
 import { locatorsOf, type Peer, type PeerTable } from "./peers.ts";
@@ -9,6 +9,7 @@ import type { Whereabouts } from "./whereabouts.ts";
 
 /** What membership needs from the overlay. */
 export interface MembershipPort {
+  readonly config: OverlayConfig;
   readonly peers: PeerTable;
   readonly lsis: LsiMap;
   readonly wall: number;
@@ -36,7 +37,8 @@ export class Membership {
     const { peers } = this.#port;
     const peer = peers.add(config);
     // What DNS said in an earlier run may not be so any more.
-    const earlier = config.dns === undefined ? this.#discovered.get(config.name) : undefined;
+    const fromDns = config.dns !== undefined || dnsNameOf(config, this.#port.config) !== undefined;
+    const earlier = fromDns ? undefined : this.#discovered.get(config.name);
     const hit = config.hit ?? (earlier as Hit | undefined);
     if (hit === undefined) return;
     const holder = peers.byHit(hit);

@@ -442,7 +442,8 @@ export class Overlay {
     if (!this.lsis.dirty && !this.whereabouts.mustSave) return;
     const found: [string, string][] = [];
     for (const { config, hit } of this.peers.all()) {
-      const lasting = config.hit === undefined && config.dns === undefined;
+      const { dns } = config;
+      const lasting = config.hit === undefined && dns === undefined && !dnsNameOf(config, this.#config);
       if (lasting && hit !== undefined) found.push([config.name, hit]);
     }
     const associations = this.whereabouts.saved();

@@ -4,7 +4,7 @@ import { err, ok, type Result } from "../core/types.ts";
 
 /** RFC 8005 9. */
 export const HIP_RR_TYPE = 55;
-/** Rendezvous servers of one record that are read; more are a mistake or an attack. */
+/** Rendezvous servers of one record that are kept, the preferred ones. */
 export const MAX_RENDEZVOUS = 8;
 /** RFC 1035 2.3.4. */
 const MAX_LABEL = 63;
@@ -45,8 +45,7 @@ export function decodeHipRecord(rdata: Uint8Array): Result<HipRecord, string> {
   while (reader.remaining > 0) {
     const name = readName(reader);
     if (!name.ok) return name;
-    if (rendezvous.length === MAX_RENDEZVOUS) return err(`more than ${MAX_RENDEZVOUS} rendezvous servers`);
-    rendezvous.push(name.value);
+    if (rendezvous.length < MAX_RENDEZVOUS) rendezvous.push(name.value);
   }
   return ok({ hit: hit.slice(), pkAlgorithm, publicKey: publicKey.slice(), rendezvous });
 }

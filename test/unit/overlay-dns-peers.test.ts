@@ -195,6 +195,23 @@ describe("a peer whose HIT is not configured", () => {
     ).start();
     expect(peerOf(after, "vm").hit).toBeUndefined();
   });
+
+  it("neither when its own name is the one in DNS, and whoever answers may be believed", () => {
+    const host = { ...overlayConfig().host, opportunistic: true };
+    const peers = [peerConfig(NAME, undefined)];
+    const before = bench(peers, { host });
+    tell(before, NAME, { keys: [key(OTHER)] });
+    expect(peerOf(before, NAME).hit).toBe(OTHER);
+    const saved = only(before.outputs, "save").at(-1)?.state;
+    expect(saved?.discovered).toEqual([]);
+    const names = { domain: "hip", host: "me", dnsPeers: true };
+    const found = { ...saved, discovered: [[NAME, OTHER]] };
+    const after = new Bench(overlayConfig({ names, peers, host }), found).start();
+    expect(peerOf(after, NAME).hit).toBeUndefined();
+    // Without DNS the same name is only a name.
+    const plain = overlayConfig({ names: { ...names, dnsPeers: false }, peers, host });
+    expect(peerOf(new Bench(plain, found).start(), NAME).hit).toBe(OTHER);
+  });
 });
 
 it("facts about another name than the peer has now, or about nobody, change nothing", () => {

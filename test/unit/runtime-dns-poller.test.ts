@@ -3,7 +3,13 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { err, ok, type Result } from "../../src/core/types.ts";
 import type { DnsFacts } from "../../src/overlay/dns-peers.ts";
 import type { Found } from "../../src/runtime/dns/lookup.ts";
-import { DnsPeerPoller, LEAST_AGE, MAX_LOOKUPS, MOST_AGE } from "../../src/runtime/dns/peer-poller.ts";
+import {
+  DnsPeerPoller,
+  LEAST_AGE,
+  MAX_LOOKUPS,
+  MOST_AGE,
+  MOST_EARLY,
+} from "../../src/runtime/dns/peer-poller.ts";
 
 beforeEach(() => vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] }));
 afterEach(() => vi.useRealTimers());
@@ -26,10 +32,11 @@ const one = [{ peer: "vm", name: "vm.example.org" }];
 
 describe("an answer", () => {
   it.each([
-    [120, 120_000],
-    [0, LEAST_AGE],
-    [1_000_000, MOST_AGE],
-  ])("with a TTL of %d s is asked for again after %d ms", async (ttl, age) => {
+    [120, 120_000 - MOST_EARLY],
+    [60, 48_000],
+    [0, 0.8 * LEAST_AGE],
+    [1_000_000, MOST_AGE - MOST_EARLY],
+  ])("with a TTL of %d s is asked for again after %d ms, before it ends", async (ttl, age) => {
     const { poller, asked, told } = bench((name) => found(name, ttl));
     poller.set(one);
     await vi.advanceTimersByTimeAsync(age - 1);
@@ -46,18 +53,41 @@ describe("an answer", () => {
     let works = true;
     const { poller, told } = bench((name) => (works ? found(name, 60) : err("no answer")));
     poller.set(one);
-    await vi.advanceTimersByTimeAsync(59_000);
-    works = false;
-    expect(told.at(-1)?.[1].addresses).toEqual(["192.0.2.1"]);
     await vi.advanceTimersByTimeAsync(1_000);
+    works = false;
+    await vi.advanceTimersByTimeAsync(58_999);
+    expect(told.at(-1)?.[1].addresses).toEqual(["192.0.2.1"]);
+    await vi.advanceTimersByTimeAsync(1);
     expect(told.at(-1)?.[1]).toEqual({ name: "vm.example.org", validated: false, keys: [], addresses: [] });
-    expect(poller.counters()).toMatchObject({ failures: 1, expired: 1 });
+    expect(poller.counters()).toMatchObject({ failures: 2, expired: 1 });
     expect(poller.views()).toMatchObject([{ state: "failed", error: "no answer" }]);
     works = true;
-    await vi.advanceTimersByTimeAsync(5_000);
+    await vi.advanceTimersByTimeAsync(10_000);
     expect(told.at(-1)?.[1].addresses).toEqual(["192.0.2.1"]);
     poller.stop();
   });
+});
+
+it("an answer ends with its TTL although the resolver does not answer at all, and many wait for it", async () => {
+  const dead = new Promise<Result<Found, string>>(() => undefined);
+  const asked = new Set<string>();
+  const told: [string, DnsFacts][] = [];
+  const lookUp = (name: string) => {
+    const first = !asked.has(name);
+    asked.add(name);
+    return first ? Promise.resolve(found(name, 60)) : dead;
+  };
+  const poller = new DnsPeerPoller(lookUp, (peer, facts) => told.push([peer, facts]));
+  poller.set(Array.from({ length: 50 }, (_, n) => ({ peer: `vm${n}`, name: `vm${n}.example.org` })));
+  await vi.advanceTimersByTimeAsync(59_999);
+  expect(told).toHaveLength(50);
+  await vi.advanceTimersByTimeAsync(1);
+  const ended = told.slice(50);
+  expect(ended.filter(([, { addresses }]) => addresses.length === 0)).toHaveLength(50);
+  expect(poller.counters()).toMatchObject({ lookups: 50 + MAX_LOOKUPS, expired: 50 });
+  poller.set([]);
+  await vi.advanceTimersByTimeAsync(3_600_000);
+  expect(told).toHaveLength(100);
 });
 
 it("a failure is tried again later and later", async () => {

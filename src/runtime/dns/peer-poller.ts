@@ -8,9 +8,12 @@ import type { Found } from "./lookup.ts";
 export const MAX_LOOKUPS = 4;
 /** Peers that are looked up; more are counted and left out. */
 export const MAX_DNS_PEERS = 10_000;
-/** An answer is believed for its TTL, but asked for again neither sooner nor later than this, in milliseconds. */
+/** An answer is believed for its TTL, but neither shorter nor longer than this, in milliseconds. */
 export const LEAST_AGE = 10_000;
 export const MOST_AGE = 60 * 60_000;
+/** It is asked for again so much before its end, or a fifth of its time: there is another one before it is deleted. */
+export const MOST_EARLY = 15_000;
+const EARLY_SHARE = 0.2;
 /** After a failure: doubled each time. */
 const FIRST_RETRY = 5_000;
 const LAST_RETRY = 10 * 60_000;
@@ -34,6 +37,8 @@ interface Entry {
   readonly peer: string;
   readonly name: string;
   timer: NodeJS.Timeout | undefined;
+  /** Ends what is known, whether anybody answers until then or not. */
+  expiry: NodeJS.Timeout | undefined;
   nextAt: number;
   failures: number;
   error: string | undefined;
@@ -102,6 +107,7 @@ export class DnsPeerPoller {
       peer,
       name,
       timer: undefined,
+      expiry: undefined,
       nextAt: 0,
       failures: 0,
       error: undefined,
@@ -116,6 +122,7 @@ export class DnsPeerPoller {
   #forget(entry: Entry): void {
     entry.gone = true;
     clearTimeout(entry.timer);
+    clearTimeout(entry.expiry);
     this.#entries.delete(entry.peer);
   }
 
@@ -140,11 +147,15 @@ export class DnsPeerPoller {
     let wait: number;
     if (found.ok) {
       const { facts, ttl, badRecords } = found.value;
-      wait = Math.min(MOST_AGE, Math.max(this.#leastAge, ttl * 1000));
+      const age = Math.min(MOST_AGE, Math.max(this.#leastAge, ttl * 1000));
+      wait = age - Math.min(MOST_EARLY, age * EARLY_SHARE);
       entry.failures = 0;
       entry.error = undefined;
       entry.facts = facts;
-      entry.validUntil = now + wait;
+      entry.validUntil = now + age;
+      clearTimeout(entry.expiry);
+      entry.expiry = setTimeout(() => this.#expire(entry), age);
+      entry.expiry.unref();
       this.#counters.badRecords += badRecords;
       this.#tell(entry.peer, facts);
     } else {
@@ -161,7 +172,10 @@ export class DnsPeerPoller {
     entry.timer.unref();
   }
 
-  /** RFC 8005 4.2: a record that has outlived its TTL is deleted. Told at each failure, until nobody uses it any more. */
+  /**
+   * RFC 8005 4.2: a record that has outlived its TTL is deleted, however many lookups wait for a resolver that is dead.
+   * Told again at each failure, until nobody uses it any more.
+   */
   #expire(entry: Entry): void {
     this.#counters.expired++;
     this.#tell(entry.peer, { name: entry.name, validated: false, keys: [], addresses: [] });
