@@ -5,11 +5,6 @@
 
 #include "gcm.h"
 
-#if defined(__clang__)
-#define HIPD_GCM_UNROLL _Pragma("unroll")
-#else
-#define HIPD_GCM_UNROLL _Pragma("GCC unroll 16")
-#endif
 #define HIPD_GCM_TARGET __attribute__((target("aes,pclmul,ssse3,sse4.1,avx")))
 #define HIPD_GCM_INLINE HIPD_GCM_TARGET __attribute__((always_inline)) inline
 
@@ -20,39 +15,21 @@ using V = __m128i;
 constexpr std::size_t kLanes = 1;
 constexpr std::size_t kVectors = 8;
 
-#define HIPD_BLOCK(n) \
-  { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, n }
-alignas(16) constexpr std::uint8_t kCounters[kVectors][16] = {HIPD_BLOCK(0), HIPD_BLOCK(1), HIPD_BLOCK(2),
-                                                              HIPD_BLOCK(3), HIPD_BLOCK(4), HIPD_BLOCK(5),
-                                                              HIPD_BLOCK(6), HIPD_BLOCK(7)};
-/// Ones and then zeros: read from 16 - n, n bytes are kept.
-#define HIPD_ONES 255, 255, 255, 255, 255, 255, 255, 255
-alignas(16) constexpr std::uint8_t kKeep[32] = {HIPD_ONES, HIPD_ONES};
-
 HIPD_GCM_INLINE V load(const std::uint8_t* p) {
   return _mm_loadu_si128(reinterpret_cast<const V*>(p));
 }
 HIPD_GCM_INLINE void store(std::uint8_t* p, V v) {
   _mm_storeu_si128(reinterpret_cast<V*>(p), v);
 }
-HIPD_GCM_INLINE V loadPart(const std::uint8_t* p, std::size_t part) {
-  std::uint8_t bytes[16] = {};
-  std::memcpy(bytes, p, part);
-  return load(bytes);
+HIPD_GCM_INLINE V add(V a, V b) {
+  return _mm_xor_si128(a, b);
 }
-HIPD_GCM_INLINE void storePart(std::uint8_t* p, V v, std::size_t part) {
-  std::uint8_t bytes[16];
-  store(bytes, v);
-  std::memcpy(p, bytes, part);
+HIPD_GCM_INLINE V both(V a, V b) {
+  return _mm_and_si128(a, b);
 }
-HIPD_GCM_INLINE V keepPart(V v, std::size_t part) {
-  return _mm_and_si128(v, load(kKeep + 16 - part));
-}
-/// No text stands beside blocks 0 and 1.
-HIPD_GCM_INLINE V loadHead(const std::uint8_t*, std::size_t) {
-  return _mm_setzero_si128();
-}
-HIPD_GCM_INLINE void storeHead(std::uint8_t*, V, std::size_t) {}
+
+#include "gcm_maskless.h"
+
 HIPD_GCM_INLINE V withSecond(V, __m128i block) {
   return block;
 }
@@ -71,12 +48,6 @@ HIPD_GCM_INLINE V widen(__m128i block) {
 }
 HIPD_GCM_INLINE __m128i laneSum(V v) {
   return v;
-}
-HIPD_GCM_INLINE V add(V a, V b) {
-  return _mm_xor_si128(a, b);
-}
-HIPD_GCM_INLINE V add(V a, V b, V c) {
-  return add(add(a, b), c);
 }
 HIPD_GCM_INLINE V encrypt(V state, V key) {
   return _mm_aesenc_si128(state, key);

@@ -5,11 +5,6 @@
 
 #include "gcm.h"
 
-#if defined(__clang__)
-#define HIPD_GCM_UNROLL _Pragma("unroll")
-#else
-#define HIPD_GCM_UNROLL _Pragma("GCC unroll 16")
-#endif
 #define HIPD_GCM_TARGET __attribute__((target("aes,pclmul,ssse3,avx2,vaes,vpclmulqdq")))
 #define HIPD_GCM_INLINE HIPD_GCM_TARGET __attribute__((always_inline)) inline
 
@@ -20,39 +15,21 @@ using V = __m256i;
 constexpr std::size_t kLanes = 2;
 constexpr std::size_t kVectors = 4;
 
-#define HIPD_BLOCK(n) 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, n
-#define HIPD_BLOCKS(n) \
-  { HIPD_BLOCK(n), HIPD_BLOCK(n + 1) }
-alignas(64) constexpr std::uint8_t kCounters[kVectors][32] = {HIPD_BLOCKS(0), HIPD_BLOCKS(2), HIPD_BLOCKS(4),
-                                                              HIPD_BLOCKS(6)};
-/// Ones and then zeros: read from 32 - n, n bytes are kept.
-#define HIPD_ONES 255, 255, 255, 255, 255, 255, 255, 255
-alignas(64) constexpr std::uint8_t kKeep[64] = {HIPD_ONES, HIPD_ONES, HIPD_ONES, HIPD_ONES};
-
 HIPD_GCM_INLINE V load(const std::uint8_t* p) {
   return _mm256_loadu_si256(reinterpret_cast<const V*>(p));
 }
 HIPD_GCM_INLINE void store(std::uint8_t* p, V v) {
   _mm256_storeu_si256(reinterpret_cast<V*>(p), v);
 }
-HIPD_GCM_INLINE V loadPart(const std::uint8_t* p, std::size_t part) {
-  std::uint8_t bytes[32] = {};
-  std::memcpy(bytes, p, part);
-  return load(bytes);
+HIPD_GCM_INLINE V add(V a, V b) {
+  return _mm256_xor_si256(a, b);
 }
-HIPD_GCM_INLINE void storePart(std::uint8_t* p, V v, std::size_t part) {
-  std::uint8_t bytes[32];
-  store(bytes, v);
-  std::memcpy(p, bytes, part);
+HIPD_GCM_INLINE V both(V a, V b) {
+  return _mm256_and_si256(a, b);
 }
-HIPD_GCM_INLINE V keepPart(V v, std::size_t part) {
-  return _mm256_and_si256(v, load(kKeep + 32 - part));
-}
-/// No text stands beside blocks 0 and 1.
-HIPD_GCM_INLINE V loadHead(const std::uint8_t*, std::size_t) {
-  return _mm256_setzero_si256();
-}
-HIPD_GCM_INLINE void storeHead(std::uint8_t*, V, std::size_t) {}
+
+#include "gcm_maskless.h"
+
 HIPD_GCM_INLINE V withSecond(V, __m128i block) {
   return _mm256_inserti128_si256(_mm256_setzero_si256(), block, 1);
 }
@@ -71,12 +48,6 @@ HIPD_GCM_INLINE V widen(__m128i block) {
 }
 HIPD_GCM_INLINE __m128i laneSum(V v) {
   return _mm_xor_si128(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-}
-HIPD_GCM_INLINE V add(V a, V b) {
-  return _mm256_xor_si256(a, b);
-}
-HIPD_GCM_INLINE V add(V a, V b, V c) {
-  return add(add(a, b), c);
 }
 HIPD_GCM_INLINE V encrypt(V state, V key) {
   return _mm256_aesenc_epi128(state, key);

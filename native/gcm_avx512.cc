@@ -5,10 +5,7 @@
 
 #include "gcm.h"
 
-#if defined(__clang__)
-#define HIPD_GCM_UNROLL _Pragma("unroll")
-#else
-#define HIPD_GCM_UNROLL _Pragma("GCC unroll 16")
+#if !defined(__clang__)
 // GCC's own headers leave registers undefined on purpose, and GCC 12 warns of it here.
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -23,13 +20,6 @@ namespace {
 using V = __m512i;
 constexpr std::size_t kLanes = 4;
 constexpr std::size_t kVectors = 8;
-
-#define HIPD_BLOCK(n) 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, n
-#define HIPD_BLOCKS(n) \
-  { HIPD_BLOCK(n), HIPD_BLOCK(n + 1), HIPD_BLOCK(n + 2), HIPD_BLOCK(n + 3) }
-alignas(64) constexpr std::uint8_t kCounters[kVectors][64] = {HIPD_BLOCKS(0),  HIPD_BLOCKS(4),  HIPD_BLOCKS(8),
-                                                              HIPD_BLOCKS(12), HIPD_BLOCKS(16), HIPD_BLOCKS(20),
-                                                              HIPD_BLOCKS(24), HIPD_BLOCKS(28)};
 
 HIPD_GCM_INLINE V load(const std::uint8_t* p) {
   return _mm512_loadu_si512(p);

@@ -8,8 +8,14 @@
 // multiplication do not wait for each other. GHASH is computed as POLYVAL (RFC 8452 A): blocks are byte reversed, H was
 // multiplied by x beforehand, and sums are reduced from below (Montgomery), which needs no shifts of bits.
 //
-// The includer defines HIPD_GCM_TARGET (attribute of functions), HIPD_GCM_INLINE (the same, always inlined) and
-// HIPD_GCM_UNROLL (of loops); V, kLanes, kVectors (a chunk is a power of two of blocks); and the functions of vectors.
+// The includer defines HIPD_GCM_TARGET (attribute of functions) and HIPD_GCM_INLINE (the same, always inlined); V,
+// kLanes, kVectors (a chunk is a power of two of blocks); and the functions of vectors.
+
+#if defined(__clang__)
+#define HIPD_GCM_UNROLL _Pragma("unroll")
+#else
+#define HIPD_GCM_UNROLL _Pragma("GCC unroll 16")
+#endif
 
 constexpr std::size_t kVectorBytes = 16 * kLanes;
 constexpr std::size_t kChunkBlocks = kLanes * kVectors;
@@ -23,6 +29,21 @@ constexpr std::size_t kHeadText = kLanes == 4 ? kVectorBytes - kBefore : 0;
 constexpr std::size_t kRounds = 10;
 constexpr std::size_t kMoreRounds = 14;
 static_assert(kChunkBlocks < kGcmPowers && (kChunkBlocks & (kChunkBlocks - 1)) == 0 && kVectors <= 8);
+
+/// The low bits of a chunk's counters, in the order of memory.
+struct Counters {
+  alignas(64) std::uint8_t vectors[kVectors][kVectorBytes];
+};
+
+constexpr Counters countersOfChunk() {
+  Counters counters{};
+  for (std::size_t n = 0; n < kChunkBlocks; n++) {
+    counters.vectors[n / kLanes][n % kLanes * 16 + 15] = static_cast<std::uint8_t>(n);
+  }
+  return counters;
+}
+
+constexpr Counters kCounters = countersOfChunk();
 
 /// A sum of products, not yet reduced.
 struct Sum {
@@ -139,7 +160,7 @@ HIPD_GCM_INLINE void chunk(const GcmKey& key, const GcmPacket& packet, std::size
       data[v] = load(packet.in + (at + v * kVectorBytes - kBefore));
       if (!kSeal) held[v] = data[v];
     }
-    state[v] = add(first, load(kCounters[v]));
+    state[v] = add(first, load(kCounters.vectors[v]));
   }
 
   constexpr bool kHash = !(kSeal && kFirst);
@@ -187,7 +208,7 @@ HIPD_GCM_INLINE void finish(const GcmKey& key, const GcmPacket& packet, std::siz
   V state[kCount + 1];
   const V first = counterBlocks(key, packet, at);
   HIPD_GCM_UNROLL
-  for (std::size_t v = 0; v < kCount; v++) state[v] = add(first, load(kCounters[v]));
+  for (std::size_t v = 0; v < kCount; v++) state[v] = add(first, load(kCounters.vectors[v]));
   HIPD_GCM_UNROLL
   for (std::size_t r = 1; r < kRounds; r++) {
     const V k = spread(loadBlock(key.round[r]));
