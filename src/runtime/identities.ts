@@ -3,7 +3,8 @@ import { formatHit } from "../core/ip.ts";
 import { err, ok, type Result } from "../core/types.ts";
 import { writeHipRecord } from "../crypto/keyfile.ts";
 import type { ConfigChanges } from "../overlay/control.ts";
-import { type DaemonConfig, findIdentity } from "./config-file.ts";
+import type { DaemonConfig } from "./config-file.ts";
+import { findIdentity } from "./config-overlay.ts";
 import type { Problem } from "./control-convert.ts";
 import {
   chooseIdentity,

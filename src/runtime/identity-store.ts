@@ -7,7 +7,7 @@ import { formatHit, parseHit } from "../core/ip.ts";
 import { err, type Hit, ok, type Result } from "../core/types.ts";
 import { Identity, KEY_KINDS, type KeyKind } from "../crypto/identity.ts";
 import { readPrivateKey } from "../crypto/keyfile.ts";
-import type { NamedIdentity } from "./config-file.ts";
+import type { NamedIdentity } from "./config-overlay.ts";
 import { parseName } from "./config-values.ts";
 import { isCredentialPath, isOwnCredential } from "./credentials.ts";
 import { ensurePrivateDirectory, exists, readSecret, whyNot, writeAtomically } from "./files.ts";

@@ -4,7 +4,8 @@ import { err, NULL_HIT, ok, type Result } from "../core/types.ts";
 import type { Identity } from "../crypto/identity.ts";
 import type { OverlayConfig } from "../overlay/config.ts";
 import { parseState } from "../overlay/state.ts";
-import { type DaemonConfig, type NamedIdentity, overlayConfig, problemText } from "./config-file.ts";
+import { type DaemonConfig, problemText } from "./config-file.ts";
+import { type NamedIdentity, overlayConfig } from "./config-overlay.ts";
 import { exists, groupId } from "./files.ts";
 import {
   chosenIdentity,

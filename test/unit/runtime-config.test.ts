@@ -6,7 +6,8 @@ import { formatPrefix } from "../../src/core/ip.ts";
 import type { Hit } from "../../src/core/types.ts";
 import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
 import { DEFAULT_LOCATORS } from "../../src/overlay/config.ts";
-import { loadConfig, type NamedIdentity, overlayConfig, problemText } from "../../src/runtime/config-file.ts";
+import { loadConfig, problemText } from "../../src/runtime/config-file.ts";
+import { type NamedIdentity, overlayConfig } from "../../src/runtime/config-overlay.ts";
 import { temporaryFolder, write } from "../support/runtime.ts";
 
 const HIT = "2001:22:1:2:3:4:5:6";

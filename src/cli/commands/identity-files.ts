@@ -3,7 +3,8 @@ import { basename, join, resolve } from "node:path";
 import { formatHit } from "../../core/ip.ts";
 import type { Hit, Result } from "../../core/types.ts";
 import { writeHipRecord } from "../../crypto/keyfile.ts";
-import { findIdentity, loadConfig, problemText } from "../../runtime/config-file.ts";
+import { loadConfig, problemText } from "../../runtime/config-file.ts";
+import { findIdentity } from "../../runtime/config-overlay.ts";
 import type { IdentityDetails, NamedIdentityView } from "../../runtime/control-convert.ts";
 import { exists } from "../../runtime/files.ts";
 import {

@@ -11,7 +11,8 @@ import {
   sameEndpoint,
 } from "../../core/types.ts";
 import { MAX_PEERS } from "../../overlay/peers.ts";
-import type { DaemonConfig, FilePeer } from "../config-file.ts";
+import type { DaemonConfig } from "../config-file.ts";
+import type { FilePeer } from "../config-peers.ts";
 import { HIP_PORT } from "../config-schema.ts";
 import { inOverlay, withDefaultPort } from "../config-values.ts";
 import { exists } from "../files.ts";
