@@ -153,6 +153,15 @@ struct FormerPaths {
       return one.until > nowMs && one.carrier == carrier && one.remote == remote;
     });
   }
+
+  /// A packet came along the path that is in use now.
+  void follow() const {
+    if (!followed()) followed_.store(true, std::memory_order_relaxed);
+  }
+  bool followed() const { return followed_.load(std::memory_order_relaxed); }
+
+ private:
+  mutable std::atomic<bool> followed_{false};
 };
 
 struct Peer {

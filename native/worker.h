@@ -11,6 +11,7 @@
 #include "aead.h"
 #include "backlog.h"
 #include "coalesce.h"
+#include "esp.h"
 #include "event.h"
 #include "favourite.h"
 #include "flow.h"
@@ -210,7 +211,7 @@ class Worker {
   Verdict control(const Frame& frame, std::size_t i, Carrier carrier);
   Verdict espPacket(Frame frame, std::size_t i, Carrier carrier);
   Verdict unknownSpi(Spi spi, std::size_t i, Carrier carrier);
-  void heard(InboundRoute& route, bool first, bool probe, std::size_t i, Carrier carrier);
+  void heard(InboundRoute& route, const esp::Opened& opened, bool probe, std::size_t i, Carrier carrier);
   bool isOwnEcho(const InboundRoute& route, std::uint8_t nextHeader, View payload);
   Path pathOf(std::size_t i, Carrier carrier) const;
   Verdict toTun(View packet);

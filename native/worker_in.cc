@@ -170,7 +170,7 @@ Verdict Worker::espPacket(Frame frame, std::size_t i, Carrier carrier) {
   stats_.count(Tally::RxPackets);
   stats_.count(Tally::RxBytes, length);
   const bool probe = verdict == Verdict::Ok && isProbe(opened.nextHeader, frame.view());
-  heard(*route, opened.firstInbound, probe, i, carrier);
+  heard(*route, opened, probe, i, carrier);
   if (verdict == Verdict::Dummy) return verdict;
   if (probe) return probed(*route, frame.view(), i, carrier);
   if (isOwnEcho(*route, opened.nextHeader, frame.view())) return Verdict::Ok;
@@ -217,13 +217,13 @@ void Worker::logReceived(FlowLog& log, const InnerView& view, View payload, cons
 }
 
 /// What an authenticated packet tells beside its content. A probe keeps no association alive, and comes along any path.
-void Worker::heard(InboundRoute& route, bool first, bool probe, std::size_t i, Carrier carrier) {
+void Worker::heard(InboundRoute& route, const esp::Opened& opened, bool probe, std::size_t i, Carrier carrier) {
   const auto fill = [&](Event& event) {
     event.spi = route.sa->spi();
     event.peer = route.peer->hit;
     event.path = pathOf(i, carrier);
   };
-  if (first && !shared_.events.push(EventType::FirstInbound, fill)) {
+  if (opened.firstInbound && !shared_.events.push(EventType::FirstInbound, fill)) {
     // The control plane must hear of it: the next packet tries again.
     route.sa->untouched.store(true);
     stats_.count(Verdict::RingFull);
@@ -235,10 +235,15 @@ void Worker::heard(InboundRoute& route, bool first, bool probe, std::size_t i, C
   if (asExpected || !probe) route.peer->silence.heard();
   if (probe) return;
   route.peer->lastUsed.store(nowMs_, std::memory_order_relaxed);
-  if (asExpected) return;
-  // The peer may not know yet that we went elsewhere, or finish what it had begun to send.
   const FormerPaths* former = route.peer->former.load();
-  if (former != nullptr && former->has(carrier, from, nowMs_)) return;
+  if (asExpected) {
+    if (former != nullptr) former->follow();
+    return;
+  }
+  // The peer may not know yet that we went elsewhere, or finish what it had begun to send. But where it had followed,
+  // what is newer than all that came shows that it is back: behind a NAT it does not know itself.
+  const bool back = former != nullptr && former->followed() && opened.sequence >= route.sa->window.top();
+  if (former != nullptr && !back && former->has(carrier, from, nowMs_)) return;
   if (!route.moved.take(monotonicNow())) return;
   if (!shared_.events.push(EventType::Moved, fill)) stats_.count(Verdict::RingFull);
 }

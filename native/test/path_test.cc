@@ -91,6 +91,12 @@ void formerPathsAreKnownForAWhile() {
   const FormerPaths* before = peer->former.load();
   t.routes.setPath(1000, nullptr, path(2), true, 105 * kSecond);
   CHECK(peer->former.load() == before);
+  // Whoever went along is not where it was; another move begins anew.
+  CHECK(!before->followed());
+  before->follow();
+  CHECK(before->followed());
+  t.routes.setPath(1000, nullptr, path(3), true, 105 * kSecond);
+  CHECK(!peer->former.load()->followed());
   // Many moves in a short time: the latest are kept.
   for (std::uint16_t i = 3; i < 20; i++) t.routes.setPath(1000, nullptr, path(i), true, 106 * kSecond);
   CHECK(peer->former.load()->has(Carrier::Udp, path(18).remote, 106'001));

@@ -28,6 +28,9 @@ import {
 } from "./path-choice.ts";
 import type { Open, Session } from "./states.ts";
 
+/** So long packets may still be on their way from an address that the peer has left. */
+const LATE_MILLIS = 1_000;
+
 /** Sources of HIP packets are heeded this often. */
 const HINT_MILLIS = 1_000;
 
@@ -336,11 +339,13 @@ export function sourceMoved(state: Open, path: Path, cx: Context): Stay {
   const { mobility } = state.session;
   if (samePath(path, state.session.path)) return stay(state);
   const locator = locatorAt(mobility, path.remote);
+  // Behind a NAT it may be at a former address again, and not know it.
+  const late = locator?.status === "DEPRECATED" && cx.now < locator.since + LATE_MILLIS;
   // On its way still when the peer left that address; or an address that it tells us about when it prefers it.
   const known = pathIn(mobility, path);
   const trouble =
     mobility.lostSince !== undefined || pathIn(mobility, state.session.path)?.downSince !== undefined;
-  if (!trouble && locator?.status === "DEPRECATED") return stay(state, drop("moved_deprecated"));
+  if (!trouble && late) return stay(state, drop("moved_deprecated"));
   // The peer has chosen another address of ours: that is its affair while ours to it works.
   const { path: current } = state.session;
   const toUs = path.local.address !== current.local.address || sameEndpoint(path.remote, current.remote);

@@ -195,6 +195,13 @@ suite("paths of the native data plane", () => {
       await b.call("setPath", a.hit, spiOf("a"), pathBetween(b, a, { ipv6: true }), true);
       expect((await ping(net.a.namespace, toB, 2)).received).toBe(2);
       expect(moved()).toBe(before);
+      // But once the peer has followed, it is there again.
+      await a.call("setPath", b.hit, spiOf("b"), pathBetween(a, b, { ipv6: true }), true);
+      expect((await ping(net.a.namespace, toB, 2)).received).toBe(2);
+      expect(moved()).toBe(before);
+      await a.call("setPath", b.hit, spiOf("b"), pathBetween(a, b), true);
+      expect((await ping(net.a.namespace, toB, 1)).received).toBe(1);
+      await expect.poll(moved).toBe(before + 1);
     }));
 
   it("leaves by the interface that has the source, also when another default route is better", () =>

@@ -108,6 +108,35 @@ describe("make before break", () => {
   });
 });
 
+test.each([
+  ["a moment", 1_500],
+  ["long enough to be known as silent", 25_000],
+])("a NAT that is back at a former mapping after %s costs no more than a new one", async (_, millis) => {
+  const { Nat } = await import("../sim/nat.ts");
+  const kind = { mapping: "endpoint", filtering: "address-and-port", expiry: 600_000 } as const;
+  const nats = ["203.0.113.7", "203.0.113.9"].map((address) => new Nat(address, kind));
+  const story = new Story({ mobile: true, addresses: [[A[0]], [B[0]]] });
+  const { alice, bob, world } = story;
+  const through = (nat: number): void => world.network.attachNat(A[0], nats[nat] as (typeof nats)[number]);
+  through(0);
+  bob.filePeers = bob.filePeers.map((peer) => ({ ...peer, locators: [] }));
+  story.begin().reaches(alice, bob, 5000);
+  story.run(3000);
+  const streams = [new Stream(world, alice, bob, 20), new Stream(world, bob, alice, 20)];
+  world.run(1000);
+  for (const nat of [1, 0, 1]) {
+    // What was sent to the mapping that is gone is lost.
+    world.network.loses = ({ destination }) => destination.address === nats[1 - nat]?.address;
+    through(nat);
+    world.run(millis);
+    const [path] = bob.overlay?.host.paths?.(alice.hit) ?? [];
+    expect(path?.path.remote.address).toBe(nats[nat]?.address);
+  }
+  const reports = streams.map((stream) => stream.end());
+  expect(gaps(reports)).toBeLessThan(1000);
+  story.sound();
+});
+
 test("a path that silently eats everything is left within 1.2 seconds", () => {
   const story = talking([...A], [B[0]]);
   const reports = during(story, ({ network }) => {

@@ -23,6 +23,8 @@ export class PeerLedger {
   #awaitedSince: number | undefined;
   #saidAt: number | undefined;
   #sentAt = 0;
+  /** A packet came along the path in use since it is that. */
+  followed = false;
   /** Endpoints that we sent to before, and until when packets from there are no news. */
   readonly #former = new Map<string, number>();
 
@@ -55,6 +57,7 @@ export class PeerLedger {
   /** We send elsewhere from now on than to this endpoint. */
   left(endpoint: string, now: number): void {
     this.#former.set(endpoint, now + FORMER_MILLIS);
+    this.followed = false;
     if (this.#former.size > FORMER) this.#former.delete(this.#former.keys().next().value as string);
   }
 

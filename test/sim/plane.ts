@@ -461,9 +461,15 @@ export class MemoryPlane implements DataPlane {
     if (probe) return;
     ledger.received(message.size);
     ledger.activeAt = now;
-    // The peer may not know yet that we went elsewhere, or finish what it had begun to send.
-    if (expected || ledger.hasLeft(endpointText(path.remote), now) || !inbound.moved.take(now as Instant))
+    if (expected) {
+      ledger.followed = true;
       return;
+    }
+    // The peer may not know yet that we went elsewhere, or finish what it had begun to send. But where it had followed,
+    // what is newer than all that came shows that it is back.
+    const back = ledger.followed && esp.sequence >= inbound.highest;
+    if (!back && ledger.hasLeft(endpointText(path.remote), now)) return;
+    if (!inbound.moved.take(now as Instant)) return;
     this.#raise({ type: "moved", spi: sa.spi, path });
   }
 

@@ -165,6 +165,40 @@ describe("a NAT that rebinds", () => {
     expect(current(b, a)).toEqual(SECOND);
   });
 
+  test("back to a mapping that the peer has denied meanwhile is followed, but for what was still on its way", () => {
+    const pair = established();
+    const { a, b } = pair;
+    const announce = (mapping: Endpoint): void => {
+      const reflexive = {
+        ...ownLocator(mapping.address, 1),
+        ...mapping,
+        kind: "reflexive" as const,
+        local: false,
+      };
+      pair.input(a, { type: "locators", own: [ownLocator(A4, 0), reflexive] });
+      pair.pass(500);
+    };
+    hint(pair, mapped(pair, FIRST));
+    pair.pass(100);
+    announce(FIRST);
+    hint(pair, mapped(pair, SECOND));
+    pair.pass(100);
+    announce(SECOND);
+    const status = b.host
+      .peerLocators(a.hit)
+      .find(({ endpoint }) => endpoint.address === FIRST.address)?.status;
+    expect(status).toBe("DEPRECATED");
+    const late = { carrier: "udp", local: { address: B4, port: 10500 }, remote: FIRST } as const;
+    hint(pair, late);
+    pair.pass(300);
+    expect(b.drops("moved_deprecated")).toBe(1);
+    expect(current(b, a)).toEqual(SECOND);
+    pair.pass(1_000);
+    hint(pair, mapped(pair, FIRST));
+    pair.pass(100);
+    expect(current(b, a)).toEqual(FIRST);
+  });
+
   test("while only its keepalives go out is noticed by them", () => {
     const pair = new Pair();
     const { a, b } = pair;
