@@ -4,7 +4,7 @@ import type { DhPair } from "./job.ts";
 
 /** #I values of one R1: which one an Initiator gets depends on its HIT and address. A power of two. */
 export const PUZZLES_PER_R1 = 64;
-/** R1s that are handed over, and the solutions that they may have in all: 3 KB and 0.1 KB each. */
+/** R1s that are handed over, and the solutions that they may have in all: 4 KB and 0.1 KB each. */
 const MAX_HANDED_R1S = 256;
 const MAX_HANDED_SOLUTIONS = 16_384;
 
