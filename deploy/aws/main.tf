@@ -16,17 +16,16 @@ data "aws_ami" "debian" {
 locals {
   names = [for i in range(var.members) : "${var.prefix}${i}"]
 
-  # Nothing in it is secret: the private key is made on the first boot.
-  user_data = {
-    for name in local.names : name => replace(replace(replace(replace(replace(replace(
-      file("${path.module}/../cloud-init/user-data.yaml"),
-      "@PACKAGE@", var.package),
-      "@PACKAGE_SHA256@", var.package_sha256),
-      "@NAME@", name),
-      "@INVENTORY@", var.inventory),
-      "@WAIT_FOR@", ""),
-    "@OPERATOR_KEY@", var.operator_key)
-  }
+  # Of every member, but for its name. Nothing in it is secret: the private key is made on the first boot.
+  boot = replace(replace(replace(replace(replace(
+    file("${path.module}/../cloud-init/user-data.yaml"),
+    "@PACKAGE@", var.package),
+    "@PACKAGE_SHA256@", var.package_sha256),
+    "@INVENTORY@", var.inventory),
+    "@WAIT_FOR@", ""),
+  "@OPERATOR_KEY@", var.operator_key)
+
+  user_data = { for name in local.names : name => replace(local.boot, "@NAME@", name) }
 }
 
 resource "aws_vpc" "this" {

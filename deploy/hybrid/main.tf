@@ -14,18 +14,8 @@ module "aws" {
 }
 
 locals {
-  names = [for i in range(var.openstack_members) : "os${i}"]
-
-  user_data = {
-    for name in local.names : name => replace(replace(replace(replace(replace(replace(
-      file("${path.module}/../cloud-init/user-data.yaml"),
-      "@PACKAGE@", var.package),
-      "@PACKAGE_SHA256@", var.package_sha256),
-      "@NAME@", name),
-      "@INVENTORY@", var.inventory),
-      "@WAIT_FOR@", ""),
-    "@OPERATOR_KEY@", var.operator_key)
-  }
+  names     = [for i in range(var.openstack_members) : "os${i}"]
+  user_data = { for name in local.names : name => replace(module.aws.boot, "@NAME@", name) }
 }
 
 resource "openstack_networking_network_v2" "this" {

@@ -227,10 +227,15 @@ describe("terraform", () => {
       for (const variable of [...known].filter((each) => each.startsWith("var.")))
         expect([...used]).toContain(variable);
       for (const call of all.flatMap(({ calls }) => calls)) expect(FUNCTIONS).toContain(call);
-      const replaced = of(blocks, "locals")[0]?.attributes.get("user_data")?.text ?? "";
-      expect(replaced.match(/@[A-Z0-9_]+@/g)).toEqual(WORDS);
     },
   );
+
+  test("the words of the user data are all replaced, and only the name by each module", () => {
+    const words = (name: string): readonly string[] =>
+      expressions(of(module(name), "locals")).flatMap(({ text }) => text.match(/@[A-Z0-9_]+@/g) ?? []);
+    expect([...words("aws")].sort()).toEqual([...WORDS].sort());
+    expect(words("hybrid")).toEqual(["@NAME@"]);
+  });
 
   test("hybrid gives the AWS module what it needs, and nothing else", () => {
     const variables = of(module("aws"), "variable");
