@@ -19,6 +19,7 @@ import {
 } from "./mobility-state.ts";
 import { candidates } from "./path-choice.ts";
 import type { Open, Session } from "./states.ts";
+import { isOlder } from "./update-state.ts";
 
 /** Takes the LOCATOR_SET in the UPDATE with this ID, where there is one. */
 export function takeLocatorSet(
@@ -32,7 +33,7 @@ export function takeLocatorSet(
   if (set === undefined) return stay(state);
   const { mobility } = state.session;
   // 5.2: a set replaces those that were sent before it, in whatever order they come (RFC 7401 6.11).
-  if (mobility.receivedId !== undefined && ((id - mobility.receivedId) | 0) < 0)
+  if (mobility.receivedId !== undefined && isOlder(id, mobility.receivedId))
     return stay(state, drop("locator_set_old"));
   const { path, packet } = received;
   const { list, unsupported } = announcedLocators(set.locators, path.carrier, cx.config.udpPort);

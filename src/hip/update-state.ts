@@ -56,6 +56,11 @@ export function reception(updates: Updates, id: number): Reception {
   return ahead < 0 && updates.processed.length === 0 ? "outside" : "new";
 }
 
+/** Whether an Update ID was given before another one. */
+export function isOlder(id: number, than: number): boolean {
+  return ((id - than) | 0) < 0;
+}
+
 /** Records the Update ID for replay protection (step 5). */
 export function recorded(updates: Updates, id: number): Updates {
   const ahead = (id - updates.expected) | 0;

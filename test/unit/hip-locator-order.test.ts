@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { Spi } from "../../src/core/types.ts";
 import type { OwnLocator } from "../../src/hip/locator.ts";
+import { isOlder } from "../../src/hip/update-state.ts";
 import { get, has, parse } from "../../src/wire/packet.ts";
 import { SEQ } from "../../src/wire/rfc7401.ts";
 import { ESP_INFO } from "../../src/wire/rfc7402.ts";
@@ -60,6 +61,14 @@ describe("a LOCATOR_SET in an UPDATE that comes after a newer one", () => {
     updated(story, 0, story.info, set);
     story.pass(30_000);
     expect(story.locators).toEqual({ [OLD]: "DEPRECATED" });
+  });
+
+  test("is judged in the circular space of Update IDs", () => {
+    const last = 0xffff_ffff;
+    expect([isOlder(last, 0), isOlder(last - 40, 3), isOlder(6, 7)]).toEqual([true, true, true]);
+    expect([isOlder(0, last), isOlder(3, last - 40), isOlder(7, 6), isOlder(7, 7)]).toEqual(
+      Array(4).fill(false),
+    );
   });
 
   test("the same set in a later one is the newest", () => {
