@@ -1,26 +1,26 @@
 /** All hosts at one look. */
 import type { Dashboard, Panel } from "./panels.ts";
+import { curves, JOB, rateOf, series, stat, table } from "./parts.ts";
 
-const ALL = '{job=~"$job"}';
-
-function stat(title: string, expr: string, more: Partial<Panel> = {}): Panel {
-  return { title, kind: "stat", queries: [{ expr, legend: "" }], ...more };
-}
+const LABELS = 'job=~"$job"';
+const ALL = `{${LABELS}}`;
 
 /** `matchers` are more of them, behind those of the job. */
 function by(labels: string, metric: string, matchers = ""): string {
-  return `sum by (${labels}) (rate(${metric}{job=~"$job"${matchers}}[$__rate_interval]))`;
+  return `sum by (${labels}) (${rateOf(metric, `${LABELS}${matchers}`)})`;
 }
 
-function quantile(q: number, metric: string): string {
-  return `histogram_quantile(${q}, sum by (le) (rate(${metric}_bucket${ALL}[$__rate_interval])))`;
+/** The times of a histogram. */
+function times(title: string, metric: string): Panel {
+  const quantile = (q: number) => `histogram_quantile(${q}, ${by("le", `${metric}_bucket`)})`;
+  return curves(title, "s", { half: quantile(0.5), "95 of 100": quantile(0.95) });
 }
 
 export const FLEET: Dashboard = {
   uid: "hipd-fleet",
   title: "hipd: fleet",
   description: "All hosts that run hipd: who is up, who reaches whom, traffic, handovers, what is lost.",
-  variables: [{ name: "job", label: "Job", query: "label_values(hipd_build_info, job)", many: true }],
+  variables: [JOB],
   rows: [
     {
       title: "Fleet",
@@ -38,205 +38,117 @@ export const FLEET: Dashboard = {
           `sum(increase(hipd_handovers_total{job=~"$job", result="failed"}[24h]))`,
           { warn: [1, 5] },
         ),
-        {
-          title: "Versions",
-          kind: "table",
-          width: 12,
-          queries: [{ expr: `count by (version, node) (hipd_build_info${ALL})`, legend: "" }],
-        },
-        {
-          title: "Peers that are not reached",
-          kind: "table",
-          width: 12,
-          queries: [{ expr: `hipd_peer_unreachable${ALL} == 1`, legend: "" }],
-        },
+        table("Versions", `count by (version, node) (hipd_build_info${ALL})`, { width: 12 }),
+        table("Peers that are not reached", `hipd_peer_unreachable${ALL} == 1`, { width: 12 }),
       ],
     },
     {
       title: "Traffic",
       panels: [
-        {
-          title: "Sent by host",
-          kind: "timeseries",
-          unit: "bps",
-          queries: [
-            {
-              expr: `8 * ${by("instance", "hipd_esp_bytes_total", ', direction="tx"')}`,
-              legend: "{{instance}}",
-            },
-          ],
-        },
-        {
-          title: "Received by host",
-          kind: "timeseries",
-          unit: "bps",
-          queries: [
-            {
-              expr: `8 * ${by("instance", "hipd_esp_bytes_total", ', direction="rx"')}`,
-              legend: "{{instance}}",
-            },
-          ],
-        },
-        {
-          title: "Packets",
-          kind: "timeseries",
-          unit: "pps",
-          queries: [{ expr: by("direction", "hipd_esp_packets_total"), legend: "{{direction}}" }],
-        },
-        {
-          title: "Longest round trips",
-          kind: "timeseries",
-          unit: "s",
-          queries: [{ expr: `topk(10, hipd_peer_rtt_seconds${ALL})`, legend: "{{instance}} to {{peer}}" }],
-        },
-        {
-          title: "Most loss",
-          kind: "timeseries",
-          unit: "percentunit",
-          warn: [0.02, 0.1],
-          queries: [{ expr: `topk(10, hipd_peer_loss_ratio${ALL} > 0)`, legend: "{{instance}} to {{peer}}" }],
-        },
-        {
-          title: "Smallest path MTUs",
-          kind: "timeseries",
-          unit: "bytes",
-          queries: [
-            { expr: `bottomk(10, hipd_peer_path_mtu_bytes${ALL})`, legend: "{{instance}} to {{peer}}" },
-          ],
-        },
+        series(
+          "Sent by host",
+          "bps",
+          `8 * ${by("instance", "hipd_esp_bytes_total", ', direction="tx"')}`,
+          "{{instance}}",
+        ),
+        series(
+          "Received by host",
+          "bps",
+          `8 * ${by("instance", "hipd_esp_bytes_total", ', direction="rx"')}`,
+          "{{instance}}",
+        ),
+        series("Packets", "pps", by("direction", "hipd_esp_packets_total"), "{{direction}}"),
+        series(
+          "Longest round trips",
+          "s",
+          `topk(10, hipd_peer_rtt_seconds${ALL})`,
+          "{{instance}} to {{peer}}",
+        ),
+        series(
+          "Most loss",
+          "percentunit",
+          `topk(10, hipd_peer_loss_ratio${ALL} > 0)`,
+          "{{instance}} to {{peer}}",
+          { warn: [0.02, 0.1] },
+        ),
+        series(
+          "Smallest path MTUs",
+          "bytes",
+          `bottomk(10, hipd_peer_path_mtu_bytes${ALL})`,
+          "{{instance}} to {{peer}}",
+        ),
       ],
     },
     {
       title: "Associations",
       panels: [
-        {
-          title: "Associations by state",
-          kind: "timeseries",
+        series("Associations by state", "short", `sum by (state) (hipd_associations${ALL})`, "{{state}}", {
           stacked: true,
-          queries: [{ expr: `sum by (state) (hipd_associations${ALL})`, legend: "{{state}}" }],
-        },
-        {
-          title: "Base exchanges",
-          kind: "timeseries",
-          unit: "ops",
-          queries: [{ expr: by("role, result", "hipd_exchanges_total"), legend: "{{role}} {{result}}" }],
-        },
-        {
-          title: "Time of base exchanges",
-          kind: "timeseries",
-          unit: "s",
-          queries: [
-            { expr: quantile(0.5, "hipd_exchange_seconds"), legend: "half" },
-            { expr: quantile(0.95, "hipd_exchange_seconds"), legend: "95 of 100" },
-          ],
-        },
-        {
-          title: "New keys",
-          kind: "timeseries",
-          unit: "ops",
-          queries: [{ expr: by("result", "hipd_rekeys_total"), legend: "{{result}}" }],
-        },
+        }),
+        series("Base exchanges", "ops", by("role, result", "hipd_exchanges_total"), "{{role}} {{result}}"),
+        times("Time of base exchanges", "hipd_exchange_seconds"),
+        series("New keys", "ops", by("result", "hipd_rekeys_total"), "{{result}}"),
       ],
     },
     {
       title: "Mobility",
       panels: [
-        {
-          title: "Handovers",
-          kind: "timeseries",
-          unit: "ops",
-          queries: [{ expr: by("reason, result", "hipd_handovers_total"), legend: "{{reason}} {{result}}" }],
-        },
-        {
-          title: "Time of handovers",
-          kind: "timeseries",
-          unit: "s",
-          queries: [
-            { expr: quantile(0.5, "hipd_handover_seconds"), legend: "half" },
-            { expr: quantile(0.95, "hipd_handover_seconds"), legend: "95 of 100" },
-          ],
-        },
-        {
-          title: "Locators",
-          kind: "timeseries",
-          queries: [{ expr: `sum by (side, state) (hipd_locators${ALL})`, legend: "{{side}} {{state}}" }],
-        },
-        {
-          title: "Addresses that did not answer",
-          kind: "timeseries",
-          unit: "ops",
-          queries: [{ expr: by("instance", "hipd_verification_failures_total"), legend: "{{instance}}" }],
-        },
+        series("Handovers", "ops", by("reason, result", "hipd_handovers_total"), "{{reason}} {{result}}"),
+        times("Time of handovers", "hipd_handover_seconds"),
+        series("Locators", "short", `sum by (side, state) (hipd_locators${ALL})`, "{{side}} {{state}}"),
+        series(
+          "Addresses that did not answer",
+          "ops",
+          by("instance", "hipd_verification_failures_total"),
+          "{{instance}}",
+        ),
       ],
     },
     {
       title: "What is lost",
       panels: [
-        {
-          title: "Drops by reason",
-          kind: "timeseries",
-          unit: "pps",
-          description: "hipctl drops says what each means, and what to do.",
-          queries: [
-            {
-              expr: `topk(10, ${by("layer, reason", "hipd_drops_total")} > 0)`,
-              legend: "{{layer}} {{reason}}",
-            },
-          ],
-        },
-        {
-          title: "Drops by host",
-          kind: "timeseries",
-          unit: "pps",
-          queries: [{ expr: by("instance", "hipd_drops_total"), legend: "{{instance}}" }],
-        },
-        {
-          title: "Full tables and queues",
-          kind: "timeseries",
-          queries: [
-            {
-              expr: `sum by (instance, table) (increase(hipd_overflows_total${ALL}[10m])) > 0`,
-              legend: "{{instance}} {{table}}",
-            },
-          ],
-        },
-        {
-          title: "State not written",
-          kind: "timeseries",
-          queries: [{ expr: `increase(hipd_state_write_failures_total${ALL}[15m])`, legend: "{{instance}}" }],
-        },
+        series(
+          "Drops by reason",
+          "pps",
+          `topk(10, ${by("layer, reason", "hipd_drops_total")} > 0)`,
+          "{{layer}} {{reason}}",
+          { description: "hipctl drops says what each means, and what to do." },
+        ),
+        series("Drops by host", "pps", by("instance", "hipd_drops_total"), "{{instance}}"),
+        series(
+          "Full tables and queues",
+          "short",
+          `sum by (instance, table) (increase(hipd_overflows_total${ALL}[10m])) > 0`,
+          "{{instance}} {{table}}",
+        ),
+        series(
+          "State not written",
+          "short",
+          `increase(hipd_state_write_failures_total${ALL}[15m])`,
+          "{{instance}}",
+        ),
       ],
     },
     {
       title: "Daemons",
       panels: [
-        {
-          title: "Memory",
-          kind: "timeseries",
-          unit: "bytes",
-          queries: [{ expr: `process_resident_memory_bytes${ALL}`, legend: "{{instance}}" }],
-        },
-        {
-          title: "Processors",
-          kind: "timeseries",
-          unit: "percentunit",
-          queries: [
-            { expr: `rate(process_cpu_seconds_total${ALL}[$__rate_interval])`, legend: "{{instance}}" },
-          ],
-        },
-        {
-          title: "Main thread late, 99 of 100",
-          kind: "timeseries",
-          unit: "s",
+        series("Memory", "bytes", `process_resident_memory_bytes${ALL}`, "{{instance}}"),
+        series(
+          "Processors",
+          "percentunit",
+          `rate(process_cpu_seconds_total${ALL}[$__rate_interval])`,
+          "{{instance}}",
+        ),
+        series("Main thread late, 99 of 100", "s", `nodejs_eventloop_lag_p99_seconds${ALL}`, "{{instance}}", {
           warn: [0.1, 0.5],
-          queries: [{ expr: `nodejs_eventloop_lag_p99_seconds${ALL}`, legend: "{{instance}}" }],
-        },
-        {
-          title: "Starts in an hour",
-          kind: "timeseries",
-          warn: [2, 4],
-          queries: [{ expr: `changes(process_start_time_seconds${ALL}[1h])`, legend: "{{instance}}" }],
-        },
+        }),
+        series(
+          "Starts in an hour",
+          "short",
+          `changes(process_start_time_seconds${ALL}[1h])`,
+          "{{instance}}",
+          { warn: [2, 4] },
+        ),
       ],
     },
   ],
