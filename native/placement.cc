@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <cstring>
 
 namespace hipd {
 
@@ -31,6 +32,24 @@ Crowding::Advice Crowding::look(std::uint64_t now, std::uint64_t waited) {
   return Advice::Leave;
 }
 
+namespace {
+
+bool allowed(cpu_set_t& set) {
+  return sched_getaffinity(0, sizeof set, &set) == 0;
+}
+
+bool allow(const cpu_set_t& set) {
+  return sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
+/// Whether asking for `wanted` gives `now`: what the machine and the control group have of it.
+bool isWhatGives(const cpu_set_t& now, const cpu_set_t& wanted) {
+  cpu_set_t given;
+  return allow(wanted) && allowed(given) && CPU_EQUAL(&now, &given) != 0;
+}
+
+}  // namespace
+
 std::uint64_t waitedIn(const char* schedstat) {
   char* end = nullptr;
   (void)std::strtoull(schedstat, &end, 10);
@@ -47,9 +66,9 @@ bool Placement::act(std::uint64_t now) {
   text[static_cast<std::size_t>(got)] = '\0';
   switch (crowding_.look(now, waitedIn(text.data()))) {
     case Crowding::Advice::Leave:
-      return leave();
+      return processors_.leave();
     case Crowding::Advice::Relax:
-      relax();
+      processors_.relax();
       break;
     case Crowding::Advice::Stay:
       break;
@@ -57,24 +76,26 @@ bool Placement::act(std::uint64_t now) {
   return false;
 }
 
-bool Placement::leave() {
-  cpu_set_t now;
-  if (sched_getaffinity(0, sizeof now, &now) != 0) return false;
-  // Somebody has chosen others meanwhile: their choice counts.
-  if (!shuns_ || CPU_EQUAL(&now, &rest_) == 0) allowed_ = now;
+bool Processors::leave() {
   const int here = sched_getcpu();
-  if (here < 0) return false;
-  rest_ = allowed_;
+  cpu_set_t now;
+  if (shuns_) relax();
+  if (here < 0 || !allowed(now)) return false;
+  // Asked for all, we get all that come later, too. Whom an administrator has bound gets less than all.
+  std::memset(&wanted_, 0xff, sizeof wanted_);
+  if (!isWhatGives(now, wanted_)) wanted_ = now;
+  rest_ = wanted_;
   CPU_CLR(static_cast<unsigned>(here), &rest_);
-  shuns_ = CPU_COUNT(&rest_) > 0 && sched_setaffinity(0, sizeof rest_, &rest_) == 0;
+  CPU_CLR(static_cast<unsigned>(here), &now);
+  shuns_ = CPU_COUNT(&now) > 0 && allow(rest_);
+  if (!shuns_) allow(wanted_);
   return shuns_;
 }
 
-void Placement::relax() {
+void Processors::relax() {
   cpu_set_t now;
-  if (shuns_ && sched_getaffinity(0, sizeof now, &now) == 0 && CPU_EQUAL(&now, &rest_) != 0) {
-    (void)sched_setaffinity(0, sizeof allowed_, &allowed_);
-  }
+  // Somebody may have chosen others meanwhile: then their choice counts.
+  if (shuns_ && allowed(now)) allow(isWhatGives(now, rest_) ? wanted_ : now);
   shuns_ = false;
 }
 

@@ -42,6 +42,21 @@ class Crowding {
   std::uint64_t left_ = 0;
 };
 
+/// Where the calling thread may run.
+class Processors {
+ public:
+  /// From now on everywhere but here, as far as an administrator allows. False when there is nothing else.
+  bool leave();
+  /// Everywhere again.
+  void relax();
+
+ private:
+  /// What is asked for otherwise, and what is left of it; only while `shuns_`.
+  cpu_set_t wanted_{};
+  cpu_set_t rest_{};
+  bool shuns_ = false;
+};
+
 /// The thread that made it alone uses it.
 class Placement {
  public:
@@ -51,16 +66,11 @@ class Placement {
 
  private:
   bool act(std::uint64_t now);
-  bool leave();
-  void relax();
 
   Crowding crowding_;
+  Processors processors_;
   /// Invalid where the kernel does not tell: then the thread stays where it is put.
   Fd times_;
-  /// What the administrator allows, and what is left of it; only while `shuns_`.
-  cpu_set_t allowed_{};
-  cpu_set_t rest_{};
-  bool shuns_ = false;
 };
 
 /// The second number of /proc/thread-self/schedstat; 0 when it is not one.

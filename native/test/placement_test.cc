@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <cstring>
 #include <thread>
 #include <vector>
 
@@ -139,6 +140,41 @@ void leavesARealProcessor() {
   crowd.join();
 }
 
+/// Who is bound by an administrator stays so; who is bound anew while a processor is avoided, too.
+void keepsAnAdministratorsChoice() {
+  const std::vector<unsigned> all = allowed();
+  if (all.size() < 2) {
+    std::puts("skipped: an administrator's choice: there is one processor only");
+    return;
+  }
+  std::thread worker([&] {
+    const auto bind = [](unsigned processor) {
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(processor, &one);
+      CHECK_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+    };
+    Processors processors;
+    bind(all[0]);
+    // There is nowhere to go.
+    CHECK(!processors.leave());
+    CHECK(allowed() == std::vector<unsigned>{all[0]});
+    cpu_set_t every;
+    std::memset(&every, 0xff, sizeof every);
+    CHECK_EQ(sched_setaffinity(0, sizeof every, &every), 0);
+    CHECK(processors.leave());
+    CHECK_EQ(allowed().size(), all.size() - 1);
+    processors.relax();
+    CHECK(allowed() == all);
+    CHECK(processors.leave());
+    const std::vector<unsigned> rest = allowed();
+    bind(rest[0] == all[0] ? all[1] : all[0]);
+    processors.relax();
+    CHECK_EQ(allowed().size(), 1u);
+  });
+  worker.join();
+}
+
 }  // namespace
 
 int main() {
@@ -149,4 +185,5 @@ int main() {
   movesAgainAtOnceWhereItHelped();
   readsTheKernelsNumber();
   leavesARealProcessor();
+  keepsAnAdministratorsChoice();
 }
