@@ -34,8 +34,7 @@ const peerOf = (from: Bench, name: string) => {
   if (peer === undefined) throw new Error(`no peer ${name}`);
   return peer;
 };
-const places = (from: Bench, name: string) =>
-  peerOf(from, name).locators.map(({ address }) => address);
+const places = (from: Bench, name: string) => peerOf(from, name).locators.map(({ address }) => address);
 
 describe("who is looked up", () => {
   it("peers with a name in DNS, and those whose own name is one, but not below our own domain", () => {
