@@ -4,8 +4,8 @@ import type { PuzzlePolicy } from "./config.ts";
 
 /** Bits added while solved puzzles come to nothing: the crypto queue is full, or what they came with is forged. */
 const BUSY_BITS = 4;
-/** So many of them in a window are worth these bits; each doubling beyond adds one. */
-const WASTED = 16;
+/** So many forged ones in a window are worth these bits; each doubling beyond adds one. */
+const FORGED = 16;
 const WINDOW_MILLIS = 1_000;
 
 /**
@@ -17,7 +17,8 @@ export class Difficulty {
   #k: number;
   #windowStart: number | undefined;
   #count = 0;
-  #wasted = 0;
+  #busy = false;
+  #forged = 0;
 
   constructor(policy: PuzzlePolicy) {
     this.#policy = policy;
@@ -33,10 +34,16 @@ export class Difficulty {
     this.#count++;
   }
 
-  /** An I2 with a right solution came to nothing. */
+  /** The crypto queue was full. Counts once in a window: the same I2 may come again and again. */
   busy(now: Instant): void {
     this.#advance(now);
-    this.#wasted++;
+    this.#busy = true;
+  }
+
+  /** An I2 with a right solution that had not been used before cost a Diffie-Hellman computation, and was forged. */
+  forged(now: Instant): void {
+    this.#advance(now);
+    this.#forged++;
   }
 
   /** K at this moment. */
@@ -50,14 +57,15 @@ export class Difficulty {
     const windows = Math.floor((now - this.#windowStart) / WINDOW_MILLIS);
     if (windows === 0) return;
     const { idleK, loadedK, easyRate } = this.#policy;
-    const wasted = this.#wasted === 0 ? 0 : BUSY_BITS + doublings(this.#wasted, WASTED);
-    const wanted = idleK + doublings(this.#count, easyRate) + wasted;
+    const wasted = this.#busy || this.#forged > 0 ? BUSY_BITS : 0;
+    const wanted = idleK + doublings(this.#count, easyRate) + wasted + doublings(this.#forged, FORGED);
     this.#k = Math.min(loadedK, Math.max(wanted, this.#k - 1));
     // Idle windows that passed unseen let it fall further.
     this.#k = Math.max(idleK, this.#k - (windows - 1));
     this.#windowStart += windows * WINDOW_MILLIS;
     this.#count = 0;
-    this.#wasted = 0;
+    this.#busy = false;
+    this.#forged = 0;
   }
 }
 

@@ -414,10 +414,7 @@ export class Host {
       answerI1: (received) => this.#answerI1(local, received, now),
       matchI2: ({ packet, path }) => this.#pool.match(local, packet, path, now),
       usedI2: (match) => this.#pool.used(match),
-      forgedI2: (match) => {
-        this.#pool.used(match);
-        this.#pool.busy(now);
-      },
+      forgedI2: (match) => this.#pool.forged(match, now),
       maySpare: () => this.#notices.maySpare(now),
       mayFollowHint: () => this.#notices.mayFollowHint(now),
       notify: (messageType, data, path, limit, keys) => {

@@ -148,6 +148,11 @@ export class R1Pool {
     this.#difficulty.busy(now);
   }
 
+  /** What this I2 came with is forged: its solution never counts again, neither here nor for another I2. */
+  forged(match: R1Match, now: Instant): void {
+    if (this.used(match)) this.#difficulty.forged(now);
+  }
+
   /** An R1 for this I1 (RFC 7401 6.7), or why there is none. */
   answer(localHit: Hit, i1: Packet, path: Path, now: Instant): Uint8Array | { readonly drop: HipDrop } {
     const list = get(i1, DH_GROUP_LIST);

@@ -303,19 +303,21 @@ describe("the puzzle as the Initiator sees it", () => {
 });
 
 describe("difficulty (4.1.1, Appendix A)", () => {
-  test("rises with the I2s that came to nothing, as far as they are many", () => {
+  test("rises with the number of forged I2s, but once only while the crypto queue is full", () => {
     const difficulty = new Difficulty({ ...puzzle, idleK: 0, easyRate: 1_000, loadedK: 20 });
     let now = 1_000;
-    const second = (wasted: number): number => {
-      for (let i = 0; i < wasted; i++) difficulty.busy(now as never);
+    const second = (what: "forged" | "busy", times: number): number => {
+      for (let i = 0; i < times; i++) difficulty[what](now as never);
       now += 1_000;
       return difficulty.at(now as never);
     };
-    expect(second(1)).toBe(4);
-    expect(second(16)).toBe(4);
-    expect(second(17)).toBe(5);
-    expect(second(1_000)).toBe(10);
-    expect(second(0)).toBe(9);
+    expect(second("busy", 1)).toBe(4);
+    // One I2 may be repeated at will.
+    expect(second("busy", 10_000)).toBe(4);
+    expect(second("forged", 1)).toBe(4);
+    expect(second("forged", 17)).toBe(5);
+    expect(second("forged", 1_000)).toBe(10);
+    expect(second("busy", 0)).toBe(9);
   });
 
   test("rises with the rate at once and falls by a bit a second", () => {
