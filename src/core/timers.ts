@@ -37,8 +37,10 @@ export class Timers<K> {
     else this.#down(entry);
   }
 
+  /** As it is now: it does not change with its key. */
   earliest(): Deadline | undefined {
-    return this.#heap[0];
+    const first = this.#heap[0];
+    return first === undefined ? undefined : { at: first.at, why: first.why };
   }
 
   /** Takes one key whose deadline has come. */

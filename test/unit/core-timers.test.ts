@@ -21,6 +21,14 @@ describe("timers", () => {
     expect(timers.size).toBe(1);
   });
 
+  it("tell the earliest as it is when they are asked", () => {
+    const timers = new Timers<string>();
+    timers.set("a", at(10));
+    const before = timers.earliest();
+    timers.set("a", at(40));
+    expect([before?.at, timers.earliest()?.at]).toEqual([10, 40]);
+  });
+
   it("never come early: a part of a millisecond is rounded up", () => {
     const timers = new Timers<string>();
     timers.set("a", at(10.2));
