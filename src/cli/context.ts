@@ -35,6 +35,13 @@ export function orFail<T>(result: Result<T, ClientError>): T {
   throw new CommandFailure(exitOf(result.error.code), result.error.message);
 }
 
+/** The same with this exit status. */
+export function orExit<T>(status: ExitStatus, result: Result<T, string | readonly string[]>): T {
+  if (result.ok) return result.value;
+  const { error } = result;
+  throw new CommandFailure(status, typeof error === "string" ? error : error.join("\n"));
+}
+
 export interface Context {
   readonly io: Io;
   readonly json: boolean;

@@ -3,7 +3,6 @@ import { basename, join, resolve } from "node:path";
 import { formatHit } from "../../core/ip.ts";
 import type { Hit, Result } from "../../core/types.ts";
 import { writeHipRecord } from "../../crypto/keyfile.ts";
-import { loadConfig, problemText } from "../../runtime/config-file.ts";
 import { findIdentity } from "../../runtime/config-overlay.ts";
 import type { IdentityDetails, NamedIdentityView } from "../../runtime/control-convert.ts";
 import { exists } from "../../runtime/files.ts";
@@ -18,7 +17,8 @@ import {
   parseKind,
   type StoredIdentity,
 } from "../../runtime/identity-store.ts";
-import { CommandFailure, usage } from "../context.ts";
+import { configuration } from "../configuration.ts";
+import { CommandFailure, orExit, usage } from "../context.ts";
 import { EXIT } from "../exit.ts";
 
 export interface IdentityFiles {
@@ -45,9 +45,7 @@ export function openFiles(where: { readonly dir?: string; readonly config?: stri
       ...places,
       key: places.key !== undefined && exists(places.key) ? places.key : undefined,
     };
-    const loaded = loadIdentities(present);
-    if (!loaded.ok) throw new CommandFailure(EXIT.permission, loaded.error.join("\n"));
-    return loaded.value;
+    return orExit(EXIT.permission, loadIdentities(present));
   };
   const preferred = (all: readonly StoredIdentity[]): Hit | undefined => {
     const chosen = orFailed(chosenIdentity(places));
@@ -106,10 +104,9 @@ function folder(directory: string): Setting {
 }
 
 function configured(file: string): Setting {
-  const config = loadConfig(file);
-  if (!config.ok) throw new CommandFailure(EXIT.config, config.error.map(problemText).join("\n"));
-  const { key, extra, directory, default: fixed } = config.value.identity;
-  return { places: { key, extra, directory }, fixed, file: config.value.file };
+  const config = configuration(file);
+  const { key, extra, directory, default: fixed } = config.identity;
+  return { places: { key, extra, directory }, fixed, file: config.file };
 }
 
 /** The main key's own file when it is meant and not there yet. */

@@ -2,11 +2,10 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { type Command, Option } from "commander";
-import type { Result } from "../../core/types.ts";
 import type { KeyFormat } from "../../crypto/keyfile.ts";
 import type { IdentityDetails, NamedIdentityView } from "../../runtime/control-convert.ts";
 import { parseDnsName } from "../../runtime/dns/settings.ts";
-import { CommandFailure, contextOf, usage, wholeNumber } from "../context.ts";
+import { CommandFailure, contextOf, orExit, usage, wholeNumber } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { type Io, pairs, table } from "../output.ts";
 import { type IdentityFiles, openFiles } from "./identity-files.ts";
@@ -117,7 +116,7 @@ export function addIdentity(program: Command, io: Io): void {
         return;
       }
       const { writePrivateKey } = await import("../../runtime/identity-store.ts");
-      orPermission(writePrivateKey(out, text));
+      orExit(EXIT.permission, writePrivateKey(out, text));
       context.print({ file: out, hit, private: isPrivate }, () =>
         isPrivate
           ? `wrote the private key of ${details.identity.name} to ${out} (mode 0600)\n`
@@ -204,12 +203,7 @@ async function detailsOf(
 async function privateText(file: string, format: KeyFormat): Promise<string> {
   const { readIdentity } = await import("../../runtime/identity-store.ts");
   const { writePrivateKey } = await import("../../crypto/keyfile.ts");
-  return writePrivateKey(orPermission(readIdentity(file)).identity, format);
-}
-
-function orPermission<T>(result: Result<T, string>): T {
-  if (result.ok) return result.value;
-  throw new CommandFailure(EXIT.permission, result.error);
+  return writePrivateKey(orExit(EXIT.permission, readIdentity(file)).identity, format);
 }
 
 async function readInput(file: string, io: Io): Promise<Uint8Array> {

@@ -3,11 +3,12 @@ import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Command } from "commander";
-import { loadConfig, problemText } from "../../runtime/config-file.ts";
+import { loadConfig } from "../../runtime/config-file.ts";
 import { isCredentialPath } from "../../runtime/credentials.ts";
 import { type Leftover, leftovers, removeLeftovers } from "../../runtime/image-clean.ts";
 import { instanceOfFile } from "../../runtime/overlay-instance.ts";
-import { CommandFailure, contextOf } from "../context.ts";
+import { configuration } from "../configuration.ts";
+import { CommandFailure, contextOf, orExit } from "../context.ts";
 import { CONFIG_OPTION, whereOf } from "../doctor/where.ts";
 import { EXIT } from "../exit.ts";
 import { type Io, table } from "../output.ts";
@@ -36,27 +37,25 @@ export function addImage(program: Command, io: Io): void {
     .action(async (options: CleanOptions, command: Command) => {
       const context = contextOf(command, io);
       const where = whereOf(command, io);
-      const config = loadConfig(where.config);
-      if (!config.ok) throw new CommandFailure(EXIT.config, config.error.map(problemText).join("\n"));
+      const config = configuration(where.config);
       const dryRun = options.dryRun === true;
       if (!dryRun) {
-        const unit = options.stop === true ? (options.unit ?? unitOf(config.value.file)) : undefined;
+        const unit = options.stop === true ? (options.unit ?? unitOf(config.file)) : undefined;
         if (unit !== undefined) stop(unit);
-        await refuseWhileRunning(where.socket ?? config.value.control.socket, unit);
+        await refuseWhileRunning(where.socket ?? config.control.socket, unit);
       }
-      const found = leftovers(config.value, options.peers === true);
-      if (!found.ok) throw new CommandFailure(EXIT.permission, found.error.join("\n"));
+      const found = orExit(EXIT.permission, leftovers(config, options.peers === true));
       const { removed, problems } = dryRun
-        ? { removed: found.value, problems: [] }
-        : removeLeftovers(found.value, config.value.identity.directory);
+        ? { removed: found, problems: [] }
+        : removeLeftovers(found, config.identity.directory);
       const shown = { dryRun, removed: removed.map(({ file, what }) => ({ file, what })) };
       context.print(shown, () => cleanText(removed, dryRun, io));
-      const elsewhere = config.value.identity.key;
+      const elsewhere = config.identity.key;
       if (isCredentialPath(elsewhere))
         io.error(
           `hipctl: the service manager brings the key ${elsewhere}: see LoadCredential= of the unit\n`,
         );
-      for (const other of otherOverlays(config.value.file))
+      for (const other of otherOverlays(config.file))
         io.error(`hipctl: keys of another overlay are still here: ${other}\n`);
       if (problems.length > 0) throw new CommandFailure(EXIT.permission, problems.join("\n"));
     });

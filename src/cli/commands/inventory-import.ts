@@ -1,7 +1,7 @@
 /** hipctl inventory import: signed files into peers.d, with the difference shown first. */
 import { dirname } from "node:path";
 import { formatHit, parseHit } from "../../core/ip.ts";
-import type { Hit, Result } from "../../core/types.ts";
+import type { Hit } from "../../core/types.ts";
 import { type DaemonConfig, loadConfig, problemText } from "../../runtime/config-file.ts";
 import { ControlClient } from "../../runtime/control-client.ts";
 import type { NamedIdentityView } from "../../runtime/control-convert.ts";
@@ -17,7 +17,8 @@ import {
   planImport,
 } from "../../runtime/inventory/plan.ts";
 import { readTrust } from "../../runtime/inventory/trust.ts";
-import { CommandFailure, type Context } from "../context.ts";
+import { configuration } from "../configuration.ts";
+import { CommandFailure, type Context, orExit } from "../context.ts";
 import { EXIT, type ExitStatus, exitOf } from "../exit.ts";
 import { type Io, type Style, table } from "../output.ts";
 import { inventoryFile } from "./inventory-input.ts";
@@ -36,7 +37,7 @@ export async function importInventories(
   where: { readonly config: string; readonly socket: string | undefined },
 ): Promise<void> {
   const { io } = context;
-  const config = orFail(EXIT.config, mapped(loadConfig(where.config)));
+  const config = configuration(where.config);
   const hipd = openHipd(where.socket ?? config.control.socket);
   try {
     const memory = memoryFile(config.stateDirectory);
@@ -59,7 +60,7 @@ async function planned(
   hipd: ControlClient | undefined,
   io: Io,
 ): Promise<{ readonly plan: Plan; readonly admitted: readonly Admitted[] }> {
-  const trust = orFail(
+  const trust = orExit(
     EXIT.config,
     readTrust({
       configured: config.inventory.trusted,
@@ -68,7 +69,7 @@ async function planned(
       given: options.trust ?? [],
     }),
   );
-  const memory = orFail(EXIT.failed, wrapped(readMemory(memoryPath)));
+  const memory = orExit(EXIT.failed, readMemory(memoryPath));
   const texts = await Promise.all(files.map((file) => inventoryFile(file, io)));
   const results = files.map((file, i) => admit(file, texts[i] as string, trust, memory, io.now()));
   const refusals = results.flatMap((each) => (each.ok ? [] : [each.error]));
@@ -132,9 +133,8 @@ async function ownHits(config: DaemonConfig, hipd: ControlClient | undefined): P
     return new Set(answer.value.identities.flatMap(({ hit }) => parsed(hit)));
   }
   const { key, extra, directory } = config.identity;
-  const found = loadIdentities({ key: exists(key) ? key : undefined, extra, directory });
-  if (!found.ok) throw new CommandFailure(EXIT.permission, found.error.join("\n"));
-  return new Set(found.value.map(({ hit }) => hit));
+  const places = { key: exists(key) ? key : undefined, extra, directory };
+  return new Set(orExit(EXIT.permission, loadIdentities(places)).map(({ hit }) => hit));
 }
 
 function parsed(text: string): readonly Hit[] {
@@ -185,17 +185,4 @@ function changesText(admitted: readonly Admitted[], plan: Plan, io: Io, dryRun: 
   const nothing =
     plan.steps.length === 0 ? "nothing to change\n" : dryRun ? "nothing was changed (--dry-run)\n" : "";
   return `${heads.join("")}${rows}${nothing}`;
-}
-
-function wrapped<T>(result: Result<T, string>): Result<T, readonly string[]> {
-  return result.ok ? result : { ok: false, error: [result.error] };
-}
-
-function mapped(result: ReturnType<typeof loadConfig>): Result<DaemonConfig, readonly string[]> {
-  return result.ok ? result : { ok: false, error: result.error.map(problemText) };
-}
-
-function orFail<T>(status: ExitStatus, result: Result<T, readonly string[]>): T {
-  if (result.ok) return result.value;
-  throw new CommandFailure(status, result.error.join("\n"));
 }

@@ -2,7 +2,7 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import { formatHit } from "../../core/ip.ts";
-import { type Endpoint, endpointText, type Result } from "../../core/types.ts";
+import { type Endpoint, endpointText } from "../../core/types.ts";
 import type { Identity } from "../../crypto/identity.ts";
 import type { OwnLocatorView } from "../../overlay/locator-views.ts";
 import { parseLocator, parseName } from "../../runtime/config-values.ts";
@@ -15,7 +15,7 @@ import {
   type Member,
   type SignedInventory,
 } from "../../runtime/inventory/document.ts";
-import { CommandFailure, type Context, contextOf, usage } from "../context.ts";
+import { CommandFailure, type Context, contextOf, orExit, usage } from "../context.ts";
 import { CONFIG_OPTION, whereOf } from "../doctor/where.ts";
 import { EXIT } from "../exit.ts";
 import { type Io, pairs, table } from "../output.ts";
@@ -149,7 +149,7 @@ async function keyOf(options: ExportOptions, context: Context): Promise<Identity
         .openFiles(dir === undefined ? { config: config ?? "" } : { dir })
         .details(identity)
     : await context.call<IdentityDetails>("GetIdentity", { identity });
-  return orPermission(readIdentity(details.identity.file)).identity;
+  return orExit(EXIT.permission, readIdentity(details.identity.file)).identity;
 }
 
 async function locatorsOf(options: ExportOptions, context: Context): Promise<readonly Endpoint[]> {
@@ -174,7 +174,7 @@ function endpoint(what: string, text: string): Endpoint {
 }
 
 function operatorKey(file: string): Identity {
-  const bytes = orPermission(readSecret(file));
+  const bytes = orExit(EXIT.permission, readSecret(file));
   const key = parseKey(bytes);
   bytes.fill(0);
   if (key.ok) return key.value;
@@ -290,9 +290,4 @@ function shownText(inventory: SignedInventory, io: Io): string {
     io.terminal?.columns(),
   );
   return `${head}\n${rows}`;
-}
-
-function orPermission<T>(result: Result<T, string>): T {
-  if (result.ok) return result.value;
-  throw new CommandFailure(EXIT.permission, result.error);
 }
