@@ -10,13 +10,15 @@ if (process.argv[2] === "--carry") {
 }
 // Before anything else: packets wait meanwhile.
 const early = await resumeFirst(process.env);
-const inherited =
-  early === undefined ? undefined : (await import("../runtime/inherit.ts")).inherit(early, process.env);
+const inherit =
+  early === undefined
+    ? undefined
+    : (await import("../runtime/inherit.ts")).inherit.bind(undefined, early, process.env);
 const { main } = await import("./hipd.ts");
 const load = async (): Promise<NetworkSystem> => {
   const { NATIVE_NETWORK } = await import("../runtime/network.ts");
   const { withPeerRoutes } = await import("../runtime/peer-routes.ts");
   return withPeerRoutes(NATIVE_NETWORK);
 };
-process.exitCode = await main(process.argv.slice(2), load, inherited);
+process.exitCode = await main(process.argv.slice(2), load, inherit);
 process.exit();

@@ -89,11 +89,14 @@ function readArguments(argv: readonly string[]): Arguments | string {
 /** Loads what opens the network: not needed for everything that hipd can do. */
 export type LoadNetwork = () => Promise<NetworkSystem>;
 
+/** Takes what a predecessor left. To be called once. */
+export type Inherit = () => Result<Inheritance, string>;
+
 /** Runs until told to stop; gives the exit status. `network` is loaded only when it is needed. */
 export async function main(
   argv: readonly string[],
   network: LoadNetwork,
-  inherited?: Result<Inheritance, string>,
+  inherit?: Inherit,
 ): Promise<ExitStatus> {
   const args = readArguments(argv);
   if (typeof args === "string") return complain(EXIT.usage, [`${args}; try: hipd --help`]);
@@ -122,7 +125,7 @@ export async function main(
       return done.ok ? EXIT.ok : complain(ERROR_KINDS[done.error.kind], [done.error.message]);
     }
     case "run":
-      return run(config.value, network, inherited);
+      return run(config.value, network, inherit);
   }
 }
 
@@ -149,7 +152,7 @@ async function check(config: DaemonConfig): Promise<ExitStatus> {
 async function run(
   config: DaemonConfig,
   network: LoadNetwork,
-  inherited: Result<Inheritance, string> | undefined,
+  inherit: Inherit | undefined,
 ): Promise<ExitStatus> {
   const terminal = process.stdout.isTTY === true;
   const format = config.log.format === "auto" ? (terminal ? "text" : "json") : config.log.format;
@@ -159,7 +162,6 @@ async function run(
   const signals = new Signals();
   const version = packageVersion();
   const { Daemon } = await import("../runtime/daemon.ts");
-  if (inherited?.ok === false) takeoverRefused(log, inherited.error);
   const system = await network();
   const service = serviceManager(process.env, system.service?.notify, {
     complain: (reason) => log.warn("service-manager-deaf", "the service manager cannot be told", { reason }),
@@ -167,6 +169,9 @@ async function run(
   service.extendStart(START_MILLIS + config.peers.length * START_MILLIS_PER_PEER);
   const { NAMES_PLACES } = await import("../runtime/dns/names.ts");
   const { METADATA_PLACES } = await import("../runtime/metadata/poller.ts");
+  // Until here a carrier serves packets: whatever takes its time is loaded.
+  const inherited = inherit?.();
+  if (inherited?.ok === false) takeoverRefused(log, inherited.error);
   const started = await Daemon.start({
     config,
     network: system,

@@ -5,7 +5,7 @@ import {
   type Begun,
   begin,
   claim,
-  type Early,
+  type Outcome,
   resume,
   STORED,
   type StoredDescriptor,
@@ -20,8 +20,8 @@ const TAKE_MILLIS = 200;
  * The ticket decides: who finds it in the store and takes it is the only one that goes on with what the predecessor left there, and no
  * carrier will; else a carrier has it, and what it gives has a ticket of its own.
  */
-export function resumeCarried(stored: readonly StoredDescriptor[]): Early["outcome"] {
-  const refuse = (reason: string): Early["outcome"] => ({ ok: false, reason });
+export function resumeCarried(stored: readonly StoredDescriptor[]): Outcome {
+  const refuse = (reason: string): Outcome => ({ ok: false, reason });
   try {
     const claimed = claim(stored);
     if (claimed === "ours") return resume(stored, claimed);

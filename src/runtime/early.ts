@@ -85,19 +85,22 @@ export interface Begun {
   readonly onEvents: (notify: () => void) => void;
 }
 
+/** The predecessor's control part, and the plane to which the TUN queues and sockets belong now; or why nothing was taken. */
+export type Outcome =
+  | {
+      readonly ok: true;
+      readonly begun: Begun;
+      readonly controlFd: number;
+      readonly used: ReadonlySet<number>;
+      /** By a carrier: its own gap, and how long it had it. */
+      readonly carried?: { readonly gapMicros: number; readonly millis: number };
+    }
+  | { readonly ok: false; readonly reason: string };
+
 export interface Early {
   readonly stored: readonly StoredDescriptor[];
-  /** The predecessor's control part, and the plane to which the TUN queues and sockets belong now; or why nothing was taken. */
-  readonly outcome:
-    | {
-        readonly ok: true;
-        readonly begun: Begun;
-        readonly controlFd: number;
-        readonly used: ReadonlySet<number>;
-        /** By a carrier: its own gap, and how long it had it. */
-        readonly carried?: { readonly gapMicros: number; readonly millis: number };
-      }
-    | { readonly ok: false; readonly reason: string };
+  /** To be asked once, when everything is loaded: what a carrier has is taken then. What was in the store goes on already. */
+  readonly outcome: () => Outcome;
 }
 
 /** What a predecessor left, on its way again; undefined: nothing. */
@@ -108,9 +111,12 @@ export async function resumeFirst(
   const native = addon() as unknown as ServiceAddon;
   const stored = takeDescriptors(environment, native.closeOnExec);
   if (stored.length === 0) return undefined;
-  // Packets do not wait while they are carried.
-  const carried = stored.some(({ name }) => name === STORED.carrier);
-  return { stored, outcome: carried ? (await import("./carried.ts")).resumeCarried(stored) : resume(stored) };
+  if (stored.some(({ name }) => name === STORED.carrier)) {
+    const { resumeCarried } = await import("./carried.ts");
+    return { stored, outcome: () => resumeCarried(stored) };
+  }
+  const taken = resume(stored);
+  return { stored, outcome: () => taken };
 }
 
 /** Takes the tickets, before anything else: from here on nobody else goes on with these sequence numbers. */
@@ -122,8 +128,8 @@ export function claim(stored: readonly StoredDescriptor[]): "ours" | "taken" | "
 }
 
 /** Takes what is whole and was not taken before. */
-export function resume(stored: readonly StoredDescriptor[], already?: "ours"): Early["outcome"] {
-  const refuse = (reason: string): Early["outcome"] => ({ ok: false, reason });
+export function resume(stored: readonly StoredDescriptor[], already?: "ours"): Outcome {
+  const refuse = (reason: string): Outcome => ({ ok: false, reason });
   const of = (name: string): readonly number[] =>
     stored.filter((one) => one.name === name).map(({ fd }) => fd);
   try {

@@ -1,6 +1,6 @@
 /** What a predecessor left, once its data plane is on its way again (early.ts): the control plane's part, and an end to the store. */
 import { err, ok, type Result } from "../core/types.ts";
-import type { Early } from "./early.ts";
+import type { Early, Outcome } from "./early.ts";
 import { type NativeLog, NativePlane } from "./native.ts";
 import { serviceAddon } from "./native-service.ts";
 import { serviceManager } from "./systemd.ts";
@@ -23,10 +23,11 @@ export interface Inheritance {
  * descriptors that nobody needs any more are closed, in the store, too: whatever becomes of them, nobody else shall get them.
  */
 export function inherit(
-  { stored, outcome }: Early,
+  { stored, outcome: take }: Early,
   environment: Readonly<Record<string, string | undefined>>,
 ): Result<Inheritance, string> {
   const native = serviceAddon();
+  const outcome = take();
   const taken = outcome.ok ? controlled(outcome) : err(outcome.reason);
   for (const { fd } of stored) if (!outcome.ok || !outcome.used.has(fd)) native.closeFd(fd);
   const service = serviceManager(environment, native.notify);
@@ -38,7 +39,7 @@ function controlled({
   begun,
   controlFd,
   carried,
-}: Extract<Early["outcome"], { ok: true }>): Result<Inheritance, string> {
+}: Extract<Outcome, { ok: true }>): Result<Inheritance, string> {
   const notes: Parameters<NativeLog>[] = [];
   let log: NativeLog = (...note) => void notes.push(note);
   const plane = NativePlane.adopt(begun, (...note) => log(...note));

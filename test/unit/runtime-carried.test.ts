@@ -218,9 +218,14 @@ describe("hipd --carry", () => {
         out += chunk.toString();
       });
     const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
-    while (!existsSync(socket) && child.exitCode === null)
+    let fd: number | undefined;
+    while (fd === undefined && child.exitCode === null) {
       await new Promise((resolve) => setTimeout(resolve, 5));
-    const fd = native.connectTo(socket, MILLIS);
+      // Its name is there a moment before it listens.
+      const reached = Carrier.reach(native, socket, "1");
+      if (reached.ok) fd = reached.value.connection;
+    }
+    if (fd === undefined) throw new Error(out);
     use(fd);
     native.closeFd(fd);
     return { status: await ended, out };
