@@ -1,8 +1,7 @@
 /** `make bench-peers`: installs what the contestants need from Debian. None of their services is started. */
 import { existsSync, rmSync, writeFileSync } from "node:fs";
-import { attempt } from "../tools/lab/shell.ts";
+import { attempt, findProgram } from "../tools/lab/shell.ts";
 import { CONTESTANTS } from "./contestants/all.ts";
-import { findProgram } from "./contestants/contestant.ts";
 
 /** Asked by Debian's packages before they start a service. */
 const POLICY = "/usr/sbin/policy-rc.d";

@@ -1,6 +1,6 @@
 /** TCP: one stream and four, over several paths; the price in processor time beside it. */
+import { findProgram } from "../tools/lab/shell.ts";
 import { type BulkSample, measureBulk } from "./bulk.ts";
-import { findProgram } from "./contestants/contestant.ts";
 import { lanes, takeTurns } from "./field.ts";
 import { middle, rows } from "./rows.ts";
 import { ETHERNET, type PathSpec, pathName, pathText } from "./site.ts";

@@ -2,9 +2,7 @@
  * What a contestant is: something that carries an application's traffic between the two ends of a site. One file for each;
  * all.ts lists them.
  */
-import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
-import { attempt } from "../../tools/lab/shell.ts";
+import { attempt, findProgram } from "../../tools/lab/shell.ts";
 import { program } from "../programs.ts";
 import type { End, Site } from "../site.ts";
 
@@ -57,19 +55,6 @@ export interface Contestant {
 export function lacks(...programs: readonly string[]): string | undefined {
   const absent = programs.filter((name) => findProgram(name) === undefined);
   return absent.length === 0 ? undefined : `${absent.join(" and ")} not installed (make bench-peers)`;
-}
-
-export function findProgram(name: string): string | undefined {
-  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
-  return [...folders.map((folder) => join(folder, name)), name].find((path) => {
-    if (!path.startsWith("/")) return false;
-    try {
-      accessSync(path, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
 }
 
 /** The first line of output that tells a version. */

@@ -4,14 +4,8 @@ import { join } from "node:path";
 import type { Background } from "../../tools/lab/shell.ts";
 import { makeCertificate } from "../programs.ts";
 import type { End, Site } from "../site.ts";
-import {
-  type Contestant,
-  findProgram,
-  firstVersion,
-  lacks,
-  plainStream,
-  type Running,
-} from "./contestant.ts";
+import { type Contestant, firstVersion, lacks, plainStream, type Running } from "./contestant.ts";
+import { installed } from "./tunnel.ts";
 
 const CONNECT = 7900;
 
@@ -42,7 +36,7 @@ async function start(site: Site): Promise<Running> {
       ...["ciphersuites = TLS_AES_128_GCM_SHA256", "socket = l:TCP_NODELAY=1", "socket = r:TCP_NODELAY=1"],
     ];
     writeFileSync(file, `${lines.join("\n")}\n`);
-    const process = end.namespace.spawn([findProgram("stunnel") ?? "stunnel", file]);
+    const process = end.namespace.spawn([installed("stunnel"), file]);
     await process.line((line) => line.includes("Configuration successful"));
     open.push(process);
     return process;

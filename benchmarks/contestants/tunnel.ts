@@ -1,14 +1,7 @@
 /** Tunnels with a device and one process at each end: what is the same for all of them. */
-import type { Background } from "../../tools/lab/shell.ts";
+import { type Background, findProgram } from "../../tools/lab/shell.ts";
 import type { End, Site } from "../site.ts";
-import {
-  type Contestant,
-  findProgram,
-  firstVersion,
-  lacks,
-  plainStream,
-  type Running,
-} from "./contestant.ts";
+import { type Contestant, firstVersion, lacks, plainStream, type Running } from "./contestant.ts";
 
 /** The addresses inside of those tunnels that let us choose. */
 export const INSIDE = "10.111.0";

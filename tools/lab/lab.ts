@@ -3,38 +3,18 @@
  * Every name begins with `hipd-<pid>-`; nothing of the machine itself is changed.
  */
 import { execFileSync } from "node:child_process";
-import {
-  accessSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Agent } from "./agent-client.ts";
-import { attempt, Background, type Ended, type RunOptions, run } from "./shell.ts";
+import { attempt, Background, type Ended, findProgram, type RunOptions, run } from "./shell.ts";
 
 /** Why namespaces cannot be used here, or undefined when they can. */
 export function unavailable(): string | undefined {
   if (process.getuid?.() !== 0) return "needs root";
   if (!existsSync("/dev/net/tun")) return "needs /dev/net/tun";
   for (const program of ["ip", "nft", "tcpdump", "ping"]) {
-    const found = (process.env["PATH"] ?? "")
-      .split(":")
-      .concat("/usr/sbin", "/sbin")
-      .some((folder) => {
-        try {
-          accessSync(join(folder, program), constants.X_OK);
-          return true;
-        } catch {
-          return false;
-        }
-      });
-    if (!found) return `needs ${program}`;
+    if (findProgram(program) === undefined) return `needs ${program}`;
   }
   return undefined;
 }

@@ -3,7 +3,7 @@ import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync
 import { join } from "node:path";
 import { type Namespace, unavailable } from "./lab.ts";
 import { debianRoot, haveRoot } from "./root.ts";
-import { attempt, Background, type Ended, type RunOptions } from "./shell.ts";
+import { attempt, Background, type Ended, findProgram, type RunOptions } from "./shell.ts";
 
 const CGROUPS = "/sys/fs/cgroup";
 const BOOT_MILLIS = 60_000;
@@ -29,17 +29,8 @@ export function noMachines(): string | undefined {
   if (/\bsystemd\b/.test(process.env["HIPD_SKIP"] ?? "")) return "HIPD_SKIP names it";
   const reason = unavailable();
   if (reason !== undefined) return reason;
-  const has = (program: string): boolean =>
-    [...(process.env["PATH"] ?? "").split(":"), "/usr/sbin", "/sbin"].some((folder) => {
-      try {
-        accessSync(join(folder, program), constants.X_OK);
-        return true;
-      } catch {
-        return false;
-      }
-    });
-  if (!has("systemd-nspawn")) return "needs systemd-container";
-  if (!has("debootstrap") && !haveRoot()) return "needs debootstrap";
+  if (findProgram("systemd-nspawn") === undefined) return "needs systemd-container";
+  if (findProgram("debootstrap") === undefined && !haveRoot()) return "needs debootstrap";
   if (cgroupTrees().length === 0) return "needs /sys/fs/cgroup, writable";
   return undefined;
 }

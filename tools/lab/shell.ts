@@ -1,5 +1,7 @@
 /** Running programs: to their end, or beside us until we stop them. */
 import { type ChildProcessWithoutNullStreams, execFile, spawn } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
 
 export interface Ended {
   /** 128 + N when signal N ended it, 127 when it could not be started. */
@@ -12,6 +14,20 @@ export interface RunOptions {
   readonly input?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly timeoutMillis?: number;
+}
+
+/** The path of a program of this name that we may run, also of those that only root's PATH has. */
+export function findProgram(name: string): string | undefined {
+  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
+  return [...folders.map((folder) => join(folder, name)), name].find((path) => {
+    if (!path.startsWith("/")) return false;
+    try {
+      accessSync(path, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
 }
 
 /** Runs a program to its end, whatever its status. */
