@@ -16,24 +16,25 @@ export function bytesOf(address: string): Uint8Array {
   return bytes;
 }
 
-/** Lines as native/netlink.h describes. */
-export function parseAddresses(text: string): readonly LocalAddress[] {
-  const number = (field: string) => (field === "-" ? undefined : Number(field));
+/** Lines of fields with a space between, as native/netlink.h describes. */
+export function rows(text: string): readonly (readonly string[])[] {
   return text
     .split("\n")
     .filter((line) => line !== "")
-    .map((line) => {
-      const [address = "", name = "", flags = "", preferred = "-", metric = "-"] = line.split(" ");
-      return {
-        address: formatIp(bytesOf(address)),
-        interface: name,
-        deprecated: flags.includes("d"),
-        temporary: flags.includes("t"),
-        preferredSeconds: number(preferred),
-        metric: number(metric),
-        defaultSource: flags.includes("s"),
-      };
-    });
+    .map((line) => line.split(" "));
+}
+
+export function parseAddresses(text: string): readonly LocalAddress[] {
+  const number = (field: string) => (field === "-" ? undefined : Number(field));
+  return rows(text).map(([address = "", name = "", flags = "", preferred = "-", metric = "-"]) => ({
+    address: formatIp(bytesOf(address)),
+    interface: name,
+    deprecated: flags.includes("d"),
+    temporary: flags.includes("t"),
+    preferredSeconds: number(preferred),
+    metric: number(metric),
+    defaultSource: flags.includes("s"),
+  }));
 }
 
 /** Undefined when an address is no address: nothing can be sent there. */

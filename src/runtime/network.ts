@@ -7,6 +7,7 @@ import { addon } from "./early.ts";
 import { keepOut, keepOutNow, letIn } from "./ingress.ts";
 import { NativePlane, type NativePlaneOptions, type ResumedOptions } from "./native.ts";
 import { handoffAddon } from "./native-handoff.ts";
+import { rows } from "./native-records.ts";
 import { serviceAddon } from "./native-service.ts";
 import type { Network, NetworkError, NetworkOptions, NetworkSystem, PeerSource } from "./network-port.ts";
 
@@ -330,13 +331,6 @@ function dropRoute({ bytes, length }: Prefix, link: number): void {
     if (!same || row.destination.length !== length || !equal(row.destination.bytes, bytes)) continue;
     addon().changeRoute(false, bytes, length, UNICAST, link, MAIN_TABLE, row.metric, 0, NOTHING, false);
   }
-}
-
-function rows(text: string): readonly (readonly string[])[] {
-  return text
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => line.split(" "));
 }
 
 function whole(bytes: Uint8Array): Prefix {

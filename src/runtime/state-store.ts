@@ -61,25 +61,22 @@ export class StateStore {
 
   /** Moves a state file that somebody found unusable out of the way, under a name that says when. */
   setAside(reason: string): Result<Damaged, string> {
-    const file = join(this.directory, STATE_FILE);
-    const keptAs = damagedName(file);
-    try {
-      renameSync(file, keptAs);
-      return ok({ file, keptAs, reason });
-    } catch (error) {
-      return err(`${file}: is damaged (${reason}) and cannot be moved aside: ${whyNot(error)}`);
-    }
+    return this.#keep(reason, renameSync, "moved aside");
   }
 
   /** Keeps a copy of a state file of which only parts could be used. */
   copyAside(reason: string): Result<Damaged, string> {
+    return this.#keep(reason, copyFileSync, "copied");
+  }
+
+  #keep(reason: string, put: (from: string, to: string) => void, done: string): Result<Damaged, string> {
     const file = join(this.directory, STATE_FILE);
     const keptAs = damagedName(file);
     try {
-      copyFileSync(file, keptAs);
+      put(file, keptAs);
       return ok({ file, keptAs, reason });
     } catch (error) {
-      return err(`${file}: is damaged (${reason}) and cannot be copied: ${whyNot(error)}`);
+      return err(`${file}: is damaged (${reason}) and cannot be ${done}: ${whyNot(error)}`);
     }
   }
 

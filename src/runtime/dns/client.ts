@@ -8,11 +8,11 @@ import { connect } from "node:net";
 import { type Answer, type DecodedPacket, decode, encode } from "dns-packet";
 import { err, ok, type Result } from "../../core/types.ts";
 import { whyNot } from "../files.ts";
+import { ednsRecord } from "./message.ts";
 import { DNS_PLACES, type DnsClientPlaces, isLoopback } from "./resolv-conf.ts";
 
 /** Each server is asked so often. */
 const TRIES = 2;
-const UDP_BYTES = 1232;
 /** Aliases from the name that was asked for to the records. */
 const MAX_ALIASES = 8;
 /** Seconds that "no such name" is believed when the answer does not say for how long. */
@@ -180,18 +180,7 @@ function makeQuery(plain: string, type: AskedType): Question {
     id,
     flags: RD | AD,
     questions: [{ name, type, class: "IN" }],
-    additionals: [
-      {
-        type: "OPT",
-        name: ".",
-        udpPayloadSize: UDP_BYTES,
-        extendedRcode: 0,
-        ednsVersion: 0,
-        flags: 0,
-        flag_do: false,
-        options: [],
-      },
-    ],
+    additionals: [ednsRecord(0)],
   });
   return { id, name, type, bytes };
 }

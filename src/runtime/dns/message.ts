@@ -42,6 +42,20 @@ export interface Query {
   readonly edns: { readonly bytes: number } | undefined;
 }
 
+/** What says that a message's sender knows EDNS (RFC 6891 6.1), with the upper bits of an answer's code. */
+export function ednsRecord(extendedRcode: number): Answer {
+  return {
+    type: "OPT",
+    name: ".",
+    udpPayloadSize: EDNS_BYTES,
+    extendedRcode,
+    ednsVersion: 0,
+    flags: 0,
+    flag_do: false,
+    options: [],
+  };
+}
+
 /** A query; or an answer to what is none; or undefined for what no answer is given to. */
 export type Read =
   | { readonly query: Query }
@@ -141,16 +155,7 @@ function encodeAnswer(
   authorities: readonly Answer[],
   extra = 0,
 ): Uint8Array {
-  const opt: Answer = {
-    type: "OPT",
-    name: ".",
-    udpPayloadSize: EDNS_BYTES,
-    extendedRcode: rcode >> 4,
-    ednsVersion: 0,
-    flags: 0,
-    flag_do: false,
-    options: [],
-  };
+  const opt = ednsRecord(rcode >> 4);
   const authoritative = rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN ? AA : 0;
   return encode({
     type: "response",
