@@ -17,9 +17,9 @@ export const AWAIT_MILLIS = 40_000;
 /** The next hipd comes within this time; then the associations are given up. */
 export const CARRY_MILLIS = 20_000;
 /** Who has connected says at once what it wants. */
-const HAND_MILLIS = 2_000;
+const HAND_MILLIS = 5_000;
 /** Messages are small, and who asks waits. */
-const SEND_MILLIS = 200;
+const SEND_MILLIS = 2_000;
 
 export type CarrierAddon = Pick<HandoffAddon, "acceptPeer" | "receiveMessage" | "sendMessage"> &
   Pick<ServiceAddon, "readSealed" | "makeSealed" | "makeTicket" | "closeFd"> &

@@ -85,7 +85,7 @@ describe("a carrier", () => {
     expect(end).toBe("handed");
     expect(steps).toEqual([
       `accept ${LISTENER} ${AWAIT_MILLIS - 1}`,
-      "receive 6 2000",
+      "receive 6 5000",
       "read 10",
       "resume 12 13,14 with ticket 11",
       "send 6 carrying",
