@@ -361,7 +361,9 @@ export class PathMonitor {
       next = watch.restAt;
       if (next !== undefined && next <= now && watch.current !== undefined) {
         this.#watches.delete(peer);
-        this.#resting.set(peer, { path: watch.current.path, ...watch.current.quality });
+        const { path, quality } = watch.current;
+        // Not spread: fields that are added later are kept in a list of their own.
+        this.#resting.set(peer, { path, rttMillis: quality.rttMillis, loss: quality.loss, mtu: quality.mtu });
         next = undefined;
       }
     }

@@ -59,7 +59,7 @@ export function overlayConfig(
   const preferred = configured ?? identities.find((identity) => identity.hit === chosen) ?? identities[0];
   const own = new Map(identities.map((identity) => [identity.hit, identity]));
   const peers = config.peers.map((peer): PeerConfig => {
-    const { identity, at, identityAt, ...rest } = peer;
+    const { name, hit, identity, at, identityAt, carrier, locators, inboundFamily, dns, source, file } = peer;
     const mine = peer.hit === undefined ? undefined : own.get(peer.hit);
     if (mine !== undefined) {
       problems.push({
@@ -72,7 +72,8 @@ export function overlayConfig(
       identity === undefined
         ? undefined
         : refer(identity, peer.file, identityAt, `[[peer]] "${peer.name}" identity`);
-    return { ...rest, localHit: shown?.hit };
+    // Thousands of them stay: fields that are spread are kept in a list of their own.
+    return { name, hit, localHit: shown?.hit, carrier, locators, inboundFamily, dns, source, file };
   });
   if (preferred === undefined) {
     problems.push({ file: config.file, position: undefined, message: "there is no identity" });
