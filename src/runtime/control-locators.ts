@@ -4,7 +4,7 @@ import type { ControlReply, ControlRequest } from "../overlay/control.ts";
 import { parseLocator } from "./config-values.ts";
 import type { Problem } from "./control-convert.ts";
 
-type Fields = Record<string, unknown>;
+export type Fields = Record<string, unknown>;
 export type Unary = (fields: Fields, answer: (result: Result<unknown, Problem>) => void) => void;
 /** Makes a method of the request that it builds and the answer that it picks out of the reply. */
 export type Ask = (
