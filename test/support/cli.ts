@@ -22,6 +22,19 @@ export const QUIET: Io = {
   onInterrupt: () => () => {},
 };
 
+/** Keeps what is written to it, also while the command goes on. */
+export function recorder(more: Partial<Io> = {}): {
+  readonly io: Io;
+  readonly written: { readonly out: string; readonly error: string; readonly both: string };
+} {
+  const written = { out: "", error: "", both: "" };
+  const keep = (where: "out" | "error") => (text: string) => {
+    written[where] += text;
+    written.both += text;
+  };
+  return { io: { ...QUIET, out: keep("out"), error: keep("error"), ...more }, written };
+}
+
 export interface CliOptions {
   readonly color?: boolean;
   readonly environment?: Readonly<Record<string, string>>;
@@ -31,16 +44,7 @@ export interface CliOptions {
 }
 
 export async function hipctl(argv: readonly string[], options: CliOptions = {}): Promise<CliResult> {
-  let out = "";
-  let error = "";
-  const io: Io = {
-    ...QUIET,
-    out: (text) => {
-      out += text;
-    },
-    error: (text) => {
-      error += text;
-    },
+  const { io, written } = recorder({
     color: options.color ?? false,
     environment: options.environment ?? {},
     input: async () => options.input ?? new Uint8Array(0),
@@ -48,7 +52,7 @@ export async function hipctl(argv: readonly string[], options: CliOptions = {}):
       options.interrupt?.(action);
       return () => {};
     },
-  };
+  });
   const status = await run(argv, io);
-  return { status, out, error };
+  return { status, out: written.out, error: written.error };
 }

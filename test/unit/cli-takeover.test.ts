@@ -4,8 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { jobOf } from "../../src/cli/commands/takeover.ts";
-import { run } from "../../src/cli/hipctl.ts";
-import { QUIET } from "../support/cli.ts";
+import { hipctl } from "../support/cli.ts";
 
 test("the unit's job is found in the listing", () => {
   const listing = "  77 other.service    stop    waiting\n1234 hipd.service restart running\n";
@@ -33,14 +32,8 @@ describe("with a systemctl that says what we want", () => {
   };
 
   const announce = async (...more: readonly string[]) => {
-    let said = "";
-    const io = {
-      ...QUIET,
-      error: (text: string) => {
-        said += text;
-      },
-    };
-    const status = await run(["--socket", join(folder, "none.sock"), "takeover", "announce", ...more], io);
+    const argv = ["--socket", join(folder, "none.sock"), "takeover", "announce", ...more];
+    const { status, error: said } = await hipctl(argv);
     return { status, said };
   };
 

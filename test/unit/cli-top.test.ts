@@ -1,10 +1,10 @@
 /** hipctl top: rates out of counters, frames that fit, and a terminal that is left as it was. */
 import { describe, expect, test } from "vitest";
-import type { Io, Terminal } from "../../src/cli/output.ts";
+import type { Terminal } from "../../src/cli/output.ts";
 import { frameBetween } from "../../src/cli/sampling.ts";
 import { progressLine, Screen } from "../../src/cli/terminal.ts";
 import { count, frameLines, type Look } from "../../src/cli/top/frame.ts";
-import { QUIET } from "../support/cli.ts";
+import { recorder } from "../support/cli.ts";
 import { connectedMachines, Machine } from "../support/machine.ts";
 import { Medium } from "../support/runtime.ts";
 import { PEER, SILENT, sample } from "../support/views.ts";
@@ -158,24 +158,13 @@ describe("the terminal", () => {
   async function live(act: (terminal: FakeTerminal, shown: () => string) => Promise<void>): Promise<string> {
     const { run } = await import("../../src/cli/hipctl.ts");
     const terminal = new FakeTerminal();
-    let out = "";
-    const io: Io = {
-      ...QUIET,
-      out: (text) => {
-        out += text;
-      },
-      error: (text) => {
-        out += text;
-      },
-      color: true,
-      terminal,
-    };
+    const { io, written } = recorder({ color: true, terminal });
     const ended = run(["--socket", a.socket, "top", "-i", "100ms"], io);
-    await expect.poll(() => out).toContain("b ");
-    await act(terminal, () => out);
+    await expect.poll(() => written.both).toContain("b ");
+    await act(terminal, () => written.both);
     await ended;
     expect(terminal.raw).toBe(false);
-    return out;
+    return written.both;
   }
   const LEFT = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 
@@ -189,17 +178,12 @@ describe("the terminal", () => {
     const c = new Machine("192.0.2.3", medium);
     await c.start();
     const { run } = await import("../../src/cli/hipctl.ts");
-    let out = "";
-    const terminal = new FakeTerminal();
-    const write = (text: string): void => {
-      out += text;
-    };
-    const io = { ...QUIET, out: write, error: write, terminal };
+    const { io, written } = recorder({ terminal: new FakeTerminal() });
     const ended = run(["--socket", c.socket, "top", "-i", "100ms"], io);
-    await expect.poll(() => out).toContain("hipd 1.2.3");
+    await expect.poll(() => written.both).toContain("hipd 1.2.3");
     await c.stop();
     expect(await ended).toBe(5);
-    expect(out).toMatch(/\[\?1049lhipctl: hipd does not answer on [^\n]*\n$/);
+    expect(written.both).toMatch(/\[\?1049lhipctl: hipd does not answer on [^\n]*\n$/);
   });
 
   test("keys sort, and space pauses", async () => {

@@ -1,7 +1,7 @@
 /** --watch: the same answer again when something changed, until somebody has seen enough. */
 import { afterEach, expect, test } from "vitest";
 import { run } from "../../src/cli/hipctl.ts";
-import { QUIET } from "../support/cli.ts";
+import { QUIET, recorder } from "../support/cli.ts";
 import { Machine } from "../support/machine.ts";
 
 const machines: Machine[] = [];
@@ -18,23 +18,15 @@ async function machine(): Promise<Machine> {
 
 /** A command that goes on: what it wrote so far, and how it ended. */
 function begin(a: Machine, ...argv: readonly string[]) {
-  let out = "";
-  let error = "";
   let interrupt = (): void => {};
-  const ended = run(["--socket", a.socket, ...argv], {
-    ...QUIET,
-    out: (text) => {
-      out += text;
-    },
-    error: (text) => {
-      error += text;
-    },
+  const { io, written } = recorder({
     onInterrupt: (action) => {
       interrupt = action;
       return () => {};
     },
   });
-  return { out: () => out, error: () => error, interrupt: () => interrupt(), ended };
+  const ended = run(["--socket", a.socket, ...argv], io);
+  return { out: () => written.out, error: () => written.error, interrupt: () => interrupt(), ended };
 }
 
 const add = (a: Machine, name: string, last: number) =>

@@ -3,10 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { run } from "../../src/cli/hipctl.ts";
 import { loadConfig } from "../../src/runtime/config-file.ts";
 import { instanceOfFile, parseInstanceName } from "../../src/runtime/overlay-instance.ts";
-import { QUIET } from "../support/cli.ts";
+import { hipctl } from "../support/cli.ts";
 
 test("names are such that units, files and sockets can be called so", () => {
   for (const name of ["blue", "a", "tenant-7_x", "7"])
@@ -78,16 +77,8 @@ test("an instance has its own interface, socket, state and peers, unless its fil
 
 test("hipctl finds the socket: an option before a variable, a socket before an instance", async () => {
   const where = async (argv: readonly string[], environment: Readonly<Record<string, string>>) => {
-    let said = "";
-    const io = {
-      ...QUIET,
-      error: (text: string) => {
-        said += text;
-      },
-      environment,
-    };
-    await run([...argv, "status"], io);
-    return /does not answer on (\S+):/.exec(said)?.[1] ?? said;
+    const { error } = await hipctl([...argv, "status"], { environment });
+    return /does not answer on (\S+):/.exec(error)?.[1] ?? error;
   };
   const both = { HIPD_SOCKET: "/tmp/none.sock", HIPD_INSTANCE: "env" };
   expect(await where(["--instance", "blue"], both)).toBe("/run/hipd-blue/hipd.sock");

@@ -12,7 +12,7 @@ import {
   OwnLocators,
 } from "../../src/overlay/own-locators.ts";
 import { MAX_REFLEXIVE, MAX_WITNESSES } from "../../src/overlay/reflexive.ts";
-import { BOB, CAROL } from "../support/overlay.ts";
+import { BOB, CAROL, localAddress } from "../support/overlay.ts";
 
 function prefix(text: string) {
   const parsed = parsePrefix(text);
@@ -22,18 +22,8 @@ function prefix(text: string) {
 
 const at = (millis: number): Instant => millis as Instant;
 
-function local(address: string, changes: Partial<LocalAddress> = {}): LocalAddress {
-  return {
-    address,
-    interface: "eth0",
-    deprecated: false,
-    temporary: false,
-    preferredSeconds: undefined,
-    metric: 100,
-    defaultSource: false,
-    ...changes,
-  };
-}
+const local = (address: string, changes: Partial<LocalAddress> = {}): LocalAddress =>
+  localAddress(address, { defaultSource: false, ...changes });
 
 function table(rules: Partial<LocatorRules> = {}, addresses: readonly LocalAddress[] = []): OwnLocators {
   const overlay = { interface: "hip0", lsiPrefix: prefix("198.18.0.0/15") };
