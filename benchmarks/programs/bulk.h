@@ -67,8 +67,17 @@ static inline void serve_all(const char* port, void* (*stream)(void*)) {
   }
 }
 
-// Runs `stream` so many times at once and waits for all.
-static inline void send_all(int streams, void* (*stream)(void*)) {
+// What `send HOST PORT SECONDS STREAMS` asks for; `end` is the moment when streams end.
+static const char *host, *port;
+static double end;
+static int streams;
+
+// Runs `stream` STREAMS times at once and waits for all.
+static inline void send_all(char** argv, void* (*stream)(void*)) {
+  host = argv[2];
+  port = argv[3];
+  end = now() + atof(argv[4]);
+  streams = atoi(argv[5]);
   pthread_t threads[MAX_STREAMS];
   if (streams < 1 || streams > MAX_STREAMS) {
     fprintf(stderr, "%d streams: 1 to %d are possible\n", streams, MAX_STREAMS);

@@ -2,10 +2,6 @@
 // time.
 #include "bulk.h"
 
-static const char *host, *port;
-static double end;
-static int streams;
-
 static void* receive(void* argument) {
   const int fd = (int)(intptr_t)argument;
   char* block = malloc(BLOCK);
@@ -41,11 +37,7 @@ int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   if (argc == 3 && strcmp(argv[1], "serve") == 0) serve_all(argv[2], receive);
   if (argc == 6 && strcmp(argv[1], "send") == 0) {
-    host = argv[2];
-    port = argv[3];
-    end = now() + atof(argv[4]);
-    streams = atoi(argv[5]);
-    send_all(streams, transmit);
+    send_all(argv, transmit);
     return 0;
   }
   fprintf(stderr, "usage: tcp-bulk serve PORT | tcp-bulk send HOST PORT SECONDS STREAMS\n");

@@ -5,9 +5,6 @@
 
 #include "bulk.h"
 
-static const char *host, *port;
-static double end;
-static int streams;
 static SSL_CTX* shared;
 
 static void die_tls(const char* what) {
@@ -71,11 +68,7 @@ int main(int argc, char** argv) {
   }
   if (argc == 6 && strcmp(argv[1], "send") == 0) {
     shared = context(TLS_client_method());
-    host = argv[2];
-    port = argv[3];
-    end = now() + atof(argv[4]);
-    streams = atoi(argv[5]);
-    send_all(streams, transmit);
+    send_all(argv, transmit);
     return 0;
   }
   fprintf(stderr, "usage: tls-bulk serve PORT CERTIFICATE KEY | tls-bulk send HOST PORT SECONDS STREAMS\n");

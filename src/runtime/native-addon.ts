@@ -5,23 +5,24 @@ export interface Handle {
   readonly native: unique symbol;
 }
 
+/** What a plane is connected to. */
+type Wiring = [
+  name: string,
+  mtu: number,
+  port: number,
+  raw: boolean,
+  workers: number,
+  ownLsi: Uint8Array,
+  lsiNetwork: Uint8Array,
+  lsiPrefixLength: number,
+];
+
+/** How it works. */
+type Manner = [offloads: number, busyPollMicros: number, aead: string, silentMillis: number];
+
 /** native/addon.cc. Addresses are 4 or 16 bytes; "text" results are described there. */
 export interface Addon {
-  open(
-    name: string,
-    mtu: number,
-    port: number,
-    raw: boolean,
-    workers: number,
-    ownLsi: Uint8Array,
-    lsiNetwork: Uint8Array,
-    lsiPrefixLength: number,
-    notify: () => void,
-    offloads: number,
-    busyPollMicros: number,
-    aead: string,
-    silentMillis: number,
-  ): [Handle, ...string[]];
+  open(...options: [...Wiring, notify: () => void, ...Manner]): [Handle, ...string[]];
   close(plane: Handle): void;
   suspend(plane: Handle): [blob: Uint8Array, tunFds: number[], udpFds: number[]];
   resume(
@@ -32,23 +33,7 @@ export interface Addon {
     /** Taken at the last moment, when nothing else can fail; without one the caller has seen to that. */
     ticketFd?: number,
   ): [Handle, ...string[]];
-  resumedOptions(
-    plane: Handle,
-  ): [
-    name: string,
-    mtu: number,
-    port: number,
-    raw: boolean,
-    workers: number,
-    ownLsi: Uint8Array,
-    lsiNetwork: Uint8Array,
-    lsiPrefixLength: number,
-    offloads: number,
-    busyPollMicros: number,
-    aead: string,
-    silentMillis: number,
-    gapMicros: number,
-  ];
+  resumedOptions(plane: Handle): [...Wiring, ...Manner, gapMicros: number];
   stalled(plane: Handle, millis: number): number;
   send(plane: Handle, path: Uint8Array, bytes: Uint8Array): void;
   addSa(
