@@ -43,18 +43,15 @@ async function makeBeforeBreak(mover: Mover, other: Mover, to: At): Promise<void
   await mover.change({ del: old });
 }
 
+/** To other addresses of both cables and families, and home. */
+const TOUR = [at(0, "ipv4", 3), at(0, "ipv6", 3), at(1, "ipv4", 4), at(1, "ipv6", 4), at(0, "ipv4", 2)];
+
 suite("make before break", () => {
   it("loses nothing, in either direction, within and between families", async () => {
     await withMovers({ b: [at(0, "ipv4", 2), at(0, "ipv6", 2)] }, async (movers) => {
       const { a, b } = movers;
       const both = await pulses(movers);
-      for (const to of [
-        at(0, "ipv4", 3),
-        at(0, "ipv6", 3),
-        at(1, "ipv4", 4),
-        at(1, "ipv6", 4),
-        at(0, "ipv4", 2),
-      ]) {
+      for (const to of TOUR) {
         await makeBeforeBreak(a, b, to);
         await Promise.all(both.map((pulse) => pulse.beats(200)));
       }
@@ -74,13 +71,7 @@ suite("break before make", () => {
       const { a } = movers;
       const both = await pulses(movers);
       const gaps: number[] = [];
-      for (const to of [
-        at(0, "ipv4", 3),
-        at(0, "ipv6", 3),
-        at(1, "ipv4", 4),
-        at(1, "ipv6", 4),
-        at(0, "ipv4", 2),
-      ]) {
+      for (const to of TOUR) {
         const since = monotonic();
         await a.breakAndMake(to);
         await Promise.all(both.map((pulse) => pulse.beats(200)));

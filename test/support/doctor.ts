@@ -7,7 +7,7 @@ import type { PairView } from "../../src/overlay/locator-views.ts";
 import type { NamesStatus } from "../../src/runtime/dns/names.ts";
 import type { RouteRow } from "../../src/runtime/network.ts";
 import { NOW } from "./cli.ts";
-import { IDENTITY, STATUS } from "./views.ts";
+import { IDENTITY, PEER as LIVELY, STATUS } from "./views.ts";
 
 export const HIT = "2001:22:1111:2222:3333:4444:5555:6666";
 export const PEER_HIT = "2001:22:aaaa:bbbb:cccc:dddd:eeee:ffff";
@@ -26,31 +26,12 @@ export const MACHINE: MachineFacts = {
 };
 
 export const PEER: PeerView = {
-  name: "db1",
+  ...LIVELY,
   hit: PEER_HIT,
   lsi: "198.18.0.9",
-  state: "ESTABLISHED",
-  suite: "AES-GCM-16",
-  path: { carrier: "udp", local: "192.0.2.1:10500", remote: "192.0.2.10:10500" },
-  txBytes: 1,
-  rxBytes: 1,
-  txPackets: 1,
-  rxPackets: 1,
-  establishedAt: "2025-01-02T03:00:00.000Z",
-  lastError: null,
-  lastErrorAt: null,
-  locators: ["192.0.2.10:10500"],
-  carrier: "udp",
-  inboundFamily: "hit",
   identity: HIT,
-  source: "config",
-  file: "/etc/hipd/hipd.toml",
-  opportunistic: false,
-  pathState: "verified",
-  rttMillis: 1,
-  otherPaths: 0,
-  loss: 0,
-  handovers: 0,
+  ...{ txBytes: 1, rxBytes: 1, txPackets: 1, rxPackets: 1 },
+  ...{ rttMillis: 1, otherPaths: 0, loss: 0, handovers: 0 },
 };
 
 export const ASSOCIATION: AssociationDetails = {
