@@ -134,6 +134,24 @@ suite("take-over with a carrier", () => {
     });
   });
 
+  it("sockets for IP protocols are carried by a process that may not open any", async () => {
+    await withServices(
+      async ({ a, b }) => {
+        const pulse = await Pulse.start(a.namespace, b.namespace, b.daemon.hit, 7000);
+        expect((await a.daemon.peer("b")).path?.carrier).toBe("none");
+        const carrier = await leaveToCarrier(a);
+        await pulse.beats(300);
+        await command(a, "start", "ready");
+        await pulse.beats(100);
+        expect(a.events("took-over")).toMatchObject([{ by: "carrier" }]);
+        expect(lostOf(await pulse.stop())).toBe(0);
+        expect(await replays(a, b)).toBe(0);
+        await carrier.stop();
+      },
+      { peer: { encapsulation: "none" }, config: { network: { encapsulation: "none" } } },
+    );
+  });
+
   it("a carrier that is killed takes its numbers with it: associations are made anew", async () => {
     await withServices(async ({ a, b }) => {
       const capture = await Capture.start(a.namespace, "eth0", `udp port ${HIP_PORT}`, 96);

@@ -2,14 +2,17 @@
 import { join } from "node:path";
 import { compiled } from "../../tools/lab/compiled.ts";
 import type { Background } from "../../tools/lab/shell.ts";
-import { at, type Mover, type Movers, withMovers } from "./mobile.ts";
+import { at, type Mover, type Movers, type MoversOptions, withMovers } from "./mobile.ts";
 
 export type Line = Readonly<Record<string, unknown>>;
 
 /** Both daemons under a small service manager. */
-export async function withServices<T>(body: (movers: Movers) => Promise<T>): Promise<T> {
+export async function withServices<T>(
+  body: (movers: Movers) => Promise<T>,
+  more: MoversOptions = {},
+): Promise<T> {
   const runner = [await compiled("service-manager"), "--"];
-  return withMovers({ runner, b: [at(0, "ipv4", 2), at(0, "ipv6", 2)] }, body);
+  return withMovers({ runner, b: [at(0, "ipv4", 2), at(0, "ipv6", 2)], ...more }, body);
 }
 
 /** What the service manager tells next. */

@@ -13,6 +13,7 @@ import {
   ownNetwork,
   sendCarry,
 } from "../../src/runtime/carry-message.ts";
+import { controlMethods, type MethodSchema } from "../../src/runtime/control-schema.ts";
 import { addon, STORED } from "../../src/runtime/early.ts";
 import type { HandoffAddon } from "../../src/runtime/native-handoff.ts";
 import type { ServiceAddon } from "../../src/runtime/native-service.ts";
@@ -129,6 +130,15 @@ describe("the hipd that ends", () => {
     expect(giveAway({ store }, fake, { control, suspend, carrier })?.type).toBe(type);
     expect(steps).toEqual([STORED.control, "suspend", "give [50,51,[70],[71]]", ...names.slice(1)]);
   });
+});
+
+test("a hipd that knows of no carrier skips the field that names one", () => {
+  const method = (name: string) => controlMethods().get(name) as MethodSchema;
+  const bytes = method("AnnounceTakeover").requestSerialize({ carrier: "/run/hipd.carry/socket" });
+  expect(bytes.length).toBeGreaterThan(10);
+  // As the request was before.
+  expect(method("Reload").requestDeserialize(bytes)).toEqual({});
+  expect(method("AnnounceTakeover").requestDeserialize(Buffer.alloc(0))).toEqual({ carrier: null });
 });
 
 describe("the next hipd", () => {
