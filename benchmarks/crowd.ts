@@ -220,16 +220,6 @@ export class Crowd {
     return { established, seconds: (performance.now() - begun) / 1000 };
   }
 
-  /** Lets time pass for all members: what they asked is asked again, as by real hosts. */
-  async tend(seconds: number): Promise<void> {
-    const end = performance.now() + seconds * 1000;
-    while (performance.now() < end) {
-      await new Promise((resolve) => setTimeout(resolve, 2 * TICK));
-      const now = clock();
-      for (const member of this.#members.values()) if (member.due(now)) member.take({ type: "timeout" }, now);
-    }
-  }
-
   close(): void {
     for (const socket of this.#sockets) socket.close();
   }

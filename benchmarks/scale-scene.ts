@@ -12,8 +12,6 @@ import type { Bench } from "./suite.ts";
 const ADDRESSES = Array.from({ length: 16 }, (_, i) => `198.18.255.${i + 2}`);
 /** Of the daemon with many associations. */
 const MANY = "198.18.255.1";
-/** The second address of that daemon, and the router's beside it. */
-const SECOND = { here: "198.18.254.1", there: "198.18.254.2" };
 const SOCKETS_PER_ADDRESS = 8;
 const PORT = 7001;
 /** The LSIs stay out of the way of the crowd's addresses. */
@@ -88,13 +86,6 @@ export class Scene {
   /** Of the program that holds the crowd. */
   get crowdPid(): number {
     return (this.#crowd as Background).child.pid as number;
-  }
-
-  /** The daemon with many gets a second address of its own, or loses it: then it has two ways to everybody. */
-  async secondAddress(present: boolean): Promise<void> {
-    const word = present ? "add" : "del";
-    await this.#crowdHome.ip([`addr ${word} ${SECOND.there}/24 dev to-many`]);
-    await this.many.namespace.ip([`addr ${word} ${SECOND.here}/24 dev eth0`]);
   }
 
   /** Gives the crowd a command and waits for its answer. */

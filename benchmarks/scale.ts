@@ -15,8 +15,6 @@ const PARALLEL = 32;
 const TIDY_MILLIS = 10_500;
 const SETTLE_MILLIS = 2 * TIDY_MILLIS;
 const IDLE_MILLIS = 10_000;
-/** All peers are told of the second address, and the new pairs checked: 50 a second. */
-const CHECKS_MILLIS = 60_000;
 /** Turns of each of the two daemons: their difference is small, and one second of a stream differs from the next. */
 const TURNS = { brief: 5, thorough: 24 };
 
@@ -62,14 +60,8 @@ async function allCosts(bench: Bench, scene: Scene, count: number): Promise<Tabl
   // Compiled code and worker threads come with the first exchanges, however many follow.
   await connect(scene, count / 10, SETTLE_MILLIS);
   const before = residentMegabytes(pid);
-  const one = await idleShare(pid, 2 * IDLE_MILLIS);
-  await scene.secondAddress(true);
-  const tending = scene.tell(`tend ${(CHECKS_MILLIS + 2 * IDLE_MILLIS) / 1000}`, 120_000);
-  const checks = await idleShare(pid, CHECKS_MILLIS);
-  const two = await idleShare(pid, 2 * IDLE_MILLIS);
-  await tending;
-  await scene.secondAddress(false);
-  bench.tell(`${count / 10} associations: ${one} % of a core when idle, with two addresses ${two} %`);
+  const idleBefore = await idleShare(pid, 2 * IDLE_MILLIS);
+  bench.tell(`${count / 10} associations: ${idleBefore} % of a core when idle`);
   const made = await connect(scene, count - count / 10, SETTLE_MILLIS);
   const after = residentMegabytes(pid);
   const idle = await idleShare(pid, IDLE_MILLIS);
@@ -86,9 +78,7 @@ async function allCosts(bench: Bench, scene: Scene, count: number): Promise<Tabl
       single("few", "resident, 2 associations", residentMegabytes(scene.few.pid)),
       single("peers", `resident, ${count} peers configured`, configured),
       single("first", `resident, ${count / 10} associations, settled`, before, {
-        [IDLE]: one,
-        "while a second address is checked": checks,
-        "with two addresses": two,
+        [IDLE]: idleBefore,
       }),
       single("all", `resident, ${count} associations, settled`, after, {
         "bytes for each": Math.round(each),

@@ -1,7 +1,7 @@
 /**
  * A crowd as a program of its own: `crowd.ts OPTIONS-AS-JSON PEERS-FILE`. Commands come by standard input, one a line:
  * "connect COUNT PARALLEL SECONDS", "flood RATE SECONDS WHO" (WHO: "one" address or "many"), "aside RATE SECONDS WHO" (the work of a
- * flood, for nobody), "tend SECONDS" (only timers run); each is answered by one line of JSON.
+ * flood, for nobody); each is answered by one line of JSON.
  */
 import { writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -19,9 +19,6 @@ for await (const line of createInterface({ input: process.stdin })) {
   } else if (command === "flood" || command === "aside") {
     const [rate, seconds, fromOne] = [Number(first), Number(second), third === "one"];
     console.log(JSON.stringify(await flood(crowd, { rate, seconds, fromOne, aside: command === "aside" })));
-  } else if (command === "tend") {
-    await crowd.tend(Number(first));
-    console.log("{}");
   } else if (command === "end") break;
 }
 crowd.close();
