@@ -1,82 +1,19 @@
 /** The loop between the overlay and its edges. */
 import { describe, expect, it } from "vitest";
-import { type Hit, type Instant, ok, type Path, type Spi } from "../../src/core/types.ts";
+import { type Instant, ok, type Path, type Spi } from "../../src/core/types.ts";
 import { Driver, MAX_EVENTS_PER_TURN, MAX_REQUESTS } from "../../src/driver/driver.ts";
 import { MAX_SUBSCRIBERS, REMEMBERED_EVENTS } from "../../src/driver/event-ring.ts";
-import type { DataPlane, DataPlaneEvent } from "../../src/driver/ports.ts";
+import type { DataPlaneEvent } from "../../src/driver/ports.ts";
 import type { HostOutput, JobId } from "../../src/hip/io.ts";
 import type { Job, JobResult } from "../../src/hip/job.ts";
 import type { SaSpec } from "../../src/hip/sa.ts";
 import type { ControlReply } from "../../src/overlay/control.ts";
 import { build, checksumValid, withChecksum } from "../../src/wire/packet.ts";
 import { association, Bench, BOB, PATH, SELF } from "../support/overlay.ts";
+import { PaperPlane } from "../support/paper-plane.ts";
 
 const I1 = build({ name: "I1", sender: SELF, receiver: BOB, parameters: [] });
 const JOB = { kind: "verify", packet: I1, peer: { algorithm: 7, hostIdentity: new Uint8Array(0) } } as Job;
-
-/** A data plane that writes down its calls. */
-class PaperPlane implements DataPlane {
-  onReady: () => void = () => undefined;
-  readonly calls: string[] = [];
-  readonly sent: { readonly path: Path; readonly bytes: Uint8Array }[] = [];
-  readonly sas: SaSpec[] = [];
-  waiting: DataPlaneEvent[] = [];
-  drains = 0;
-  sourceAddress: string | undefined = "192.0.2.1";
-
-  source(): string | undefined {
-    return this.sourceAddress;
-  }
-  send(path: Path, bytes: Uint8Array): void {
-    this.sent.push({ path, bytes });
-    this.calls.push("send");
-  }
-  addSa(sa: SaSpec): void {
-    this.sas.push(sa);
-    this.calls.push("addSa");
-  }
-  probe(): void {}
-  setPathMtu(): void {}
-  setPath(_peer: Hit, spi: Spi, path: Path): void {
-    this.calls.push(`setPath ${spi} ${path.local.address}`);
-  }
-  dropSa(spi: Spi, direction: string): void {
-    this.calls.push(`dropSa ${spi} ${direction}`);
-  }
-  route(_peer: Hit, via: unknown): void {
-    this.calls.push(`route ${via}`);
-  }
-  alias(): void {
-    this.calls.push("alias");
-  }
-  ping(_local: Hit, _peer: Hit, _sequence: number, bytes: number): void {
-    this.calls.push(`ping ${bytes}`);
-  }
-  drain(max: number): readonly DataPlaneEvent[] {
-    this.drains++;
-    return this.waiting.splice(0, max);
-  }
-  associations(): ReturnType<DataPlane["associations"]> {
-    return [
-      {
-        peer: BOB,
-        outSpi: undefined,
-        inSpi: undefined,
-        txPackets: 1,
-        txBytes: 100,
-        rxPackets: 2,
-        rxBytes: 200,
-        pathMtu: 1500,
-      },
-    ];
-  }
-  counters(): Readonly<Record<string, number>> {
-    return { udp_packets_total: 7 };
-  }
-  close(): void {
-    this.calls.push("close");
-  }
-}
 
 /** A driver whose world stands still until the test moves it. */
 function setUp() {
