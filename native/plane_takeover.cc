@@ -115,6 +115,10 @@ std::unique_ptr<Plane> Plane::resume(const Handover& from, std::string& error, s
   std::unique_ptr<Plane> plane(new Plane(saved.options));
   plane->chooseCipher(notes);
   error = plane->restore(saved, std::move(tuns), std::move(sockets));
+  // A thread that cannot be made ends the process: better before it has taken anything.
+  if (error.empty()) {
+    for (const auto& worker : plane->workers_) worker->prestart();
+  }
   if (error.empty() && from.ticket >= 0) {
     const service::Taken result = service::takeTicket(from.ticket);
     error = result.error.empty() && !result.taken ? "somebody else goes on with this data plane" : result.error;

@@ -69,8 +69,17 @@ std::string Worker::prepare() {
   return "";
 }
 
+void Worker::prestart() {
+  thread_ = std::thread([this] {
+    begun_.wait(false);
+    run();
+  });
+}
+
 void Worker::start() {
-  thread_ = std::thread([this] { run(); });
+  if (!thread_.joinable()) prestart();
+  begun_.store(true);
+  begun_.notify_one();
 }
 
 std::string Worker::useRaw(const RawSockets& raw, bool receive) {
@@ -87,6 +96,9 @@ std::string Worker::useRaw(const RawSockets& raw, bool receive) {
 void Worker::halt() {
   if (!thread_.joinable()) return;
   stopping_.store(true);
+  // It may never have been started.
+  begun_.store(true);
+  begun_.notify_one();
   wake();
 }
 

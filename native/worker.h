@@ -110,7 +110,9 @@ class Worker {
 
   /// Everything before the thread that can fail. "" or what went wrong.
   std::string prepare();
-  /// Begins the thread. After `prepare`.
+  /// Makes the thread, which does nothing yet. After `prepare`.
+  void prestart();
+  /// Lets it begin, and makes it if need be.
   void start();
   /// Raw sockets to send ESP through, at any time after `prepare`. `receive`: this worker also reads them. They outlive
   /// the worker. "" or what went wrong.
@@ -236,6 +238,7 @@ class Worker {
   Fd epoll_;
   Fd mailbox_;
   std::thread thread_;
+  std::atomic<bool> begun_{false};
   std::atomic<bool> stopping_{false};
   /// nullptr while flows are not logged.
   std::atomic<FlowLog*> flowLog_{nullptr};
