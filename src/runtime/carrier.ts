@@ -6,13 +6,19 @@ import type { ServiceAddon } from "./native-service.ts";
 
 /** It listens already. */
 const CONNECT_MILLIS = 50;
-/** It resumes in a few milliseconds. When it takes longer, the ticket decides who goes on: it, or the next hipd. */
-const ANSWER_MILLIS = 100;
+/** It resumes in a few milliseconds; many associations, or a machine without a free processor, take longer. After that the ticket decides who goes on: it, or the next hipd. */
+const ANSWER_MILLIS = 1_000;
 /** The kernel's limit of a socket's name, with its end. */
 const MAX_SOCKET = 107;
 
 export type CarrierLink = Pick<HandoffAddon, "connectTo" | "sendMessage" | "receiveMessage"> &
   Pick<ServiceAddon, "closeFd">;
+
+/** Why hipd does not look there for a carrier; undefined: it does. Only root makes such folders: a look into another one might not end. */
+export function wrongCarrierPlace(socket: string): string | undefined {
+  if (/^\/run\/hipd[^/\0]*\/[^/\0]+$/.test(socket)) return wrongCarrierSocket(socket);
+  return `"${socket}" is not a socket in a folder /run/hipd...`;
+}
 
 /** Why this cannot be where a carrier listens; undefined: it can. */
 export function wrongCarrierSocket(socket: string): string | undefined {

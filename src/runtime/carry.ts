@@ -18,6 +18,8 @@ export const AWAIT_MILLIS = 40_000;
 export const CARRY_MILLIS = 20_000;
 /** Who has connected says at once what it wants. */
 const HAND_MILLIS = 5_000;
+/** After a stranger, and when no descriptor is free. */
+const PAUSE_MILLIS = 100;
 /** Messages are small, and who asks waits. */
 const SEND_MILLIS = 2_000;
 
@@ -61,19 +63,23 @@ export function carry(system: CarrierSystem, listener: number, path: string): Ca
   const since = system.now();
   const gapMicros = native.resumedOptions(plane)[12];
   answer(native, connection, { type: "carrying", gapMicros });
-  log.info("carrying", "packets go on while hipd restarts", {
-    millis: Math.round(gapMicros / 1000),
-    from: message.version,
-  });
+  // A log that is not read must not come between: lines are written when all is done.
+  const tell = (): void =>
+    log.info("carrying", "packets went on while hipd restarted", {
+      millis: Math.round(gapMicros / 1000),
+      from: message.version,
+    });
   const asked = hearCarry(native, connection, CARRY_MILLIS);
   if (!asked.ok || asked.value.message.type !== "take") {
     native.close(plane);
+    tell();
     const reason = asked.ok || asked.error === "nonsense" ? "something else came" : GIVEN_UP[asked.error];
     log.warn("carry-ended", "the associations are given up: no hipd has taken them", { reason });
     return "abandoned";
   }
   const carriedMillis = Math.round(system.now() - since);
   handOn(native, connection, plane, { gapMicros, carriedMillis });
+  tell();
   log.info("carry-handed", "the next hipd goes on", { millis: carriedMillis });
   return "handed";
 }
@@ -95,6 +101,8 @@ function awaitPeer({ native, log, now }: CarrierSystem, listener: number): numbe
     } catch (error) {
       log.warn("carry-refused", "the carrier carries nothing", { reason: (error as Error).message });
       if (now() >= end) return undefined;
+      // Whatever it is, it may come again at once.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MILLIS);
     }
   }
 }
@@ -106,7 +114,7 @@ function misfit(
 ): string | undefined {
   if (protocol !== CARRY_PROTOCOL)
     return `hipd speaks version ${protocol} with its carrier, and this one version ${CARRY_PROTOCOL}`;
-  if (network !== own) return `hipd is in another network namespace (${network}, not ${own})`;
+  if (network !== own || own === "") return `hipd is in another network namespace (${network}, not ${own})`;
   return undefined;
 }
 

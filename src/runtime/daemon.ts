@@ -5,7 +5,7 @@ import type { Shell } from "../driver/ports.ts";
 import type { ConfigChanges, ControlReply, ControlRequest } from "../overlay/control.ts";
 import { Overlay } from "../overlay/overlay.ts";
 import type { HandedOverlay } from "../overlay/takeover.ts";
-import { Carrier, wrongCarrierSocket } from "./carrier.ts";
+import { Carrier, wrongCarrierPlace } from "./carrier.ts";
 import { SystemAlarm, SystemClock } from "./clock.ts";
 import { type DaemonConfig, loadConfig, problemText } from "./config-file.ts";
 import type { MetadataView, Problem, ReloadReport } from "./control-convert.ts";
@@ -393,7 +393,7 @@ export class Daemon implements ControlBackend {
   }
 
   announceTakeover(carrier?: string): Result<{ readonly seconds: number }, Problem> {
-    const wrong = carrier === undefined ? undefined : wrongCarrierSocket(carrier);
+    const wrong = carrier === undefined ? undefined : wrongCarrierPlace(carrier);
     if (wrong !== undefined) return err({ code: "invalid", message: wrong });
     if (!this.#service.present || this.#native === undefined || this.#network.suspend === undefined) {
       const message = "no service manager keeps what this hipd would hand over";

@@ -113,7 +113,7 @@ export async function resumeFirst(
   if (stored.length === 0) return undefined;
   if (stored.some(({ name }) => name === STORED.carrier)) {
     const { resumeCarried } = await import("./carried.ts");
-    return { stored, outcome: () => resumeCarried(stored) };
+    return { stored, outcome: resumeCarried(stored) };
   }
   const taken = resume(stored);
   return { stored, outcome: () => taken };

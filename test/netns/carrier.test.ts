@@ -7,6 +7,7 @@ import type { Background } from "../../tools/lab/shell.ts";
 import { at, type Mover } from "./mobile.ts";
 import {
   announce,
+  carrierSocket,
   command,
   leaveToCarrier,
   manager,
@@ -84,7 +85,8 @@ suite("take-over with a carrier", () => {
       );
       expect(repeated(await capture.stop())).toEqual([]);
       expect(await replays(a, b)).toBe(0);
-      expect(sorted.at(-1)).toBeLessThan(GAP);
+      // Where others want the processors, there are gaps without restarts as well.
+      expect(sorted.at(-1)).toBeLessThan(GAP + 5 * report.pause);
       expect(report.duplicates).toBe(0);
       const unserved = [a, b]
         .flatMap((mover) => mover.events("took-over"))
@@ -111,7 +113,7 @@ suite("take-over with a carrier", () => {
       for (const pulse of [there, back]) {
         await pulse.beats(100);
         const report = await pulse.report();
-        expect(longestGap(report, since)).toBeLessThan(GAP);
+        expect(longestGap(report, since)).toBeLessThan(GAP + 5 * report.pause);
         expect(lostOf(report)).toBe(0);
       }
       const [taken] = a.events("took-over");
@@ -177,15 +179,15 @@ suite("take-over with a carrier", () => {
       const pulse = await Pulse.start(a.namespace, b.namespace, b.daemon.hit, 7000);
       const early = await startCarrier(a);
       process.kill(runningPid(early), "SIGSTOP");
-      await announce(a, "--carrier", `${a.daemon.folder}/carrier.sock`);
+      await announce(a, "--carrier", carrierSocket(a));
       const restarted = manager(a, "ready");
       await command(a, "restart", "started");
       await restarted;
       // It never had the ticket.
       expect(a.events("took-over").map(({ by }) => by)).toEqual(["store"]);
       expect(a.events("not-carried").length).toBe(1);
-      process.kill(runningPid(early), "SIGCONT");
-      await says(early, "carry-refused");
+      // Nor will it keep the sockets.
+      await early.line((line) => line.includes('"signal":9'));
       await pulse.beats(200);
 
       const late = await leaveToCarrier(a);

@@ -1,8 +1,16 @@
 /** Daemons under a small service manager (tools/lab/service-manager.cc), and carriers beside them. */
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { compiled } from "../../tools/lab/compiled.ts";
 import type { Background } from "../../tools/lab/shell.ts";
 import { at, type Mover, type Movers, type MoversOptions, withMovers } from "./mobile.ts";
+
+/** hipd looks for carriers in such folders only. */
+const SOCKETS = `/run/hipd-test-${process.pid}`;
+
+export function carrierSocket({ namespace }: Mover): string {
+  return join(SOCKETS, `${namespace.label}.sock`);
+}
 
 export type Line = Readonly<Record<string, unknown>>;
 
@@ -12,7 +20,12 @@ export async function withServices<T>(
   more: MoversOptions = {},
 ): Promise<T> {
   const runner = [await compiled("service-manager"), "--"];
-  return withMovers({ runner, b: [at(0, "ipv4", 2), at(0, "ipv6", 2)], ...more }, body);
+  mkdirSync(SOCKETS, { mode: 0o700, recursive: true });
+  try {
+    return await withMovers({ runner, b: [at(0, "ipv4", 2), at(0, "ipv6", 2)], ...more }, body);
+  } finally {
+    rmSync(SOCKETS, { recursive: true });
+  }
 }
 
 /** What the service manager tells next. */
@@ -42,9 +55,8 @@ export async function announce({ daemon }: Mover, ...more: readonly string[]): P
 
 /** Starts a carrier on the mover's host; resolves when it listens. */
 export async function startCarrier(mover: Mover): Promise<Background> {
-  const { daemon, namespace } = mover;
-  const listening = join(daemon.folder, "carrier.sock");
-  const carrier = namespace.spawn([await compiled("service-manager"), "--", HIPD, "--carry", listening]);
+  const command = [await compiled("service-manager"), "--", HIPD, "--carry", carrierSocket(mover)];
+  const carrier = mover.namespace.spawn(command);
   await carrier.line((line) => line.includes('"manager":"ready"'));
   return carrier;
 }
@@ -54,7 +66,7 @@ export const HIPD = join(import.meta.dirname, "../../bin/hipd");
 /** Restarts it beside a carrier, as the units do. */
 export async function restartCarried(mover: Mover): Promise<Line> {
   const carrier = await startCarrier(mover);
-  await announce(mover, "--carrier", join(mover.daemon.folder, "carrier.sock"));
+  await announce(mover, "--carrier", carrierSocket(mover));
   const ready = await command(mover, "restart", "ready");
   await carrier.stop();
   return ready;
@@ -69,7 +81,7 @@ export function runningPid(process: Background): number {
 /** Ends hipd beside a carrier, and starts no other one: the carrier is on its own. */
 export async function leaveToCarrier(mover: Mover): Promise<Background> {
   const carrier = await startCarrier(mover);
-  await announce(mover, "--carrier", join(mover.daemon.folder, "carrier.sock"));
+  await announce(mover, "--carrier", carrierSocket(mover));
   const ended = manager(mover, "ended");
   process.kill(runningPid(mover.daemon.process), "SIGTERM");
   await ended;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { resumeCarried } from "../../src/runtime/carried.ts";
-import { Carrier, wrongCarrierSocket } from "../../src/runtime/carrier.ts";
+import { Carrier, wrongCarrierPlace, wrongCarrierSocket } from "../../src/runtime/carrier.ts";
 import {
   CARRY_PROTOCOL,
   type CarryMessage,
@@ -98,6 +98,19 @@ describe("the hipd that ends", () => {
     expect(reached.ok ? "" : reached.error).toContain("nobody is at");
   });
 
+  test("looks for one in folders that only root makes", () => {
+    for (const right of ["/run/hipd.carry/socket", "/run/hipd.carry-blue/socket"])
+      expect(wrongCarrierPlace(right)).toBeUndefined();
+    for (const wrong of [
+      "/tmp/socket",
+      "/run/user/1/x",
+      "/run/hipd.carry/../x/y",
+      "/run/hipd",
+      `/run/hipd/${"x".repeat(107)}`,
+    ])
+      expect(wrongCarrierPlace(wrong), wrong).toBeDefined();
+  });
+
   test("takes only absolute paths that fit", () => {
     expect(wrongCarrierSocket("/run/hipd.carry/socket")).toBeUndefined();
     for (const wrong of ["", "run/x", "@x", `/${"x".repeat(107)}`, "/a\0b"])
@@ -168,13 +181,21 @@ describe("the next hipd", () => {
     ["the carrier never took the ticket: its own way", "free", [HANDED], "is not a data plane", false],
     ["the carrier has it", "taken", [HANDED], "is not a data plane", true],
     ["the carrier has it, and nothing else is stored", "none", [HANDED], "is not a data plane", true],
-    ["silence", "taken", [], "has not answered in 2 s", true],
+    ["silence", "taken", [], "has not answered in 3 s", true],
     ["a refusal", "taken", [{ type: "refused", reason: "why not" }], "why not", true],
-    ["another message", "taken", [{ type: "carrying", gapMicros: 1 }], "talks nonsense", true],
+    ["another message", "taken", [{ type: "take" }], "talks nonsense", true],
+    // The predecessor did not wait for the first one.
+    [
+      "an answer that came late",
+      "taken",
+      [{ type: "carrying", gapMicros: 1 }, HANDED],
+      "is not a data plane",
+      true,
+    ],
   ] as const)("%s", (_what, taken, answers, reason, asked) => {
     const before = descriptors();
     const { carrier, list } = stored(taken, ...answers);
-    const outcome = resumeCarried(list);
+    const outcome = resumeCarried(list)();
     expect(outcome.ok ? "" : outcome.reason).toContain(reason);
     const heard = hearCarry(native, carrier, 0);
     expect(heard.ok && heard.value.message.type === "take").toBe(asked);
@@ -190,8 +211,14 @@ describe("the next hipd", () => {
   test("a carrier that has ended, or gives what was taken, leaves nothing", () => {
     const gone = stored("taken");
     native.closeFd(gone.carrier);
-    const ended = resumeCarried(gone.list);
+    const ended = resumeCarried(gone.list)();
     expect(ended.ok ? "" : ended.reason).toMatch(/its carrier (has ended|does not hear)/);
+    // One who asked has died; what the carrier has said is still there.
+    const last = stored("taken", HANDED);
+    native.closeFd(last.carrier);
+    const heard = resumeCarried(last.list)();
+    expect(heard.ok ? "" : heard.reason).toContain("is not a data plane");
+    for (const { fd } of last.list) native.closeFd(fd);
     const { hipd, carrier } = connected();
     const { plane, ticket } = estate();
     native.takeTicket(ticket);
@@ -200,7 +227,7 @@ describe("the next hipd", () => {
     const twice = resumeCarried([
       { name: STORED.control, fd: control },
       { name: STORED.carrier, fd: hipd.connection },
-    ]);
+    ])();
     expect(twice.ok ? "" : twice.reason).toContain("another hipd has taken it from its carrier");
     for (const fd of [plane, ticket, control, carrier, hipd.connection, ...gone.list.map(({ fd }) => fd)])
       native.closeFd(fd);
@@ -209,10 +236,10 @@ describe("the next hipd", () => {
   test("what two predecessors left is nothing", () => {
     const { carrier, list } = stored("none", HANDED);
     for (const again of list) {
-      const outcome = resumeCarried([...list, again]);
+      const outcome = resumeCarried([...list, again])();
       expect(outcome.ok ? "" : outcome.reason).toContain("more than one hipd");
     }
-    expect(resumeCarried(list.slice(1))).toMatchObject({ reason: "it is not complete" });
+    expect(resumeCarried(list.slice(1))()).toMatchObject({ reason: "it is not complete" });
     for (const { fd } of list) native.closeFd(fd);
     native.closeFd(carrier);
   });

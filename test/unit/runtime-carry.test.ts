@@ -101,6 +101,7 @@ describe("a carrier", () => {
 
   test.each([
     ["another protocol", { ...GIVEN, protocol: CARRY_PROTOCOL + 1 }, "version 2 with its carrier"],
+    ["a namespace that nobody knows", { ...GIVEN, network: "" }, "another network namespace"],
     ["another network namespace", { ...GIVEN, network: "net:[2]" }, "another network namespace"],
   ] as const)("refuses %s before it looks at anything", (_what, message, reason) => {
     const { end, steps, closed } = run([message]);

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { carrierOf } from "../../src/cli/commands/takeover.ts";
+import { carrierOf, LIMITS } from "../../src/cli/commands/takeover.ts";
 import { EXIT } from "../../src/cli/exit.ts";
 import { HELP } from "../../src/cli/hipd.ts";
 import { AWAIT_MILLIS, CARRY_MILLIS } from "../../src/runtime/carry.ts";
@@ -113,6 +113,11 @@ describe("unit files", () => {
     // An instance may have any name of its own.
     expect(parseInstanceName(directory.replace(/^hipd-?/, "").replace("%i", instance)).ok).toBe(false);
     expect(settings(file, "RuntimeDirectoryMode")).toEqual(["0700"]);
+  });
+
+  test.each(daemons)("what hipctl may take before a stop of %s fits into the time of the stop", (name) => {
+    const sum = Object.values(LIMITS).reduce((all, one) => all + one, 0);
+    expect(sum).toBeLessThanOrEqual((Number(settings(name, "TimeoutStopSec")[0]) - 2) * 1000);
   });
 
   test("no other unit has a carrier", () => {

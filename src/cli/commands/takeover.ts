@@ -4,11 +4,8 @@ import type { Command } from "commander";
 import { CommandFailure, type Context, contextOf } from "../context.ts";
 import type { Io } from "../output.ts";
 
-/** systemctl answers at once, or not at all. */
-const SYSTEMCTL_MILLIS = 5_000;
-const ANNOUNCE_MILLIS = 5_000;
-/** A carrier that is not ready by then is done without. */
-const CARRIER_MILLIS = 2_000;
+/** All three together stay below TimeoutStopSec=. systemctl answers at once, or not at all; a carrier that is not ready by then is done without. */
+export const LIMITS = { listJobs: 2_500, carrier: 2_000, announce: 2_500 } as const;
 
 interface Options {
   readonly unit?: string;
@@ -39,7 +36,7 @@ export function addTakeover(program: Command, io: Io): void {
 }
 
 async function announce(context: Context, carrier: string | undefined): Promise<void> {
-  const announced = await context.call<{ seconds: number }>("AnnounceTakeover", { carrier }, ANNOUNCE_MILLIS);
+  const announced = await context.call<{ seconds: number }>("AnnounceTakeover", { carrier }, LIMITS.announce);
   context.print(
     announced,
     () => `When hipd stops within ${announced.seconds} s, the next one goes on with its associations.\n`,
@@ -60,7 +57,7 @@ async function startCarrier(unit: string, io: Io): Promise<string | undefined> {
   const carrier = carrierOf(unit);
   try {
     if (carrier === undefined) throw new Error(`none is known for ${unit}`);
-    await systemctl(["restart", "--", carrier.unit], CARRIER_MILLIS);
+    await systemctl(["restart", "--", carrier.unit], LIMITS.carrier);
     return carrier.socket;
   } catch (error) {
     io.error(`hipctl: packets wait for the next hipd: no carrier: ${(error as Error).message.trim()}\n`);
@@ -69,7 +66,7 @@ async function startCarrier(unit: string, io: Io): Promise<string | undefined> {
 }
 
 function listJobs(unit: string): Promise<string> {
-  return systemctl(["list-jobs", "--no-legend", "--no-pager", "--plain", "--", unit], SYSTEMCTL_MILLIS);
+  return systemctl(["list-jobs", "--no-legend", "--no-pager", "--plain", "--", unit], LIMITS.listJobs);
 }
 
 function systemctl(args: readonly string[], timeout: number): Promise<string> {

@@ -81,7 +81,7 @@ const DAEMON_LINES = {
   },
   carrying: {
     level: "info",
-    meaning: "From the carrier, `hipd --carry`: it serves packets between two hipds.",
+    meaning: "From the carrier, `hipd --carry`: it served packets between two hipds. Told when it is done.",
     fields: { millis: "for how long packets waited", from: "the version of the hipd that ended" },
   },
   "carry-handed": {
