@@ -80,8 +80,21 @@ export function receiveI2<S extends State>(state: S, received: Received, cx: Con
   );
 }
 
-/** Refusals that show that whoever solved the puzzle does not hold the key of the HIT (RFC 7401 8). */
-const FORGED: ReadonlySet<string> = new Set(["mac", "decryption", "host_id", "hit_mismatch", "signature"]);
+/** Refusals of an I2 before a Diffie-Hellman computation; an I2 that is malformed beside (`malformed_...`) is one, too. */
+const CHEAP: ReadonlySet<string> = new Set([
+  "unknown_critical_parameter",
+  "i2_incomplete",
+  "cipher_not_offered",
+  "dh_group_not_offered",
+]);
+/** Refusals of an I2 whose signature is right: the Initiator holds the key of its HIT. */
+const SIGNED: ReadonlySet<string> = new Set([
+  "esp_suite_not_offered",
+  "transport_format",
+  "esp_info",
+  "keymat_index",
+  "nat_traversal_mode",
+]);
 
 /** 6.9 steps 16 to 21. The state may have moved while the job ran, so that crossing is judged again. */
 export function acceptedI2<S extends State>(
@@ -92,7 +105,7 @@ export function acceptedI2<S extends State>(
 ): Step {
   const { packet, path } = pending.received;
   if (result.kind === "refused") {
-    if (FORGED.has(result.reason)) cx.forgedI2(pending.match);
+    spend(result.reason, pending, cx);
     const told = event(cx, "exchange-refused", {
       packet: "I2",
       reason: result.reason,
@@ -109,6 +122,13 @@ export function acceptedI2<S extends State>(
   if (state.name === "I2-SENT" && !localIsGreater(cx)) return step(state, drop("i2_crossing"));
   if (!cx.admit(path)) return step(state, drop("policy"));
   return challenge(state, result, pending, cx) ?? takeOver(state, result, pending, cx);
+}
+
+/** RFC 7401 4.1.1: a solution is worth one Diffie-Hellman computation, whatever became of it. */
+function spend(reason: string, { match }: Extract<Pending, { kind: "accept-i2" }>, cx: Context): void {
+  if (CHEAP.has(reason) || reason.startsWith("malformed_")) return;
+  if (SIGNED.has(reason)) cx.usedI2(match);
+  else cx.forgedI2(match);
 }
 
 /** The new association takes the place of whatever there was. */
