@@ -34,6 +34,8 @@ interface Slot {
   readonly carrier: Carrier;
   offered: R1Entry | undefined;
   making: boolean;
+  /** When it was last seen whether another one should be offered. */
+  lookedAt: Instant | undefined;
   /** When its job failed last: the next one waits a little. */
   failedAt: Instant | undefined;
 }
@@ -88,6 +90,7 @@ export class R1Pool {
             carrier,
             offered: undefined,
             making: false,
+            lookedAt: undefined,
             failedAt: undefined,
           };
           this.#slots.set(key, slot);
@@ -267,10 +270,15 @@ export class R1Pool {
   /** When the oldest offered R1 should be replaced without anybody asking. */
   deadline(): Deadline | undefined {
     let first: Instant | undefined;
-    for (const { offered, making, failedAt } of this.#slots.values()) {
+    const { puzzle, timers } = this.#config;
+    for (const { offered, making, failedAt, lookedAt } of this.#slots.values()) {
       // One that is being replaced already waits for its job: a deadline in the past would come again and again.
       if (offered === undefined || making) continue;
-      const ends = after(offered.madeAt, this.#config.timers.r1Offered);
+      // Made under load: nobody may come for hours, and then should not solve what a storm has left.
+      const ends =
+        offered.k > puzzle.idleK
+          ? after(Math.max(offered.madeAt, lookedAt ?? 0) as Instant, MIN_OFFERED_MILLIS)
+          : after(offered.madeAt, timers.r1Offered);
       const retry = failedAt === undefined ? ends : after(failedAt, MIN_OFFERED_MILLIS);
       const at = Math.max(ends, retry) as Instant;
       if (first === undefined || at < first) first = at;
@@ -279,7 +287,10 @@ export class R1Pool {
   }
 
   timeout(now: Instant): void {
-    for (const slot of this.#slots.values()) this.#refresh(slot, now);
+    for (const slot of this.#slots.values()) {
+      slot.lookedAt = now;
+      this.#refresh(slot, now);
+    }
     this.#forgetStale(now);
   }
 
@@ -298,7 +309,7 @@ export class R1Pool {
     if (now !== undefined && slot.failedAt !== undefined && now < slot.failedAt + MIN_OFFERED_MILLIS) return;
     slot.making = true;
     const config = this.#config;
-    const k = this.#difficulty.k;
+    const k = now === undefined ? this.#difficulty.k : this.#difficulty.at(now);
     const job: MakeR1 = {
       kind: "make-r1",
       localHit: slot.localHit,

@@ -131,6 +131,20 @@ describe("R1 pool (RFC 7401 4.1.1, 6.7.1)", () => {
     expect(opaque(r1(pair))).not.toBe(opaque(first));
   });
 
+  test("puzzles are easy again for whoever comes after a quiet time (4.1.1)", () => {
+    const pair = quiet({ puzzle: { idleK: 0, loadedK: 10, easyRate: 1, solveK: 24, lifetime: 37 } });
+    const k = (): number => get(r1(pair), PUZZLE)?.k ?? -1;
+    for (let n = 0; n < 40; n++) k();
+    expect(k()).toBeGreaterThan(1);
+    // Nobody asks meanwhile; a timer that always comes again would not end.
+    pair.pass(30_000);
+    expect(pair.b.host.gauges().puzzleDifficulty).toBe(0);
+    expect(k()).toBe(0);
+    const before = counter(r1(pair));
+    pair.pass(r1Offered / 2);
+    expect(counter(r1(pair))).toBe(before);
+  });
+
   test("I1s with the same content within a short time are dropped (5.3.1)", () => {
     const pair = quiet();
     const packet = i1(pair.a.hit, pair.b.hit, [7]);
