@@ -30,8 +30,8 @@ export async function withTenPeers(bench: Bench): Promise<number> {
   }
   try {
     await middle.start();
+    await Promise.all(others.map((other) => other.start()));
     for (const other of others) {
-      await other.start();
       const answer = await ping(middle.namespace, other.hit, 2);
       if (answer.received === 0) throw new Error(`a peer does not answer: ${answer.output}`);
     }

@@ -11,9 +11,8 @@ import type { Bench, Row, Suite, Table } from "./suite.ts";
 
 /** Exchanges that are under way at once. */
 const PARALLEL = 32;
-/** The daemon looks every ten seconds whether memory can be given back. */
-const TIDY_MILLIS = 10_500;
-const SETTLE_MILLIS = 2 * TIDY_MILLIS;
+/** Twice the daemon's own interval of looking whether memory can be given back. */
+const SETTLE_MILLIS = 21_000;
 const IDLE_MILLIS = 10_000;
 /** Turns of each of the two daemons: their difference is small, and one second of a stream differs from the next. */
 const TURNS = { brief: 5, thorough: 24 };
@@ -38,10 +37,16 @@ async function connect(scene: Scene, some: number, settleMillis: number): Promis
 
 const IDLE = "idle, % of a core";
 
-/** A thousand: too few to tell their bytes from what one collection more or less leaves. */
-async function fewCosts(bench: Bench, scene: Scene, count: number): Promise<Table> {
+/**
+ * A thousand: too few to tell their bytes from what one collection more or less leaves. They come to rest while streams are
+ * measured.
+ */
+async function brief(bench: Bench, scene: Scene, count: number): Promise<readonly Table[]> {
   const { pid } = scene.many;
-  const made = await connect(scene, count, TIDY_MILLIS);
+  const made = await connect(scene, count, 0);
+  const begun = performance.now();
+  const stream = await streams(bench, scene, count);
+  await pause(Math.max(0, SETTLE_MILLIS - (performance.now() - begun)));
   const idle = await idleShare(pid, IDLE_MILLIS);
   bench.tell(`${count} associations in ${made.seconds.toFixed(1)} s, ${idle} % of a core when idle`);
   const rows = [
@@ -50,10 +55,10 @@ async function fewCosts(bench: Bench, scene: Scene, count: number): Promise<Tabl
       [IDLE]: idle,
     }),
   ];
-  return table(count, rows, ["bytes of one association: SUITE=scale"]);
+  return [table(count, rows, ["bytes of one association: SUITE=scale"]), stream];
 }
 
-async function allCosts(bench: Bench, scene: Scene, count: number): Promise<Table> {
+async function thorough(bench: Bench, scene: Scene, count: number): Promise<readonly Table[]> {
   const { pid } = scene.many;
   await pause(SETTLE_MILLIS);
   const configured = residentMegabytes(pid);
@@ -72,7 +77,7 @@ async function allCosts(bench: Bench, scene: Scene, count: number): Promise<Tabl
     `${made.established} associations in ${made.seconds.toFixed(1)} s, ${idle} % of a core when idle`,
   );
   bench.tell(`${each.toFixed(0)} bytes each, ${whole.toFixed(0)} with its configured peer`);
-  return table(
+  const costs = table(
     count,
     [
       single("few", "resident, 2 associations", residentMegabytes(scene.few.pid)),
@@ -89,6 +94,7 @@ async function allCosts(bench: Bench, scene: Scene, count: number): Promise<Tabl
     ],
     [],
   );
+  return [costs, await streams(bench, scene, count)];
 }
 
 function table(count: number, rows: readonly Row[], notes: readonly string[]): Table {
@@ -136,13 +142,12 @@ async function streams(bench: Bench, scene: Scene, count: number): Promise<Table
 }
 
 async function run(bench: Bench): Promise<readonly Table[]> {
-  const { thorough } = bench.options;
-  const count = thorough ? 10_000 : 1_000;
+  const count = bench.options.thorough ? 10_000 : 1_000;
   const scene = await Scene.create(bench);
   await scene.gather(count);
   await scene.start();
-  const first = await (thorough ? allCosts : fewCosts)(bench, scene, count);
-  return [first, await streams(bench, scene, count), await knocking(bench, scene)];
+  const tables = await (bench.options.thorough ? thorough : brief)(bench, scene, count);
+  return [...tables, await knocking(bench, scene)];
 }
 
 export const scale: Suite = {
