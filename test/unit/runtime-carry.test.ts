@@ -23,7 +23,7 @@ const GIVEN: CarryMessage = {
 const FDS = [10, 11, 12, 13, 14];
 
 /** Runs a carrier to whom this is said, and gives every step that it took. */
-function run(said: readonly Said[], faults: { resume?: string; strangers?: number } = {}) {
+function run(said: readonly Said[], faults: { resume?: string; strangers?: number; network?: string } = {}) {
   const steps: string[] = [];
   const closed: number[] = [];
   const logged: string[] = [];
@@ -75,7 +75,11 @@ function run(said: readonly Said[], faults: { resume?: string; strangers?: numbe
   const write = (event: string): void => void logged.push(event);
   const log = { debug: write, info: write, warn: write, error: write, setLevel: () => {} } as Log;
   let now = 0;
-  const end = carry({ native, log, network: NETWORK, now: () => now++ }, LISTENER, "/nowhere/socket");
+  const end = carry(
+    { native, log, network: faults.network ?? NETWORK, now: () => now++ },
+    LISTENER,
+    "/nowhere/socket",
+  );
   return { end, steps, closed, logged };
 }
 
@@ -101,13 +105,16 @@ describe("a carrier", () => {
 
   test.each([
     ["another protocol", { ...GIVEN, protocol: CARRY_PROTOCOL + 1 }, "version 2 with its carrier"],
-    ["a namespace that nobody knows", { ...GIVEN, network: "" }, "another network namespace"],
     ["another network namespace", { ...GIVEN, network: "net:[2]" }, "another network namespace"],
   ] as const)("refuses %s before it looks at anything", (_what, message, reason) => {
     const { end, steps, closed } = run([message]);
     expect(end).toBe("refused");
     expect(steps.slice(2)).toEqual(["send 6 refused", expect.stringContaining(reason)]);
     expect(closed).toEqual([LISTENER, ...FDS]);
+  });
+
+  test("refuses a network namespace that neither of both could find out", () => {
+    expect(run([{ ...GIVEN, network: "" }], { network: "" }).end).toBe("refused");
   });
 
   test("refuses what it cannot read, and leaves the ticket to others", () => {
