@@ -8,6 +8,8 @@ import type { FromWorker, ToWorker } from "./job-worker.ts";
 
 /** Jobs that may wait for a thread. The protocol keeps fewer in flight by itself (`HostConfig.maxJobs`). */
 export const MAX_WAITING_JOBS = 16_384;
+/** Beyond so many other jobs that wait, R1s go first: their harder puzzles are what ends a storm. One for each group is made a second. */
+const STORM = 16;
 /** Pause before a dead thread's successor starts; doubles with each death in a row. */
 const RESTART_MILLIS = 50;
 const RESTART_MILLIS_MAX = 5_000;
@@ -120,9 +122,7 @@ export class JobPool implements JobRunner {
     while (this.#waiting.length > 0) {
       const thread = [...this.#threads].find((candidate) => candidate.task === undefined) ?? this.#grow();
       if (thread === undefined) return;
-      // An exchange under way goes before R1s that nobody asked for yet.
-      const urgent = this.#waiting.findIndex(({ job }) => job.kind !== "make-r1");
-      const [task] = this.#waiting.splice(Math.max(0, urgent), 1) as [Task];
+      const [task] = this.#waiting.splice(nextOf(this.#waiting), 1) as [Task];
       thread.task = task;
       post(thread.worker, { type: "job", job: task.job });
     }
@@ -177,6 +177,16 @@ export class JobPool implements JobRunner {
     this.#refused++;
     task.done({ kind: "refused", of: task.job.kind, reason, detail: "", notify: undefined });
   }
+}
+
+/** The place of the job that is next: an exchange under way goes before R1s that nobody asked for yet. */
+export function nextOf(waiting: readonly Pick<Task, "job">[]): number {
+  const others = waiting.filter(({ job }) => job.kind !== "make-r1").length;
+  const r1First = others > STORM;
+  return Math.max(
+    0,
+    waiting.findIndex(({ job }) => (job.kind === "make-r1") === r1First),
+  );
 }
 
 function post(worker: Worker, message: ToWorker): void {

@@ -8,7 +8,7 @@ import type { Job, JobResult } from "../../src/hip/job.ts";
 import type { SavedState } from "../../src/overlay/state.ts";
 import { type RawClocks, SystemAlarm, SystemClock } from "../../src/runtime/clock.ts";
 import { EventLog } from "../../src/runtime/event-log.ts";
-import { JobPool } from "../../src/runtime/job-pool.ts";
+import { JobPool, nextOf } from "../../src/runtime/job-pool.ts";
 import { cleanText, readableLine } from "../../src/runtime/log.ts";
 import { nearest } from "../../src/runtime/nearest.ts";
 import { StateStore } from "../../src/runtime/state-store.ts";
@@ -235,6 +235,17 @@ describe("job pool", () => {
   let pool: JobPool | undefined;
   afterEach(() => pool?.close());
   const run = (job: Job): Promise<JobResult> => new Promise((resolve) => pool?.run(job, resolve));
+
+  test("an exchange goes before R1s, but in a storm R1s go first: their puzzles end it", () => {
+    const job = (kind: string): { readonly job: Job } => ({ job: { kind } as unknown as Job });
+    const r1 = job("make-r1");
+    const i2s = (count: number) => Array.from({ length: count }, () => job("accept-i2"));
+    expect(nextOf([r1, r1, ...i2s(3)])).toBe(2);
+    expect(nextOf([r1, r1])).toBe(0);
+    expect(nextOf([...i2s(16), r1])).toBe(0);
+    expect(nextOf([...i2s(17), r1])).toBe(17);
+    expect(nextOf(i2s(40))).toBe(0);
+  });
 
   test("runs jobs and gives each its own answer", async () => {
     pool = new JobPool([identity], () => {}, 2);
