@@ -212,14 +212,18 @@ describe("the terminal", () => {
       "drops",
     ]);
     let fire = (): void => {};
-    const stream = a.ctl(["top", "--json", "-i", "100ms"], {
-      interrupt: (end) => {
+    const { run } = await import("../../src/cli/hipctl.ts");
+    const { io, written } = recorder({
+      onInterrupt: (end) => {
         fire = end;
+        return () => {};
       },
     });
-    await new Promise((resolve) => setTimeout(resolve, 350));
+    const ended = run(["--socket", a.socket, "top", "--json", "-i", "100ms"], io);
+    await expect.poll(() => written.out).toMatch(/\n.*\n/);
     fire();
-    const lines = (await stream).out.trim().split("\n");
+    await ended;
+    const lines = written.out.trim().split("\n");
     expect(lines.length).toBeGreaterThanOrEqual(2);
     for (const line of lines) expect(JSON.parse(line)).toHaveProperty("peers");
   });
