@@ -83,6 +83,7 @@ function bindKey(overlay: Overlay, peer: Peer, facts: DnsFacts): DnsKey | undefi
     return undefined;
   }
   if (current !== undefined) {
+    overlay.peers.lost.delete(peer);
     problem(overlay, peer, name, undefined);
     return current;
   }
@@ -108,9 +109,18 @@ function isOwn(overlay: Overlay, hit: Hit): boolean {
 
 /** A record that is gone may begin nothing new (RFC 8005 4.2); what has begun goes on. */
 function lose(overlay: Overlay, peer: Peer): void {
-  if (peer.hit === undefined || !IDLE.has(overlay.association(peer)?.state)) return;
+  if (peer.hit === undefined) return;
+  if (!IDLE.has(overlay.association(peer)?.state)) {
+    overlay.peers.lost.add(peer);
+    return;
+  }
   overlay.event("peer-dns-lost", peer.hit, { name: peer.config.name });
   anew(overlay, peer);
+}
+
+/** Those whose association has ended after their record. */
+export function loseIdle(overlay: Overlay): void {
+  for (const peer of [...overlay.peers.lost]) lose(overlay, peer);
 }
 
 /** The same peer, without a HIT. */

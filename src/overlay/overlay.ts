@@ -29,6 +29,7 @@ import type {
 import { isOpen } from "../hip/takeover.ts";
 import { dnsNameOf, type OverlayConfig } from "./config.ts";
 import type { ControlReply, Facts, OverlayEvent, PeerView, RequestId, Traffic } from "./control.ts";
+import { loseIdle } from "./dns-peers.ts";
 import type { AnyEventDetail, AnyEventName } from "./event-catalogue.ts";
 import { tookPlace } from "./host-events.ts";
 import type { OverlayInput, OverlayOutput } from "./io.ts";
@@ -202,6 +203,7 @@ export class Overlay {
     const late = now - (this.#startedAt === undefined ? now : (this.deadline()?.at ?? now));
     if (late > ASLEEP_AFTER) this.whereabouts.awake(late);
     this.#dispatch(input);
+    if (this.peers.lost.size > 0) loseIdle(this);
     this.#saveWhenChanged();
     const out = this.#out;
     this.#out = [];

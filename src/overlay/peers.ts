@@ -60,6 +60,8 @@ export type OnDiscovered = (peer: Peer, hit: Hit) => boolean;
 const NOWHERE: readonly Endpoint[] = [];
 
 export class PeerTable implements PeerBook {
+  /** Whose record in DNS is gone, while what it had begun goes on. */
+  readonly lost = new Set<Peer>();
   /** All names, for what stands above them in DNS. */
   readonly names = new NameIndex();
   readonly #byName = new Map<string, Peer>();
@@ -132,6 +134,7 @@ export class PeerTable implements PeerBook {
   }
 
   remove(peer: Peer): void {
+    this.lost.delete(peer);
     this.#unlistAddresses(peer);
     if (this.#byName.delete(peer.config.name)) this.names.remove(peer.config.name);
     if (peer.hit !== undefined) this.#byHit.delete(peer.hit);

@@ -176,10 +176,22 @@ describe("a peer whose HIT is not configured", () => {
     from.fake.views.set(OTHER, association(OTHER));
     tell(from, "vm");
     expect(peerOf(from, "vm").hit).toBe(OTHER);
+    // DNS says no more; the association ends a while later.
     from.fake.views.delete(OTHER);
-    tell(from, "vm");
+    from.give({ type: "timeout" });
     expect(peerOf(from, "vm").hit).toBeUndefined();
     expect(events(from)).toContain("peer-dns-lost");
+  });
+
+  it("keeps it when its record comes back while they talk", () => {
+    const from = bench([unknown()]);
+    tell(from, "vm", { keys: [key(OTHER)] });
+    from.fake.views.set(OTHER, association(OTHER));
+    tell(from, "vm");
+    tell(from, "vm", { keys: [key(OTHER)] });
+    from.fake.views.delete(OTHER);
+    from.give({ type: "timeout" });
+    expect(peerOf(from, "vm").hit).toBe(OTHER);
   });
 
   it("does not have it at the next start before DNS says so again", () => {
