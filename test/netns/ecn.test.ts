@@ -125,9 +125,10 @@ for (const family of ["ipv4", "ipv6"] as const) {
         const flags = (packet: IpPacket) => packet.payload[13] as number;
         const asked = packets.filter((packet) => (flags(packet) & 0x12) === 0x02).map(flags);
         const answered = packets.filter((packet) => (flags(packet) & 0x12) === 0x12).map(flags);
+        const seen = `flags by ${name} on ${device}: ${packets.slice(0, 9).map((one) => flags(one).toString(16))}`;
         // SYN with ECE and CWR, and SYN-ACK with ECE (RFC 3168 6.1.1).
-        expect(new Set(asked.map((one) => one & 0xc0))).toEqual(new Set([bare ? 0 : 0xc0]));
-        expect(new Set(answered.map((one) => one & 0xc0))).toEqual(new Set([bare ? 0 : 0x40]));
+        expect(new Set(asked.map((one) => one & 0xc0)), seen).toEqual(new Set([bare ? 0 : 0xc0]));
+        expect(new Set(answered.map((one) => one & 0xc0)), seen).toEqual(new Set([bare ? 0 : 0x40]));
       }
     });
 
