@@ -200,7 +200,6 @@ async function run(
     undefined,
     () => daemon.tidy(),
   );
-  daemon.onSettled = () => tidy.now();
   const signal = await signals.untilStop(daemon);
   tidy.stop();
   log.info("stopping", "stopping: closing associations", { signal });

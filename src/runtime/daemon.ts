@@ -250,7 +250,6 @@ export class Daemon implements ControlBackend {
         this.#jobs.setIdentities(keysOf(this.#active));
         const millis = Math.round(performance.now() - begun);
         this.#log.debug("rehearsed", "the code of an exchange is compiled", { exchanges, millis });
-        this.onSettled();
       },
     });
   }
@@ -340,9 +339,6 @@ export class Daemon implements ControlBackend {
     );
     return this.#page;
   }
-
-  /** Called when all that belongs to the start is done. */
-  onSettled: () => void = () => undefined;
 
   /** Memory that other threads do not need is freed. */
   tidy(): void {

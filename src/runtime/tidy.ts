@@ -60,15 +60,7 @@ export class Tidy {
     this.#worked += share * INTERVAL_MILLIS;
     if (share > BUSY) return;
     const grown = this.#system.resident() >= this.#settled + WORTHWHILE;
-    this.#do(grown || this.#worked >= WORK_MILLIS);
-  }
-
-  /** The start, or something else that leaves much behind, is over. */
-  now(): void {
-    this.#do(true);
-  }
-
-  #do(collect: boolean): void {
+    const collect = grown || this.#worked >= WORK_MILLIS;
     if (!collect && !this.#trimAgain) return;
     if (collect) {
       this.#elsewhere();
