@@ -75,7 +75,31 @@ export class Capture {
 
   /** Ends the capture after everything on the wire has been read; gives all packets. */
   async stop(): Promise<readonly IpPacket[]> {
+    // What its filter refuses late counts as received for ever: then nothing more comes between two looks.
+    let before = -1;
+    for (let look = await this.#look(); look.captured < look.received; look = await this.#look()) {
+      if (look.captured === before) break;
+      before = look.captured;
+    }
     await this.#program.stop("SIGINT");
     return this.packets;
+  }
+
+  /** At the end tcpdump leaves what the kernel has captured and nobody has read; before, it tells how much that is. */
+  async #look(): Promise<{ readonly captured: number; readonly received: number }> {
+    const { err } = this.#program;
+    const said = err.length;
+    this.#program.signal("SIGUSR1");
+    return this.#program.until(
+      () => {
+        const found = err
+          .slice(said)
+          .map((line) => /(\d+) packets? captured, (\d+) packets? received/.exec(line))
+          .find((match) => match !== null);
+        return found && { captured: Number(found[1]), received: Number(found[2]) };
+      },
+      10_000,
+      () => `waiting for what tcpdump on ${this.device} has captured`,
+    );
   }
 }
