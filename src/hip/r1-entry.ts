@@ -1,4 +1,5 @@
 /** R1s that were given out, as long as an I2 may answer them (RFC 7401 6.7.1), and how they go to another process. */
+import { concat } from "../core/bytes.ts";
 import type { Hit, Instant } from "../core/types.ts";
 import type { DhPair } from "./job.ts";
 
@@ -21,7 +22,7 @@ export interface R1Entry {
   readonly puzzles: readonly Uint8Array[];
   readonly madeAt: Instant;
   retiredAt: Instant | undefined;
-  /** Solutions that made an association: a replay would give the same keys again. */
+  /** Solutions that cost a Diffie-Hellman computation: a replay would cost another, and give the same keys again. */
   readonly used: Set<string>;
 }
 
@@ -51,7 +52,7 @@ export function handedR1s(entries: Iterable<R1Entry>): readonly HandedR1[] {
     if (handed.length === MAX_HANDED_R1S || solutions + entry.used.size > MAX_HANDED_SOLUTIONS) break;
     solutions += entry.used.size;
     const { opaque, localHit, dh, hostId, k, counter, madeAt, retiredAt, used } = entry;
-    const puzzles = joined(entry.puzzles);
+    const puzzles = concat(...entry.puzzles);
     handed.push({ opaque, localHit, dh, hostId, k, counter, madeAt, retiredAt, puzzles, used: [...used] });
   }
   return handed.reverse();
@@ -75,11 +76,4 @@ const NONE = new Uint8Array(0);
 export function puzzlesIn(bytes: Uint8Array): readonly Uint8Array[] {
   const size = bytes.length / PUZZLES_PER_R1;
   return Array.from({ length: PUZZLES_PER_R1 }, (_, at) => bytes.subarray(at * size, (at + 1) * size));
-}
-
-function joined(puzzles: readonly Uint8Array[]): Uint8Array {
-  const size = puzzles[0]?.length ?? 0;
-  const bytes = new Uint8Array(puzzles.length * size);
-  for (const [at, puzzle] of puzzles.entries()) bytes.set(puzzle, at * size);
-  return bytes;
 }

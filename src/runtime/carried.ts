@@ -5,7 +5,9 @@ import {
   type Begun,
   begin,
   claim,
+  named,
   type Outcome,
+  refuse,
   resume,
   STORED,
   type StoredDescriptor,
@@ -20,15 +22,12 @@ const END_MILLIS = 500;
 
 type Native = HandoffAddon & ServiceAddon;
 
-const refuse = (reason: string): Outcome => ({ ok: false, reason });
-
 /**
  * The ticket decides: who finds it in the store and takes it is the only one that goes on with what the predecessor left there, at
  * once, and no carrier will; else a carrier has it, and what it gives, when it is asked, has a ticket of its own.
  */
 export function resumeCarried(stored: readonly StoredDescriptor[]): () => Outcome {
-  const of = (name: string): readonly number[] =>
-    stored.filter((one) => one.name === name).map(({ fd }) => fd);
+  const of = (name: string): readonly number[] => named(stored, name);
   const connections = of(STORED.carrier);
   /** Whoever is not needed any more would keep the sockets. */
   const alone = (outcome: Outcome): Outcome => {

@@ -7,6 +7,7 @@
  */
 import { unlinkSync } from "node:fs";
 import { CARRY_PROTOCOL, type CarryMessage, type Heard, hearCarry, sendCarry } from "./carry-message.ts";
+import { STORED } from "./early.ts";
 import type { Log } from "./log.ts";
 import type { Addon, Handle } from "./native-addon.ts";
 import type { HandoffAddon } from "./native-handoff.ts";
@@ -141,7 +142,7 @@ function handOn(
   facts: { readonly gapMicros: number; readonly carriedMillis: number },
 ): void {
   const [blob, tunFds, socketFds] = native.suspend(plane);
-  const memory = native.makeSealed("hipd-plane", blob);
+  const memory = native.makeSealed(STORED.plane, blob);
   blob.fill(0);
   const fds = [memory, native.makeTicket(), ...tunFds, ...socketFds];
   const load = { tuns: tunFds.length, sockets: socketFds.length };

@@ -119,19 +119,24 @@ export async function resumeFirst(
   return { stored, outcome: () => taken };
 }
 
+export const refuse = (reason: string): Outcome => ({ ok: false, reason });
+
+/** The descriptors that were stored by this name. */
+export function named(stored: readonly StoredDescriptor[], name: string): readonly number[] {
+  return stored.filter((one) => one.name === name).map(({ fd }) => fd);
+}
+
 /** Takes the tickets, before anything else: from here on nobody else goes on with these sequence numbers. */
 export function claim(stored: readonly StoredDescriptor[]): "ours" | "taken" | "none" {
   const native = addon() as unknown as ServiceAddon;
-  const tickets = stored.filter(({ name }) => name === STORED.ticket);
+  const tickets = named(stored, STORED.ticket);
   if (tickets.length === 0) return "none";
-  return tickets.map(({ fd }) => native.takeTicket(fd)).every((one) => one) ? "ours" : "taken";
+  return tickets.map((fd) => native.takeTicket(fd)).every((one) => one) ? "ours" : "taken";
 }
 
 /** Takes what is whole and was not taken before. */
 export function resume(stored: readonly StoredDescriptor[], already?: "ours"): Outcome {
-  const refuse = (reason: string): Outcome => ({ ok: false, reason });
-  const of = (name: string): readonly number[] =>
-    stored.filter((one) => one.name === name).map(({ fd }) => fd);
+  const of = (name: string): readonly number[] => named(stored, name);
   try {
     const claimed = already ?? claim(stored);
     const [[planeFd, ...planes], [controlFd, ...controls]] = [of(STORED.plane), of(STORED.control)];
