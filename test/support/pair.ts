@@ -1,6 +1,6 @@
 /** Two hosts on virtual time, joined by a wire that the test may cut, delay, change and read. Jobs run at once, or when told. */
 import { fromHex, toHex } from "../../src/core/bytes.ts";
-import type { Carrier, Endpoint, Hit, Instant, Path } from "../../src/core/types.ts";
+import type { Carrier, Endpoint, Hit, Instant, Path, Spi } from "../../src/core/types.ts";
 import { Identity, type KeyKind } from "../../src/crypto/identity.ts";
 import { DEFAULT_CONFIG, type HostConfig } from "../../src/hip/config.ts";
 import { Host } from "../../src/hip/host.ts";
@@ -252,6 +252,16 @@ export class Pair {
   establish(from: Node = this.a): this {
     this.connect(from);
     this.run(() => from.state(this.other(from)) === "ESTABLISHED");
+    return this;
+  }
+
+  /** ESTABLISHED at both ends, each told its own addresses, and all that follows from them is over. */
+  settled(a: readonly string[] = this.a.addresses, b: readonly string[] = this.b.addresses): this {
+    this.move(this.a, ...a);
+    this.move(this.b, ...b);
+    this.establish();
+    this.input(this.b, { type: "esp", spi: this.b.sa("in")?.spi as Spi, event: "first-inbound" });
+    this.pass(2_000);
     return this;
   }
 

@@ -1,6 +1,6 @@
 /** How long is waited for a peer that is silent, and where is looked for it meanwhile (RFC 8046 5.4, RFC 7401 6.11). */
 import { describe, expect, test } from "vitest";
-import type { Endpoint, Instant, Path, Spi } from "../../src/core/types.ts";
+import type { Endpoint, Instant, Path } from "../../src/core/types.ts";
 import { isOver } from "../../src/hip/checks.ts";
 import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
 import { type Check, guess, type Mobility, mobilityAfterExchange } from "../../src/hip/mobility-state.ts";
@@ -21,13 +21,7 @@ const B1 = "198.51.100.7";
 const B2 = "198.51.100.8";
 
 function established(a: readonly string[] = [A1], b: readonly string[] = [B1]): Pair {
-  const pair = new Pair();
-  pair.move(pair.a, ...a);
-  pair.move(pair.b, ...b);
-  pair.establish();
-  pair.input(pair.b, { type: "esp", spi: pair.b.sa("in")?.spi as Spi, event: "first-inbound" });
-  pair.pass(2_000);
-  return pair;
+  return new Pair().settled(a, b);
 }
 
 function inUse(node: Node, peer: Node): Path {

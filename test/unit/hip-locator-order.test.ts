@@ -27,13 +27,7 @@ function updated(story: Story, id: number, ...parameters: readonly Buffer[]): re
 }
 
 function established(options: PairOptions = {}, a: readonly string[] = [A1]): Pair {
-  const pair = new Pair({ carrier: "none", ...options });
-  pair.move(pair.a, ...a);
-  pair.move(pair.b, B1);
-  pair.establish();
-  pair.input(pair.b, { type: "esp", spi: pair.b.sa("in")?.spi as Spi, event: "first-inbound" });
-  pair.pass(2_000);
-  return pair;
+  return new Pair({ carrier: "none", ...options }).settled(a, [B1]);
 }
 
 const known = (node: Node, peer: Node): readonly string[] =>

@@ -10,13 +10,7 @@ const B4 = "198.51.100.7";
 const B6 = "2001:db8:2::1";
 
 function established(a: readonly string[] = [A4], b: readonly string[] = [B4]): Pair {
-  const pair = new Pair();
-  pair.move(pair.a, ...a);
-  pair.move(pair.b, ...b);
-  pair.establish();
-  pair.input(pair.b, { type: "esp", spi: pair.b.sa("in")?.spi as Spi, event: "first-inbound" });
-  pair.pass(2_000);
-  return pair;
+  return new Pair().settled(a, b);
 }
 
 /** Tells a host of its addresses with these preferences. */

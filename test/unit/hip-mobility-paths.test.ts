@@ -15,13 +15,7 @@ const A2 = "192.0.2.2";
 const B1 = "198.51.100.7";
 
 function established(options: PairOptions = {}, a: readonly string[] = [A1]): Pair {
-  const pair = new Pair(options);
-  pair.move(pair.a, ...a);
-  pair.move(pair.b, B1);
-  pair.establish();
-  pair.input(pair.b, { type: "esp", spi: pair.b.sa("in")?.spi as Spi, event: "first-inbound" });
-  pair.pass(2_000);
-  return pair;
+  return new Pair(options).settled(a, [B1]);
 }
 
 function pathOf(node: Node, peer: Node): Path {

@@ -22,14 +22,7 @@ function established(
   a: readonly string[] = [A1],
   b: readonly string[] = [B1],
 ): Pair {
-  const pair = new Pair(options);
-  pair.move(pair.a, ...a);
-  pair.move(pair.b, ...b);
-  pair.establish();
-  const spi = pair.b.sa("in")?.spi as Spi;
-  pair.input(pair.b, { type: "esp", spi, event: "first-inbound" });
-  pair.pass(2_000);
-  return pair;
+  return new Pair(options).settled(a, b);
 }
 
 /** From which address to which a host sends data, and whether freely. */
