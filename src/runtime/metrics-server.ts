@@ -1,10 +1,10 @@
 /** GET /metrics for Prometheus and GET /healthz, over plain HTTP on the configured address; nothing else is answered. */
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { err, ok, type Result } from "../core/types.ts";
 import type { ListenAddress } from "./config-values.ts";
 import { whyNot } from "./files.ts";
+import { http } from "./node-http.ts";
 
 /** Scrapers that may be connected at once. */
 const MAX_CONNECTIONS = 32;
@@ -89,9 +89,4 @@ async function answer(
   } catch {
     send(500, text, "the metrics could not be collected\n");
   }
-}
-
-/** An `import` would evaluate every getter of the module, and one of them loads a whole HTTP client: 20 ms and 4 MB. */
-function http(): typeof import("node:http") {
-  return createRequire(import.meta.url)("node:http") as typeof import("node:http");
 }

@@ -1,7 +1,8 @@
 /** Questions to a metadata service: short, bounded, plain HTTP to one address. Whoever answers there is not believed much. */
-import { type IncomingHttpHeaders, request } from "node:http";
+import type { IncomingHttpHeaders } from "node:http";
 import { err, ok, type Result } from "../../core/types.ts";
 import { whyNot } from "../files.ts";
+import { http } from "../node-http.ts";
 
 /** The address that every cloud answers at. */
 export const METADATA_URL = "http://169.254.169.254";
@@ -63,7 +64,7 @@ function once(
     const failed = (error: Error): void => {
       resolve(err(signal.aborted ? `no answer within ${timeout} ms` : whyNot(error)));
     };
-    const asking = request(url, { method, headers, signal, agent: false }, (response) => {
+    const asking = http().request(url, { method, headers, signal, agent: false }, (response) => {
       const parts: Buffer[] = [];
       let length = 0;
       response.on("data", (part: Buffer) => {
