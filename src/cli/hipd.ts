@@ -161,6 +161,9 @@ async function run(
   crashLoudly(log);
   const signals = new Signals();
   const version = packageVersion();
+  const { loggedJobs } = await import("../runtime/job-pool.ts");
+  const jobs = loggedJobs(log);
+  jobs.warm();
   const { Daemon } = await import("../runtime/daemon.ts");
   const system = await network();
   const service = serviceManager(process.env, system.service?.notify, {
@@ -178,6 +181,7 @@ async function run(
     log,
     service,
     version,
+    jobs,
     metadata: METADATA_PLACES,
     names: NAMES_PLACES,
     inheritance: inherited?.ok ? inherited.value : undefined,

@@ -18,7 +18,7 @@ import { Identities } from "./identities.ts";
 import { ensureMainIdentity } from "./identity-store.ts";
 import type { Inheritance } from "./inherit.ts";
 import { INSTANCE_PLACES, type InstancePlaces } from "./instance.ts";
-import { JobPool } from "./job-pool.ts";
+import { type JobPool, loggedJobs } from "./job-pool.ts";
 import type { Log } from "./log.ts";
 import type { MetadataPlaces } from "./metadata/poller.ts";
 import { MetadataPoller } from "./metadata/poller.ts";
@@ -64,6 +64,8 @@ export interface DaemonOptions {
   readonly log: Log;
   readonly service: ServiceManager;
   readonly version: string;
+  /** Threads that start while the daemon is put together; it owns them from now on. */
+  readonly jobs?: JobPool;
   /** Where the cloud's metadata service is; undefined: it is never asked. */
   readonly metadata?: MetadataPlaces;
   /** What the responder for names needs of the machine; undefined: there is none. */
@@ -193,9 +195,8 @@ export class Daemon implements ControlBackend {
     this.#r1CounterStart = r1CounterStart;
     this.#active = prepared;
     this.#preferred = prepared.overlay.defaultIdentity;
-    this.#jobs = new JobPool([...keysOf(prepared), ...this.#rehearsal.identities], (reason) =>
-      this.#log.error("job-thread-crashed", "a crypto thread died and is replaced", { reason }),
-    );
+    this.#jobs = options.jobs ?? loggedJobs(options.log);
+    this.#jobs.setIdentities([...keysOf(prepared), ...this.#rehearsal.identities]);
     const clock = new SystemClock(undefined, inheritance?.control);
     this.#clock = clock;
     const alarm = new SystemAlarm(clock);

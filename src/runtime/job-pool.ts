@@ -5,6 +5,7 @@ import type { Identity } from "../crypto/identity.ts";
 import type { JobRunner } from "../driver/ports.ts";
 import type { Job, JobRefused, JobResult } from "../hip/job.ts";
 import type { FromWorker, ToWorker } from "./job-worker.ts";
+import type { Log } from "./log.ts";
 
 /** Jobs that may wait for a thread. The protocol keeps fewer in flight by itself (`HostConfig.maxJobs`). */
 export const MAX_WAITING_JOBS = 16_384;
@@ -63,6 +64,11 @@ export class JobPool implements JobRunner {
     this.#script = script;
     this.#onCrash = onCrash;
     this.#keys = identities.map((identity) => identity.toPkcs8Pem());
+  }
+
+  /** Starts a first thread before there is work: it takes a tenth of a second until one can do any. */
+  warm(): void {
+    if (this.#threads.size === 0) this.#grow();
   }
 
   run(job: Job, done: (result: JobResult) => void): void {
@@ -177,6 +183,13 @@ export class JobPool implements JobRunner {
     this.#refused++;
     task.done({ kind: "refused", of: task.job.kind, reason, detail: "", notify: undefined });
   }
+}
+
+/** One whose log says why a thread died; the keys come later. */
+export function loggedJobs(log: Log): JobPool {
+  return new JobPool([], (reason) =>
+    log.error("job-thread-crashed", "a crypto thread died and is replaced", { reason }),
+  );
 }
 
 /** The place of the job that is next: an exchange under way goes before R1s that nobody asked for yet. */

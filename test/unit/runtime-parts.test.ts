@@ -258,6 +258,16 @@ describe("job pool", () => {
     expect(pool.counters()).toMatchObject({ jobs_run_total: 3, jobs_refused_total: 0 });
   });
 
+  test("starts a thread before there is work for it, and gives it the keys that come later", async () => {
+    pool = new JobPool([], () => {}, 2);
+    pool.warm();
+    pool.warm();
+    expect(pool.counters()).toMatchObject({ job_threads: 1, jobs_run_total: 0 });
+    pool.setIdentities([identity]);
+    expect(await run(seal("verify"))).toMatchObject({ reason: "signature" });
+    expect(pool.counters()).toMatchObject({ job_threads: 1 });
+  });
+
   test("tells when so many jobs have run, or that it took too long", async () => {
     pool = new JobPool([identity], () => {}, 1);
     let told = false;
