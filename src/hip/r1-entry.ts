@@ -1,5 +1,4 @@
 /** R1s that were given out, as long as an I2 may answer them (RFC 7401 6.7.1), and how they go to another process. */
-import { concat } from "../core/bytes.ts";
 import type { Hit, Instant } from "../core/types.ts";
 import type { DhPair } from "./job.ts";
 
@@ -19,7 +18,8 @@ export interface R1Entry {
   readonly counter: Uint8Array | undefined;
   /** Where the contents of PUZZLE begin. */
   readonly puzzleAt: number | undefined;
-  readonly puzzles: readonly Uint8Array[];
+  /** One behind the other. */
+  readonly puzzles: Uint8Array;
   readonly madeAt: Instant;
   retiredAt: Instant | undefined;
   /** Solutions that cost a Diffie-Hellman computation: a replay would cost another, and give the same keys again. */
@@ -28,10 +28,8 @@ export interface R1Entry {
 
 /** One that is not offered any more: the R1 itself is not needed. */
 export interface HandedR1
-  extends Pick<R1Entry, "opaque" | "localHit" | "dh" | "hostId" | "k" | "counter" | "madeAt"> {
+  extends Pick<R1Entry, "opaque" | "localHit" | "dh" | "hostId" | "k" | "counter" | "puzzles" | "madeAt"> {
   readonly retiredAt: Instant | undefined;
-  /** One behind the other. */
-  readonly puzzles: Uint8Array;
   readonly used: readonly string[];
 }
 
@@ -51,8 +49,7 @@ export function handedR1s(entries: Iterable<R1Entry>): readonly HandedR1[] {
   for (const entry of [...entries].sort((a, b) => end(b) - end(a))) {
     if (handed.length === MAX_HANDED_R1S || solutions + entry.used.size > MAX_HANDED_SOLUTIONS) break;
     solutions += entry.used.size;
-    const { opaque, localHit, dh, hostId, k, counter, madeAt, retiredAt, used } = entry;
-    const puzzles = concat(...entry.puzzles);
+    const { opaque, localHit, dh, hostId, k, counter, madeAt, retiredAt, puzzles, used } = entry;
     handed.push({ opaque, localHit, dh, hostId, k, counter, madeAt, retiredAt, puzzles, used: [...used] });
   }
   return handed.reverse();
@@ -64,7 +61,6 @@ export function takenR1(handed: HandedR1, now: Instant): R1Entry {
     ...handed,
     r1: NONE,
     puzzleAt: undefined,
-    puzzles: puzzlesIn(handed.puzzles),
     retiredAt: handed.retiredAt ?? now,
     used: new Set(handed.used),
   };
@@ -72,8 +68,8 @@ export function takenR1(handed: HandedR1, now: Instant): R1Entry {
 
 const NONE = new Uint8Array(0);
 
-/** As many as an R1 has, all of one size. */
-export function puzzlesIn(bytes: Uint8Array): readonly Uint8Array[] {
-  const size = bytes.length / PUZZLES_PER_R1;
-  return Array.from({ length: PUZZLES_PER_R1 }, (_, at) => bytes.subarray(at * size, (at + 1) * size));
+/** The #I at this place, below `PUZZLES_PER_R1`. */
+export function puzzleOf({ puzzles }: Pick<R1Entry, "puzzles">, place: number): Uint8Array {
+  const size = puzzles.length / PUZZLES_PER_R1;
+  return puzzles.subarray(place * size, (place + 1) * size);
 }

@@ -14,7 +14,7 @@ import type { HostConfig } from "./config.ts";
 import { Difficulty } from "./difficulty.ts";
 import type { HipDrop } from "./drop-reasons.ts";
 import type { DhPair, MakeR1, R1Made } from "./job.ts";
-import { type HandedR1s, handedR1s, PUZZLES_PER_R1, puzzlesIn, type R1Entry, takenR1 } from "./r1-entry.ts";
+import { type HandedR1s, handedR1s, PUZZLES_PER_R1, puzzleOf, type R1Entry, takenR1 } from "./r1-entry.ts";
 
 /** R1s remembered at once, offered or not. */
 const MAX_R1S = 2_048;
@@ -204,9 +204,8 @@ export class R1Pool {
     if (echoed !== undefined && entry.counter !== undefined && toHex(echoed) !== toHex(entry.counter)) {
       return { drop: "r1_counter" };
     }
-    const i = entry.puzzles[this.#puzzleIndex(i2.sender, path.remote.address)];
-    if (i === undefined || solution.k !== entry.k || toHex(solution.i) !== toHex(i))
-      return { drop: "puzzle_unknown" };
+    const i = puzzleOf(entry, this.#puzzlePlace(i2.sender, path.remote.address));
+    if (solution.k !== entry.k || toHex(solution.i) !== toHex(i)) return { drop: "puzzle_unknown" };
     const used = `${i2.sender}${toHex(solution.j)}`;
     if (entry.used.has(used)) return { drop: "i2_replayed" };
     if (entry.used.size >= MAX_USES) return { drop: "r1_exhausted" };
@@ -256,7 +255,7 @@ export class R1Pool {
       k,
       counter: raw(parsed.value, R1_COUNTER)?.contents.slice(),
       puzzleAt: puzzle && puzzle.offset + 4,
-      puzzles: this.#newPuzzles(rhashLength(rhash)),
+      puzzles: this.#random.bytes(PUZZLES_PER_R1 * rhashLength(rhash)),
       madeAt: now,
       retiredAt: undefined,
       used: new Set(),
@@ -332,24 +331,19 @@ export class R1Pool {
     const bytes = entry.r1.slice();
     bytes.set(hitBytes(initiator), 24);
     const at = entry.puzzleAt;
-    const i = entry.puzzles[this.#puzzleIndex(initiator, from)];
-    if (at !== undefined && i !== undefined) {
+    if (at !== undefined) {
       bytes[at + 2] = entry.opaque >> 8;
       bytes[at + 3] = entry.opaque & 0xff;
-      bytes.set(i, at + 4);
+      bytes.set(puzzleOf(entry, this.#puzzlePlace(initiator, from)), at + 4);
     }
     return bytes;
-  }
-
-  #newPuzzles(size: number): readonly Uint8Array[] {
-    return puzzlesIn(this.#random.bytes(PUZZLES_PER_R1 * size));
   }
 
   /**
    * Binds a puzzle to the Initiator's HIT and address without a cryptographic hash: an attacker who guessed the secret
    * could only make two of his own addresses share an #I.
    */
-  #puzzleIndex(initiator: Hit, from: string): number {
+  #puzzlePlace(initiator: Hit, from: string): number {
     let mixed = this.#secret[0] as number;
     const text = initiator + from;
     for (let at = 0; at < text.length; at++) {
