@@ -89,6 +89,7 @@ reference: ## docs/REFERENCE.md and the dashboards of deploy/grafana, from the p
 
 compile:
 	@tsc -b src/cli
+	@node tools/bundle.ts
 	@$(NATIVE) -s native
 
 clean: ## removes what was built (node_modules stays)

@@ -1,6 +1,15 @@
 /** hipd's command line, and the wrappers that find Node. */
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
@@ -141,10 +150,10 @@ describe.each(["hipd", "hipctl"])("bin/%s", (name) => {
   function install(node: string | undefined): string {
     const root = temporaryFolder();
     mkdirSync(join(root, "bin"));
-    mkdirSync(join(root, "dist/src/cli"), { recursive: true });
+    mkdirSync(join(root, "dist/bundle/cli"), { recursive: true });
     copyFileSync(join(ROOT, "bin", name), join(root, "bin", name));
     writeFileSync(
-      join(root, `dist/src/cli/${name}-main.js`),
+      join(root, `dist/bundle/cli/${name}-main.js`),
       "console.log(JSON.stringify([process.argv.slice(2), process.ppid]));\n",
     );
     if (node !== undefined) {
@@ -181,12 +190,28 @@ describe.each(["hipd", "hipctl"])("bin/%s", (name) => {
     });
   });
 
+  test("runs what was compiled after the bundle was made", () => {
+    const root = install(process.execPath);
+    for (const folder of ["dist/src/cli", "dist/.tsbuildinfo"])
+      mkdirSync(join(root, folder), { recursive: true });
+    writeFileSync(join(root, `dist/src/cli/${name}-main.js`), 'console.log("compiled");\n');
+    const compiled = join(root, "dist/.tsbuildinfo/hip.tsbuildinfo");
+    writeFileSync(compiled, "");
+    const { mtimeMs } = statSync(join(root, `dist/bundle/cli/${name}-main.js`));
+    const says = (seconds: number): string => {
+      utimesSync(compiled, mtimeMs / 1000 + seconds, mtimeMs / 1000 + seconds);
+      return run(join(root, "bin", name), "/usr/bin:/bin").stdout;
+    };
+    expect(says(1)).toBe("compiled\n");
+    expect(says(-1)).toContain('["a b","--c"]');
+  });
+
   test("says in one line that it is not built", () => {
     const root = temporaryFolder();
     mkdirSync(join(root, "bin"));
     copyFileSync(join(ROOT, "bin", name), join(root, "bin", name));
     expect(run(join(root, "bin", name), "/usr/bin:/bin").stderr).toBe(
-      `${name}: ${root}/dist/src/cli/${name}-main.js is missing; build it first: make build (in ${root})\n`,
+      `${name}: ${root}/dist/bundle/cli/${name}-main.js is missing; build it first: make build (in ${root})\n`,
     );
   });
 });

@@ -120,7 +120,7 @@ function builtIn(node: NodeBinary, arch: Arch): Readonly<Record<string, string>>
 }
 
 /** All licences whole, one after another; packages with the same text share it. */
-export function thirdPartyLicences(packages: readonly NpmPackage[], node: NodeBinary): string {
+export function thirdPartyLicences(packages: readonly NpmPackage[], node: NodeBinary | undefined): string {
   const groups = new Map<string, string[]>();
   for (const each of packages) {
     const text = licenceTexts(each).join("\n\n");
@@ -133,6 +133,7 @@ export function thirdPartyLicences(packages: readonly NpmPackage[], node: NodeBi
   const parts = [...groups].map(
     ([text, names]) => `${rule}\n${[...new Set(names)].join("\n")}\n${rule}\n\n${text}\n`,
   );
-  parts.push(`${rule}\nNode.js ${node.version}\n${rule}\n\n${readFileSync(node.licence, "utf8")}`);
+  if (node !== undefined)
+    parts.push(`${rule}\nNode.js ${node.version}\n${rule}\n\n${readFileSync(node.licence, "utf8")}`);
   return `Software of others in this package, and its licences.\n\n${parts.join("\n\n")}`;
 }

@@ -80,12 +80,8 @@ function program(home: string, { version, arch, node, addon }: Ingredients): rea
   stripped(addon, arch, native);
   chmodSync(native, 0o644);
 
-  for (const file of globSync("src/**/*.js", { cwd: join(ROOT, "dist") })) {
-    // What the compiler left of a source that is gone stays here.
-    if (!existsSync(join(ROOT, file.replace(/\.js$/, ".ts")))) continue;
-    const text = readFileSync(join(ROOT, "dist", file), "utf8");
-    write(join(home, "dist", file), text.replace(/\n\/\/# sourceMappingURL=.*\n?$/, "\n"));
-  }
+  for (const file of globSync("bundle/*/*.js", { cwd: join(ROOT, "dist") }))
+    put(join(ROOT, "dist", file), join(home, "dist", file));
   cpSync(join(ROOT, "proto"), join(home, "proto"), { recursive: true });
   const { name, description, license, type } = JSON.parse(
     readFileSync(join(ROOT, "package.json"), "utf8"),
@@ -103,7 +99,7 @@ function program(home: string, { version, arch, node, addon }: Ingredients): rea
 /** bin/NAME looks for its Node.js. Here it is known, and a restart is as short as its start. */
 function launcher(name: string): string {
   const options = optionsOf(name);
-  const command = [`/${HOME}/node`, ...options, `/${HOME}/dist/src/cli/${name}-main.js`];
+  const command = [`/${HOME}/node`, ...options, `/${HOME}/dist/bundle/cli/${name}-main.js`];
   return `#!/bin/sh\nexec ${command.join(" ")} "$@"\n`;
 }
 
@@ -123,7 +119,7 @@ function documents(tree: string, { version, arch, epoch, node }: Ingredients): v
     ["zsh", "zsh/vendor-completions/_hipctl"],
     ["fish", "fish/vendor_completions.d/hipctl.fish"],
   ] as const) {
-    const text = run(["node", join(ROOT, "dist/src/cli/hipctl-main.js"), "completion", shell]);
+    const text = run(["node", join(ROOT, "dist/bundle/cli/hipctl-main.js"), "completion", shell]);
     write(join(tree, "usr/share", place), text);
   }
   const doc = join(tree, "usr/share/doc/hipd");
