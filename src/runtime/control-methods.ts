@@ -3,10 +3,10 @@ import { err, ok, type Result } from "../core/types.ts";
 import type { ControlReply, ControlRequest, NewPeer } from "../overlay/control.ts";
 import { HIP_PORT } from "./config-schema.ts";
 import { parseLocator, withDefaultPort } from "./config-values.ts";
+import type { ControlBackend } from "./control-backend.ts";
 import type { NamedIdentityView, Problem } from "./control-convert.ts";
 import { type Fields, locatorMethods, type Unary } from "./control-locators.ts";
 import { namesMethods } from "./control-names.ts";
-import type { ControlBackend } from "./control-server.ts";
 import { parseDnsName } from "./dns/settings.ts";
 
 const CONNECT_MILLIS = 20_000;

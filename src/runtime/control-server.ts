@@ -12,37 +12,12 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { err, ok, type Result } from "../core/types.ts";
-import type { ControlReply, ControlRequest } from "../overlay/control.ts";
-import {
-  eventMessage,
-  type MetadataView,
-  type PingReply,
-  type Problem,
-  pingMessage,
-  type ReloadReport,
-} from "./control-convert.ts";
+import type { ControlBackend } from "./control-backend.ts";
+import { eventMessage, type PingReply, type Problem, pingMessage } from "./control-convert.ts";
 import type { Fields, Unary } from "./control-locators.ts";
 import { unaryMethods } from "./control-methods.ts";
-import type { NamesBackend } from "./control-names.ts";
 import { controlMethods } from "./control-schema.ts";
 import { whyNot } from "./files.ts";
-import type { Identities } from "./identities.ts";
-
-/** What the API is about; the daemon's composition root supplies it. */
-export interface ControlBackend extends NamesBackend {
-  /** As `Driver.request`. */
-  request(request: ControlRequest, reply: (reply: ControlReply, last: boolean) => void): () => void;
-  /** The carrier of peers that do not say. */
-  readonly carrier: "udp" | "none";
-  readonly identities: Pick<Identities, keyof Identities>;
-  reload(): Result<ReloadReport, Problem>;
-  /** For so many seconds, a stop hands over to the next daemon; until then, packets are for who listens at the socket `carrier`. */
-  announceTakeover(carrier?: string): Result<{ readonly seconds: number }, Problem>;
-  /** Whether an exchange with this host would be answered at once. */
-  readonly ready: boolean;
-  /** The poller of the cloud's metadata service; undefined: it is never asked. */
-  metadata?(): MetadataView | undefined;
-}
 
 const CODES: Readonly<Record<Problem["code"], status>> = {
   not_found: status.NOT_FOUND,
