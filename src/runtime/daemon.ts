@@ -175,7 +175,9 @@ export class Daemon implements ControlBackend {
     }
     // "Ready" means that an I1 is answered: the first R1s are those of the preferred group, one for each carrier.
     await daemon.#jobs.ran(2 * prepared.value.identities.length, FIRST_R1_MILLIS);
-    daemon.#rehearse();
+    const rehearsed = daemon.#rehearse();
+    // Peers of a predecessor have their associations; nobody waits for an exchange.
+    if (inheritance === undefined) await rehearsed;
     daemon.#ready = true;
     return ok(daemon);
   }
@@ -242,9 +244,10 @@ export class Daemon implements ControlBackend {
       });
   }
 
-  #rehearse(): void {
+  /** Resolves when the code of an exchange is no longer new. */
+  #rehearse(): Promise<void> {
     const begun = performance.now();
-    this.#rehearsal.start({
+    return this.#rehearsal.start({
       host: this.#active.overlay.host,
       jobs: this.#jobs,
       idle: () => this.#jobs.counters().job_queue_depth === 0,

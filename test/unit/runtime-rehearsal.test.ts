@@ -32,14 +32,39 @@ test("thirty whole exchanges, from the first packet to the close, without a time
   expect([count("seal"), count("verify")]).toEqual([60, 60]);
 });
 
-test("it waits while something more important does", async () => {
+test("the first four wait for nobody and are told of; the others wait while something more important does", async () => {
   const rehearsal = new Rehearsal();
   const { jobs, kinds } = runner(rehearsal);
-  const seen: boolean[] = [];
-  const idle = () => seen.push(kinds.includes("answer-r1")) > 3;
-  await new Promise<unknown>((finished) => rehearsal.start({ host: DEFAULT_CONFIG, jobs, idle, finished }));
-  expect(seen.slice(0, 4)).toEqual([false, false, false, false]);
-  expect(seen).toContain(true);
+  const exchanges = () => kinds.filter((kind) => kind === "accept-r2").length;
+  const seen: number[] = [];
+  const idle = () => seen.push(exchanges()) > 3;
+  const finished = new Promise<number>((resolve) => {
+    const told = rehearsal.start({ host: DEFAULT_CONFIG, jobs, idle, finished: resolve });
+    void told.then(() => seen.push(-exchanges()));
+  });
+  expect(await finished).toBe(30);
+  expect(seen.slice(0, 5)).toEqual([-4, 4, 4, 4, 4]);
+  expect(seen).toContain(5);
+});
+
+test("nobody waits long for jobs that are never answered, nor for a rehearsal that is stopped", async () => {
+  const silent = {
+    host: DEFAULT_CONFIG,
+    jobs: { run: () => undefined },
+    idle: () => true,
+    finished: vi.fn(),
+  };
+  const begun = performance.now();
+  const stopped = new Rehearsal();
+  const told = stopped.start(silent);
+  stopped.stop();
+  await told;
+  expect(performance.now() - begun).toBeLessThan(100);
+  const rehearsal = new Rehearsal();
+  await rehearsal.start(silent);
+  expect(performance.now() - begun).toBeGreaterThan(200);
+  rehearsal.stop();
+  expect(silent.finished).not.toHaveBeenCalled();
 });
 
 test("refused jobs end it with nothing done", async () => {
@@ -75,13 +100,16 @@ test("stopped, it asks for nothing more and does not finish", async () => {
   expect(kinds.filter((kind) => kind === "answer-r1").length).toBe(1);
 });
 
-test("a daemon rehearses once it is ready, with keys that it gives up afterwards", async () => {
+test("a daemon rehearses before it is ready and after, with keys that it gives up afterwards", async () => {
   const file = write(temporaryFolder(), "hipd.toml", PLACES);
   const { log, lines } = memoryLog();
   const network = new FakeNetwork("192.0.2.1");
   const given = vi.spyOn(JobPool.prototype, "setIdentities");
+  const first = vi.spyOn(Rehearsal.prototype, "start");
   const daemon = await startDaemon(file, network, { log });
   try {
+    expect(first).toHaveBeenCalledOnce();
+    expect(lines.some(({ event }) => event === "rehearsed")).toBe(false);
     await vi.waitFor(() => expect(lines.some(({ event }) => event === "rehearsed")).toBe(true), {
       timeout: 20_000,
     });
