@@ -21,6 +21,7 @@ import {
   withLocator,
 } from "./mobility-state.ts";
 import { preferredLocal } from "./path-choice.ts";
+import { withoutNews } from "./questions.ts";
 import { sentOnce } from "./retransmit.ts";
 import type { Open, Session } from "./states.ts";
 import { sendUpdate } from "./update-send.ts";
@@ -168,11 +169,6 @@ export function renewed(state: Open, cx: Announcing): Open {
     };
   });
   return { ...state, session: { ...session, updates: { ...updates, outstanding } } };
-}
-
-/** It need not be waited for any more: the peer has the set, or a newer one is under way. */
-function withoutNews(check: Check): Check {
-  return check.told ? { ...check, told: false } : check;
 }
 
 /** Without these checks. When the last one goes that carried a set, and nobody has heard of it, it is to be told again. */

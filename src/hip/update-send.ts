@@ -39,6 +39,7 @@ export function sendUpdate(
     via: how.via,
     bytes: undefined,
     outdated: false,
+    acknowledged: false,
     retransmit: how.retransmit ?? sentOnce(cx.config.timers, cx.now, cx.random),
   };
   const next: Updates = {

@@ -19,6 +19,8 @@ export interface Outstanding {
   readonly bytes: Uint8Array | undefined;
   /** It was changed while it was being signed: what comes of that is not repeated. */
   readonly outdated: boolean;
+  /** The peer has it, and has not answered what it asks: it is not repeated, but asked anew (RFC 7401 6.12.2 step 4). */
+  readonly acknowledged: boolean;
   readonly retransmit: Retransmit;
 }
 
@@ -85,7 +87,8 @@ export function withoutAcknowledged(
   updates: Updates,
   ids: readonly number[],
 ): { readonly updates: Updates; readonly acknowledged: readonly Outstanding[] } {
-  const acknowledged = updates.outstanding.filter(({ id }) => ids.includes(id));
-  const outstanding = updates.outstanding.filter(({ id }) => !ids.includes(id));
+  const now = (one: Outstanding): boolean => ids.includes(one.id) && !one.acknowledged;
+  const acknowledged = updates.outstanding.filter(now);
+  const outstanding = updates.outstanding.filter((one) => !now(one));
   return { updates: { ...updates, outstanding }, acknowledged };
 }

@@ -31,6 +31,7 @@ import { answered, pathDown, reconcile, sourceSeen, unanswered } from "./mobilit
 import { locatorAt } from "./mobility-state.ts";
 import { candidates } from "./path-choice.ts";
 import { allDeprecated, takeLocatorSet } from "./peer-locators.ts";
+import { acknowledgedAlone, askedAnew } from "./questions.ts";
 import { offerIn, switchOver, takeOffer } from "./rekey.ts";
 import { sentAgain, sentOnce } from "./retransmit.ts";
 import type { Open, Session, State, StateOf } from "./states.ts";
@@ -60,7 +61,7 @@ export function updateDue(session: Session): number | undefined {
 
 /** 6.11 step 4: again with back-off; after UPDATE_RETRY_MAX the association is broken and closes. */
 export function updateTimeout(state: Open, cx: Context): Step {
-  return then(giveUp(state, cx), (open) => repeatDue(open, cx));
+  return then(giveUp(state, cx), (open) => repeatDue(askedAnew(open, cx), cx));
 }
 
 function repeatDue(state: Open, cx: Context): Step {
@@ -170,7 +171,9 @@ export function verifiedUpdate(
     get(packet, ACK)?.ids ?? [],
   );
   const ids = acknowledged.map(({ id }) => id);
-  const acks = takeAcks(withUpdates(state, afterAcks), acknowledged, cx);
+  const echo = get(contents, ECHO_RESPONSE_SIGNED)?.data;
+  const asking = acknowledgedAlone(withUpdates(state, afterAcks), acknowledged, echo);
+  const acks = takeAcks(asking, acknowledged, cx);
   const held = then(acks, (next) => holderAnswered(next, ids, cx));
   const heard = then(held, (next) => takeAnswer(next, contents, received, cx));
   const seq = get(packet, SEQ);
