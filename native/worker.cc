@@ -1,6 +1,7 @@
 #include "worker.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
@@ -165,6 +166,8 @@ int Worker::await(std::span<epoll_event> events) const {
     do {
       const int count = epoll_wait(epoll_.get(), events.data(), room, 0);
       if (count != 0) return count;
+      // Whoever looks until its time is used up has none left when a packet comes.
+      sched_yield();
     } while (monotonicNow() < until);
   }
   return epoll_wait(epoll_.get(), events.data(), room, -1);
