@@ -93,7 +93,7 @@ export interface Context {
   matchI2(received: Received): R1Match | { readonly drop: HipDrop };
   /** The I2 of this match was accepted; false when its solution was accepted before. */
   usedI2(match: R1Match): boolean;
-  /** Its solution was right and its sender an impostor: that solution counts no more, and puzzles get harder. */
+  /** Its solution was right and its sender an impostor: after some of them that solution counts no more, and puzzles get harder. */
   forgedI2(match: R1Match): void;
   /**
    * Tells the peer about an error, within the limits of RFC 7401 5.2.19; `limit` is the size of what it answers. Under the

@@ -40,7 +40,7 @@ export class Difficulty {
     this.#busy = true;
   }
 
-  /** An I2 with a right solution that had not been used before cost a Diffie-Hellman computation, and was forged. */
+  /** An I2 with a right solution cost a Diffie-Hellman computation, and was forged. */
   forged(now: Instant): void {
     this.#advance(now);
     this.#forged++;

@@ -139,6 +139,10 @@ export const HIP_DROPS = {
   // I2 and R2.
   i2_incomplete: look("an I2 without a mandatory parameter", PEER_BUG),
   i2_replayed: normal("an I2 whose solution was used already"),
+  solution_forged: look(
+    "an I2 whose solution, or one that counts with it, came with several forged I2s",
+    "Somebody floods this host, or copies a peer's I2s on their way; whoever is kept out begins a new exchange.",
+  ),
   r1_unknown: normal("an I2 for an R1 that is not, or no more, ours", PUZZLE),
   r1_stale: normal("an I2 for an R1 that is too old", PUZZLE),
   r1_counter: normal("an I2 with another R1 counter than its R1", PUZZLE),

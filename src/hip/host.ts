@@ -104,7 +104,7 @@ export class Host {
     // Whoever waits for the answer of an identity's holder solved a puzzle, and has nothing for it yet.
     for (const { state } of all) {
       const asking = sessionOf(state)?.challenge?.pending.match;
-      asking?.usedSolutions.delete(asking.solution);
+      asking?.solutions.release(asking.solution);
     }
     return handedHost(all, this.#pool.handOver());
   }

@@ -15,11 +15,10 @@ import { Difficulty } from "./difficulty.ts";
 import type { HipDrop } from "./drop-reasons.ts";
 import type { DhPair, MakeR1, R1Made } from "./job.ts";
 import { type HandedR1s, handedR1s, PUZZLES_PER_R1, puzzleOf, type R1Entry, takenR1 } from "./r1-entry.ts";
+import { Solutions } from "./solutions.ts";
 
 /** R1s remembered at once, offered or not. */
 const MAX_R1S = 2_048;
-/** Exchanges that may complete on one R1; beyond that it is withdrawn. Bounds the list of used solutions. */
-const MAX_USES = 4_096;
 /** An R1 that was used is replaced after this long at the earliest: RFC 7401 6.7.1 allows reuse in a storm. A failed one too. */
 const MIN_OFFERED_MILLIS = 1_000;
 /** An I1 like the last one from there within this time is dropped (RFC 7401 5.3.1). */
@@ -44,10 +43,9 @@ interface Slot {
 export interface R1Match {
   readonly dh: DhPair;
   readonly hostId: Uint8Array;
-  /** To be handed to `used` when the I2 was accepted. */
   readonly solution: string;
-  /** The solutions of this R1 that made an association; outlives the pool, which new settings replace. */
-  readonly usedSolutions: Set<string>;
+  /** Those of this R1: they outlive the pool, which new settings replace. */
+  readonly solutions: Solutions;
 }
 
 export class R1Pool {
@@ -151,9 +149,10 @@ export class R1Pool {
     this.#difficulty.busy(now);
   }
 
-  /** What this I2 came with is forged: its solution never counts again, neither here nor for another I2. */
-  forged(match: R1Match, now: Instant): void {
-    if (this.used(match)) this.#difficulty.forged(now);
+  /** An I2 with a right solution cost a Diffie-Hellman computation, and was forged. */
+  forged({ solution, solutions }: R1Match, now: Instant): void {
+    solutions.forged(solution);
+    this.#difficulty.forged(now);
   }
 
   /** An R1 for this I1 (RFC 7401 6.7), or why there is none. */
@@ -206,9 +205,9 @@ export class R1Pool {
     }
     const i = puzzleOf(entry, this.#puzzlePlace(i2.sender, path.remote.address));
     if (solution.k !== entry.k || toHex(solution.i) !== toHex(i)) return { drop: "puzzle_unknown" };
-    const used = `${i2.sender}${toHex(solution.j)}`;
-    if (entry.used.has(used)) return { drop: "i2_replayed" };
-    if (entry.used.size >= MAX_USES) return { drop: "r1_exhausted" };
+    const solved = `${i2.sender}${toHex(solution.j)}`;
+    const refusal = entry.solutions.refusal(solved);
+    if (refusal !== undefined) return { drop: refusal };
     const rhash = rhashOfHit(localHit);
     if (
       rhash === undefined ||
@@ -216,17 +215,15 @@ export class R1Pool {
     ) {
       return { drop: "puzzle_unsolved" };
     }
-    return { dh: entry.dh, hostId: entry.hostId, solution: used, usedSolutions: entry.used };
+    return { dh: entry.dh, hostId: entry.hostId, solution: solved, solutions: entry.solutions };
   }
 
   /**
    * An I2 was accepted: the same solution never counts again, and the R1 is replaced soon (6.7.1). False when the
    * solution was accepted while this I2 was being processed: its keys are in use.
    */
-  used({ solution, usedSolutions }: R1Match): boolean {
-    if (usedSolutions.has(solution)) return false;
-    usedSolutions.add(solution);
-    return true;
+  used({ solution, solutions }: R1Match): boolean {
+    return solutions.use(solution);
   }
 
   /** R1s that should be made now. */
@@ -258,7 +255,7 @@ export class R1Pool {
       puzzles: this.#random.bytes(PUZZLES_PER_R1 * rhashLength(rhash)),
       madeAt: now,
       retiredAt: undefined,
-      used: new Set(),
+      solutions: new Solutions(),
     };
     slot.offered = entry;
     this.#forgetStale(now);
@@ -299,7 +296,7 @@ export class R1Pool {
     const worn =
       entry === undefined ||
       age >= this.#config.timers.r1Offered ||
-      (age >= MIN_OFFERED_MILLIS && (entry.used.size > 0 || entry.k !== this.#difficulty.at(now)));
+      (age >= MIN_OFFERED_MILLIS && (entry.solutions.any || entry.k !== this.#difficulty.at(now)));
     if (worn) this.#want(slot, now);
   }
 

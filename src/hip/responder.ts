@@ -124,7 +124,10 @@ export function acceptedI2<S extends State>(
   return challenge(state, result, pending, cx) ?? takeOver(state, result, pending, cx);
 }
 
-/** RFC 7401 4.1.1: a solution is worth one Diffie-Hellman computation, whatever became of it. */
+/**
+ * RFC 7401 4.1.1: a solution does not buy any number of Diffie-Hellman computations, whatever becomes of them. Where the
+ * signature is not known to be right it may be a copy of an honest one, whose I2 must still count (6.9 step 16).
+ */
 function spend(reason: string, { match }: Extract<Pending, { kind: "accept-i2" }>, cx: Context): void {
   if (CHEAP.has(reason) || reason.startsWith("malformed_")) return;
   if (SIGNED.has(reason)) cx.usedI2(match);

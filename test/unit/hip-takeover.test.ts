@@ -4,8 +4,8 @@ import type { Spi } from "../../src/core/types.ts";
 import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
 import { Host } from "../../src/hip/host.ts";
 import { get } from "../../src/wire/packet.ts";
-import { R1_COUNTER } from "../../src/wire/rfc7401.ts";
-import { i2Of, r1Of, read } from "../support/packets.ts";
+import { HIP_MAC, R1_COUNTER } from "../../src/wire/rfc7401.ts";
+import { damaged, i2Of, r1Of, read } from "../support/packets.ts";
 import { type Node, Pair } from "../support/pair.ts";
 import { problemsOf } from "../support/pair-problems.ts";
 import { reach } from "../support/states.ts";
@@ -133,6 +133,20 @@ describe("a successor of a Responder (RFC 7401 6.7.1)", () => {
     pair.deliver(b, i2);
     expect(b.state(a)).toBe("UNASSOCIATED");
     expect(b.drops("i2_replayed")).toBe(1);
+  });
+
+  test("nor one that forged I2s have spent", () => {
+    const pair = new Pair();
+    const { a, b } = pair;
+    const i2 = i2Of(a, r1Of(pair, b, a));
+    const forged = damaged(i2, HIP_MAC.type);
+    pair.deliver(b, forged);
+    takeOver(pair, b);
+    for (let n = 0; n < 4; n++) pair.deliver(b, forged);
+    expect(b.drops("mac")).toBe(4);
+    pair.deliver(b, i2);
+    expect(b.state(a)).toBe("UNASSOCIATED");
+    expect(b.drops("solution_forged")).toBe(2);
   });
 
   test("remembers R1s no longer than their predecessor would have, and none of an identity that is gone", () => {
