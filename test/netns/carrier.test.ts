@@ -12,6 +12,7 @@ import {
   leaveToCarrier,
   manager,
   restartCarried,
+  restartUnderStream,
   runningPid,
   startCarrier,
   withServices,
@@ -59,45 +60,26 @@ suite("take-over with a carrier", () => {
   it(`${RESTARTS} restarts: no exchange, no lost byte, no number twice, and hardly a gap`, {
     timeout: 120_000,
   }, async () => {
-    await withServices(async ({ a, b }) => {
+    await withServices(async (movers) => {
+      const { a, b } = movers;
       const capture = await Capture.start(a.namespace, "eth0", `udp port ${HIP_PORT}`, 96);
-      const [here, there] = await Promise.all([a.namespace.agent(), b.namespace.agent()]);
-      await a.namespace.rate("eth0", "200mbit");
-      const moving = here.sendTcp(await a.daemon.lsi("b"), await there.serveTcp(), 100_000_000, 100_000);
-      const pulse = await Pulse.start(b.namespace, a.namespace, a.daemon.hit, 7000);
-      await there.arrived(1_000_000);
-      const gaps: number[] = [];
-      for (let i = 0; i < RESTARTS; i++) {
-        const since = monotonic();
-        await restartCarried(i % 2 === 0 ? a : b);
-        await pulse.beats(100);
-        gaps.push(longestGap(await pulse.report(), since));
-      }
-      const moved = await moving;
-      expect(moved.error).toBeUndefined();
-      expect(moved.receivedHash).toBe(moved.sentHash);
-      const report = await pulse.stop();
-      const sorted = gaps.toSorted((x, y) => x - y);
-      console.log(
-        `${RESTARTS} restarts with a carrier under a stream: nothing came for ${sorted[RESTARTS / 2]?.toFixed(0)} ms in the median, ` +
-          `${sorted.at(-1)?.toFixed(0)} ms at most (the machine's own longest pause ${report.pause.toFixed(0)} ms); ` +
-          `${lostOf(report)} of ${report.highest} datagrams lost`,
-      );
+      const { longest, pulse } = await restartUnderStream(movers, {
+        what: "restarts with a carrier",
+        count: RESTARTS,
+        bytes: 100_000_000,
+        restart: restartCarried,
+      });
       expect(repeated(await capture.stop())).toEqual([]);
       expect(await replays(a, b)).toBe(0);
       // Where others want the processors, there are gaps without restarts as well.
-      expect(sorted.at(-1)).toBeLessThan(GAP + 5 * report.pause);
-      expect(report.duplicates).toBe(0);
+      expect(longest).toBeLessThan(GAP + 5 * pulse.pause);
       const unserved = [a, b]
         .flatMap((mover) => mover.events("took-over"))
         .map(({ millis }) => Number(millis));
       console.log(`of which nobody served for ${Math.max(...unserved)} ms at most`);
       expect(Math.max(...unserved)).toBeLessThan(UNSERVED);
-      for (const mover of [a, b]) {
-        expect(mover.events("association-established").length).toBe(1);
+      for (const mover of [a, b])
         expect(mover.events("took-over").map(({ by }) => by)).toEqual(Array(RESTARTS / 2).fill("carrier"));
-        expect(mover.events("takeover-refused").length).toBe(0);
-      }
     });
   });
 

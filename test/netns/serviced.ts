@@ -1,7 +1,9 @@
 /** Daemons under a small service manager (tools/lab/service-manager.cc), and carriers beside them. */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { expect } from "vitest";
 import { compiled } from "../../tools/lab/compiled.ts";
+import { longestGap, lostOf, monotonic, Pulse, type PulseReport } from "../../tools/lab/pulse.ts";
 import type { Background } from "../../tools/lab/shell.ts";
 import { at, type Mover, type Movers, type MoversOptions, withMovers } from "./mobile.ts";
 
@@ -86,4 +88,58 @@ export async function leaveToCarrier(mover: Mover): Promise<Background> {
   process.kill(runningPid(mover.daemon.process), "SIGTERM");
   await ended;
   return carrier;
+}
+
+export interface Restarts {
+  /** For the report. */
+  readonly what: string;
+  readonly count: number;
+  /** Of the TCP stream. */
+  readonly bytes: number;
+  readonly restart: (mover: Mover) => Promise<unknown>;
+}
+
+export interface Restarted {
+  /** The longest time without a datagram in any of the restarts, in milliseconds. */
+  readonly longest: number;
+  readonly pulse: PulseReport;
+}
+
+/**
+ * Restarts both in turn while a TCP stream goes one way and datagrams the other. The stream arrives whole, no datagram twice,
+ * and the first association is the only one.
+ */
+export async function restartUnderStream(
+  { a, b }: Movers,
+  { what, count, bytes, restart }: Restarts,
+): Promise<Restarted> {
+  const [here, there] = await Promise.all([a.namespace.agent(), b.namespace.agent()]);
+  await a.namespace.rate("eth0", "200mbit");
+  const moving = here.sendTcp(await a.daemon.lsi("b"), await there.serveTcp(), bytes, 100_000);
+  const pulse = await Pulse.start(b.namespace, a.namespace, a.daemon.hit, 7000);
+  await there.arrived(1_000_000);
+  const gaps: number[] = [];
+  for (let i = 0; i < count; i++) {
+    const since = monotonic();
+    await restart(i % 2 === 0 ? a : b);
+    await pulse.beats(100);
+    gaps.push(longestGap(await pulse.report(), since));
+  }
+  const moved = await moving;
+  expect(moved.error).toBeUndefined();
+  expect(moved.receivedHash).toBe(moved.sentHash);
+  const report = await pulse.stop();
+  gaps.sort((x, y) => x - y);
+  const longest = gaps.at(-1) ?? Number.NaN;
+  console.log(
+    `${count} ${what} under a stream: nothing came for ${gaps[count >> 1]?.toFixed(0)} ms in the median, ` +
+      `${longest.toFixed(0)} ms at most (the machine's own longest pause ${report.pause.toFixed(0)} ms); ` +
+      `${lostOf(report)} of ${report.highest} datagrams lost`,
+  );
+  expect(report.duplicates).toBe(0);
+  for (const mover of [a, b]) {
+    expect(mover.events("association-established").length).toBe(1);
+    expect(mover.events("takeover-refused").length).toBe(0);
+  }
+  return { longest, pulse: report };
 }
