@@ -11,7 +11,7 @@
 
 enum { MAX_FLOWS = 64, MAX_BATCH = 64, MAX_SIZE = 1500, BUFFER = 4 << 20, ANSWERS = 300, TRIES = 3 };
 static const uint32_t kData = 0x64617461, kQuestion = 0x71756573;
-static const double kLoss = 0.01, kFirst = 30e3, kRaise = 1.6, kTick = 100e-6, kSettle = 0.03, kPatience = 3;
+static const double kLoss = 0.01, kFirst = 50e3, kRaise = 1.6, kTick = 100e-6, kSettle = 0.03, kPatience = 3;
 
 struct datagram {
   uint32_t kind, step;
@@ -140,14 +140,14 @@ static int holds(double rate, double seconds, struct outcome* got) {
 
 static void search(void) {
   struct outcome got;
-  double low = kFirst / 16, high = kFirst;
+  double low = kFirst / 25, high = kFirst;
   patience = now() + kPatience;
   offer(kFirst, 0.1);  // warms caches, and wakes what sleeps
   while (holds(high, 0.1, &got)) {
     low = high;
     high *= kRaise;
   }
-  for (int i = 0; i < 5; i++) {
+  for (int i = 0; i < 4; i++) {
     const double middle = low + (high - low) / 2;
     if (holds(middle, 0.15, &got)) {
       low = middle;
@@ -156,7 +156,7 @@ static void search(void) {
     }
   }
   // Gives up after some time: the loss tells that the rate was not held.
-  while (!holds(low, 0.5, &got) && now() < patience + kPatience) low *= 0.9;
+  while (!holds(low, 0.4, &got) && now() < patience + kPatience) low *= 0.9;
   printf("{\"rate\":%.0f,\"loss\":%.5f}\n", got.rate, got.loss);
 }
 
