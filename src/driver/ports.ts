@@ -4,7 +4,7 @@ import type { Job, JobResult } from "../hip/job.ts";
 import type { SaSpec } from "../hip/sa.ts";
 import type { PeerConfig } from "../overlay/config.ts";
 import type { OverlayEvent } from "../overlay/control.ts";
-import type { LocalAddress } from "../overlay/own-locators.ts";
+import type { PlaneEvent } from "../overlay/io.ts";
 import type { SavedState } from "../overlay/state.ts";
 
 /**
@@ -18,27 +18,7 @@ export type Route = Spi | "demand" | "reject" | "unknown";
 
 export type DataPlaneEvent =
   /** A HIP packet, without the zero SPI marker of RFC 9028 5.1. */
-  | { readonly type: "control"; readonly path: Path; readonly bytes: Uint8Array }
-  | { readonly type: "miss"; readonly peer: Hit }
-  /** `spi` is the inbound SA; for `soft-expiry` the outbound one. */
-  | { readonly type: "esp"; readonly spi: Spi; readonly event: "first-inbound" | "soft-expiry" | "idle" }
-  /** Authenticated ESP came from somewhere else than the SA's path: only a hint (at most one a second for an SA). */
-  | { readonly type: "moved"; readonly spi: Spi; readonly path: Path }
-  /** ESP under an SPI that is not ours: rate-limited, unauthenticated, only a hint. */
-  | { readonly type: "unknown-spi"; readonly spi: Spi; readonly path: Path }
-  | { readonly type: "echo-reply"; readonly peer: Hit; readonly sequence: number; readonly rttMicros: number }
-  /** The host's own underlay addresses changed: all of them, as they are now. */
-  | { readonly type: "addresses"; readonly local: readonly LocalAddress[] }
-  /** Packets went to this peer for `millis`, and nothing authenticated came back meanwhile. Repeated while that lasts. */
-  | { readonly type: "silent"; readonly peer: Hit; readonly millis: number }
-  /** A `probe` was answered. `bytes`: its outer length, IP header included. */
-  | {
-      readonly type: "probe-reply";
-      readonly peer: Hit;
-      readonly token: number;
-      readonly rttMicros: number;
-      readonly bytes: number;
-    };
+  { readonly type: "control"; readonly path: Path; readonly bytes: Uint8Array } | PlaneEvent;
 
 /** Traffic of one association, both directions. Counters never go back while the association lives. */
 export interface AssociationStats {

@@ -13,28 +13,37 @@ export interface Counts {
   readonly counters: Readonly<Record<string, number>>;
 }
 
-export type OverlayInput =
-  /** Once, before anything else. */
-  | { readonly type: "start" }
-  | Extract<HostInput, { type: "datagram" | "job-done" | "timeout" }>
+/** What the data plane tells of, besides HIP packets. */
+export type PlaneEvent =
   /** A local packet waits for `peer`. */
   | { readonly type: "miss"; readonly peer: Hit }
+  /** `spi` is the inbound SA; for `soft-expiry` the outbound one. */
   | { readonly type: "esp"; readonly spi: Spi; readonly event: "first-inbound" | "soft-expiry" | "idle" }
+  /** Authenticated ESP came from somewhere else than the SA's path: only a hint (at most one a second for an SA). */
   | { readonly type: "moved"; readonly spi: Spi; readonly path: Path }
-  /** ESP under an SPI that is not ours came along `path`. */
+  /** ESP under an SPI that is not ours: rate-limited, unauthenticated, only a hint. */
   | { readonly type: "unknown-spi"; readonly spi: Spi; readonly path: Path }
-  /** The answer to "poll". */
-  | { readonly type: "traffic"; readonly traffic: readonly Traffic[] }
   | { readonly type: "echo-reply"; readonly peer: Hit; readonly sequence: number; readonly rttMicros: number }
+  /** The host's own underlay addresses changed: all of them, as they are now. */
   | { readonly type: "addresses"; readonly local: readonly LocalAddress[] }
+  /** Packets went to this peer for `millis`, and nothing authenticated came back meanwhile. Repeated while that lasts. */
   | { readonly type: "silent"; readonly peer: Hit; readonly millis: number }
+  /** A `probe` was answered. `bytes`: its outer length, IP header included. */
   | {
       readonly type: "probe-reply";
       readonly peer: Hit;
       readonly token: number;
       readonly rttMicros: number;
       readonly bytes: number;
-    }
+    };
+
+export type OverlayInput =
+  /** Once, before anything else. */
+  | { readonly type: "start" }
+  | Extract<HostInput, { type: "datagram" | "job-done" | "timeout" }>
+  | PlaneEvent
+  /** The answer to "poll". */
+  | { readonly type: "traffic"; readonly traffic: readonly Traffic[] }
   | {
       readonly type: "request";
       readonly id: RequestId;
