@@ -15,15 +15,18 @@ export interface LocalIdentity {
 export type JobId = Brand<number, "JobId">;
 
 /** The states of RFC 7401 4.4.2. */
-export type StateName =
-  | "UNASSOCIATED"
-  | "I1-SENT"
-  | "I2-SENT"
-  | "R2-SENT"
-  | "ESTABLISHED"
-  | "CLOSING"
-  | "CLOSED"
-  | "E-FAILED";
+export const STATE_NAMES = [
+  "UNASSOCIATED",
+  "I1-SENT",
+  "I2-SENT",
+  "R2-SENT",
+  "ESTABLISHED",
+  "CLOSING",
+  "CLOSED",
+  "E-FAILED",
+] as const;
+
+export type StateName = (typeof STATE_NAMES)[number];
 
 /** What the overlay says about a peer that may talk. Whoever is not known gets nothing. */
 export interface PeerPolicy {

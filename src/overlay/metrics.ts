@@ -1,5 +1,5 @@
 /** Counters and gauges of the control plane as plain data, ready for any exporter. */
-import type { HostGauges, StateName } from "../hip/io.ts";
+import { type HostGauges, STATE_NAMES, type StateName } from "../hip/io.ts";
 import type { Protocol } from "./overlay.ts";
 import { isUnreachable, isUp } from "./peer-metrics.ts";
 import type { Peer } from "./peers.ts";
@@ -52,17 +52,6 @@ export interface Metrics {
   /** Things refused because a named table was full, by the table's name. */
   readonly overflows: Readonly<Record<string, number>>;
 }
-
-const STATES: readonly StateName[] = [
-  "UNASSOCIATED",
-  "I1-SENT",
-  "I2-SENT",
-  "R2-SENT",
-  "ESTABLISHED",
-  "CLOSING",
-  "CLOSED",
-  "E-FAILED",
-];
 
 class Buckets {
   readonly #bounds: readonly number[];
@@ -136,7 +125,7 @@ export class Meter {
     readonly requestsWaiting: number;
     readonly overflows: Readonly<Record<string, number>>;
   }): Metrics {
-    const associationsByState = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<
+    const associationsByState = Object.fromEntries(STATE_NAMES.map((state) => [state, 0])) as Record<
       StateName,
       number
     >;

@@ -2,12 +2,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Spi } from "../../src/core/types.ts";
-import type { HostInput, StateName } from "../../src/hip/io.ts";
+import { type HostInput, STATE_NAMES, type StateName } from "../../src/hip/io.ts";
 import { RECEIVE } from "../../src/hip/tables.ts";
 import { build, type PacketName, parse } from "../../src/wire/packet.ts";
 import { type Node, Pair } from "../support/pair.ts";
 import { problemsOf, unusable } from "../support/pair-problems.ts";
-import { PACKETS, type Reached, reach, STATES, validPacket } from "../support/states.ts";
+import { PACKETS, type Reached, reach, validPacket } from "../support/states.ts";
 import { packetDraft } from "./arbitrary.ts";
 
 /** Where a packet may lead at most (RFC 7401 4.4.3). */
@@ -87,7 +87,7 @@ class Stage {
 }
 
 describe("hostile packets", () => {
-  test.each(STATES)("in %s: mutations of valid ones", (state) => {
+  test.each(STATE_NAMES)("in %s: mutations of valid ones", (state) => {
     const stage = new Stage();
     fc.assert(
       fc.property(
@@ -104,7 +104,7 @@ describe("hostile packets", () => {
     );
   });
 
-  test.each(STATES)("in %s: well-formed ones that make no sense", (state) => {
+  test.each(STATE_NAMES)("in %s: well-formed ones that make no sense", (state) => {
     const stage = new Stage();
     fc.assert(
       fc.property(packetDraft, fc.boolean(), (draft, known) => {
@@ -120,7 +120,7 @@ describe("hostile packets", () => {
   test("noise", () => {
     const stage = new Stage();
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom(...STATES), (bytes, state) => {
+      fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom(...STATE_NAMES), (bytes, state) => {
         expect(survives(stage.at(state).pair, bytes)).toBe(true);
       }),
       { numRuns: 200 },

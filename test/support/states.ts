@@ -8,17 +8,6 @@ import { ECHO_REQUEST_SIGNED, ECHO_RESPONSE_SIGNED, NOTIFICATION, SEQ } from "..
 import { i2Of, r1Of, read, sealed } from "./packets.ts";
 import { greaterFirst, Pair } from "./pair.ts";
 
-export const STATES: readonly StateName[] = [
-  "UNASSOCIATED",
-  "I1-SENT",
-  "I2-SENT",
-  "R2-SENT",
-  "ESTABLISHED",
-  "CLOSING",
-  "CLOSED",
-  "E-FAILED",
-];
-
 export const PACKETS: readonly PacketName[] = [
   "I1",
   "R1",

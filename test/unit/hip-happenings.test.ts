@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
 import type { Spi } from "../../src/core/types.ts";
 import { pathTo } from "../../src/hip/carrier.ts";
-import type { HostInput, StateName } from "../../src/hip/io.ts";
+import { type HostInput, STATE_NAMES, type StateName } from "../../src/hip/io.ts";
 import { CONNECT } from "../../src/hip/tables.ts";
 import type { PacketName } from "../../src/wire/packet.ts";
 import { sentBy } from "../support/packets.ts";
 import type { Pair } from "../support/pair.ts";
 import { problemsOf } from "../support/pair-problems.ts";
-import { reach, STATES } from "../support/states.ts";
+import { reach } from "../support/states.ts";
 
 const HAPPENINGS = [
   "connect",
@@ -120,15 +120,15 @@ function happens(pair: Pair, what: Happening): void {
   pair.input(a, inputs[what]);
 }
 
-const cells = STATES.flatMap((state) => HAPPENINGS.map((what) => ({ state, what })));
+const cells = STATE_NAMES.flatMap((state) => HAPPENINGS.map((what) => ({ state, what })));
 
 describe("what happens to a state apart from packets (RFC 7401 4.4.3)", () => {
   test("is known for every state", () => {
-    expect(Object.keys(EXPECTED)).toEqual(STATES);
-    for (const state of STATES)
+    expect(Object.keys(EXPECTED)).toEqual(STATE_NAMES);
+    for (const state of STATE_NAMES)
       expect(Object.keys(EXPECTED[state]).toSorted()).toEqual(HAPPENINGS.toSorted());
     expect(cells).toHaveLength(72);
-    const connecting = STATES.filter((state) => EXPECTED[state].connect.sends === "I1");
+    const connecting = STATE_NAMES.filter((state) => EXPECTED[state].connect.sends === "I1");
     expect(Object.keys(CONNECT).toSorted()).toEqual(connecting.toSorted());
   });
 
@@ -151,7 +151,7 @@ describe("what happens to a state apart from packets (RFC 7401 4.4.3)", () => {
   });
 
   test("a timeout that comes early does nothing, in every state", () => {
-    for (const state of STATES) {
+    for (const state of STATE_NAMES) {
       const { pair } = reach(state);
       const before = pair.a.outputs.length;
       pair.input(pair.a, { type: "timeout" });

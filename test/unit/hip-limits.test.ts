@@ -1,11 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
+import { STATE_NAMES } from "../../src/hip/io.ts";
 import { i1 } from "../../src/hip/messages.ts";
 import { HEADER_BYTES } from "../../src/wire/packet.ts";
 import { i2Of, r1Of, sealed } from "../support/packets.ts";
 import { identity, type Node, Pair, pathBetween } from "../support/pair.ts";
 import { problemsOf, unusable } from "../support/pair-problems.ts";
-import { PACKETS, reach, STATES, validPacket } from "../support/states.ts";
+import { PACKETS, reach, validPacket } from "../support/states.ts";
 
 const config = { dhGroups: [7] };
 
@@ -160,7 +161,7 @@ describe("limits", () => {
   });
 
   test("nothing stays in flight or in a table when all is over", () => {
-    for (const state of STATES) {
+    for (const state of STATE_NAMES) {
       const { pair } = reach(state);
       for (const node of [pair.a, pair.b]) pair.input(node, { type: "forget", peer: pair.other(node).hit });
       pair.pass(1_000);

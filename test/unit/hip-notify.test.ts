@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { STATE_NAMES } from "../../src/hip/io.ts";
 import { NOTIFY } from "../../src/wire/notification.ts";
 import type { DraftParameter } from "../../src/wire/parameter.ts";
 import {
@@ -26,7 +27,7 @@ import {
 } from "../support/packets.ts";
 import { identity, Pair, pathBetween } from "../support/pair.ts";
 import { problemsOf } from "../support/pair-problems.ts";
-import { reach, STATES, validPacket } from "../support/states.ts";
+import { reach, validPacket } from "../support/states.ts";
 
 const config = { dhGroups: [7] };
 const CRITICAL: DraftParameter = { type: 3071, contents: Uint8Array.of(1) };
@@ -182,7 +183,7 @@ describe("a NOTIFY that comes in (6.13)", () => {
   // All are told but NAT_KEEPALIVE, which is for the NATs on its way (RFC 9028 5.3).
   const types = [...Object.values(NOTIFY), 77, 9_999, 16_383, 20_000, 65_535];
 
-  test.each(STATES)("changes nothing in %s, whatever it says", (state) => {
+  test.each(STATE_NAMES)("changes nothing in %s, whatever it says", (state) => {
     const { pair } = reach(state);
     const { a, b } = pair;
     const before = [...a.sas.keys()];

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import type { StateName } from "../../src/hip/io.ts";
+import { STATE_NAMES, type StateName } from "../../src/hip/io.ts";
 import { RECEIVE } from "../../src/hip/tables.ts";
 import type { PacketName } from "../../src/wire/packet.ts";
 import { sentBy } from "../support/packets.ts";
 import { problemsOf } from "../support/pair-problems.ts";
-import { PACKETS, reach, STATES, validPacket } from "../support/states.ts";
+import { PACKETS, reach, validPacket } from "../support/states.ts";
 
 interface Cell {
   /** The state afterwards; absent: the same. */
@@ -109,13 +109,13 @@ const EXPECTED: Readonly<Record<StateName, Readonly<Record<PacketName, Cell>>>> 
   },
 };
 
-const cells = STATES.flatMap((state) => PACKETS.map((packet) => ({ state, packet })));
+const cells = STATE_NAMES.flatMap((state) => PACKETS.map((packet) => ({ state, packet })));
 
 describe("the state tables of RFC 7401 4.4.3", () => {
   test("have eight states and eight packets, and none else", () => {
-    expect(Object.keys(EXPECTED)).toEqual(STATES);
-    expect(Object.keys(RECEIVE)).toEqual(STATES);
-    for (const state of STATES) expect(Object.keys(EXPECTED[state])).toEqual(PACKETS);
+    expect(Object.keys(EXPECTED)).toEqual(STATE_NAMES);
+    expect(Object.keys(RECEIVE)).toEqual(STATE_NAMES);
+    for (const state of STATE_NAMES) expect(Object.keys(EXPECTED[state])).toEqual(PACKETS);
     expect(cells).toHaveLength(64);
   });
 
