@@ -173,7 +173,7 @@ export const HIP_DROPS = {
     "ESP_INFO about an SA that there is not, or an offer of new keys for another one than the one in use",
     PEER_BUG,
   ),
-  rekey_dh: look("an offer of a new key of another group", PEER_BUG),
+  rekey_dh: look("an offer of a key that is not new, of another group, or for no SA", PEER_BUG),
   locator_set_old: normal("a LOCATOR_SET that is older than one that was taken"),
   moved_deprecated: normal("a packet from an address that the peer left"),
   source_hints: normal("packets from new addresses come faster than they are followed"),

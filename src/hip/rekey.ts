@@ -1,4 +1,5 @@
 /** New keys for the ESP SAs of a living association (RFC 7402 3.3.2, 5.3, 6.8 to 6.10). */
+import { equal } from "../core/bytes.ts";
 import { after, type Instant, type Path, type Spi } from "../core/types.ts";
 import { get, type Packet } from "../wire/packet.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
@@ -89,9 +90,14 @@ function offerParameters(state: Open, rekey: Rekey): readonly DraftParameter[] {
   ];
 }
 
+/** Whether there is an SA to the peer with this SPI, be it one that is about to end. */
+function isInUse({ outbound, rekey, former }: Session, spi: number): boolean {
+  return spi === outbound || spi === rekey?.keyed?.peerSpi || former.some((one) => one.outbound === spi);
+}
+
 /** Whether the peer has, or had a moment ago, an inbound SA with this SPI. */
-function isKnown({ outbound, formerSpi, rekey }: Session, spi: number): boolean {
-  return spi === outbound || spi === formerSpi || spi === rekey?.keyed?.peerSpi;
+function isKnown(session: Session, spi: number): boolean {
+  return spi === session.formerSpi || isInUse(session, spi);
 }
 
 /**
@@ -107,19 +113,24 @@ export function offerIn(
   if (info === undefined) return dh === undefined ? "none" : { drop: "rekey_without_esp_info" };
   const { session } = state;
   const { agreement, outbound } = session;
+  if (dh !== undefined && (info.keymatIndex !== 0 || dh.group !== agreement.dhGroup))
+    return { drop: "rekey_dh" };
   const known = isKnown(session, info.oldSpi);
   // RFC 8046 5.3 case 1: it announces an SA and changes no key.
   if (info.oldSpi === info.newSpi) return known ? "none" : { drop: "rekey_spi" };
   // Case 3, one more SA: there is one pair, and all the peer's addresses reach it.
   if (info.oldSpi === 0 && dh === undefined)
     return isSpi(info.newSpi) && !isKnown(session, info.newSpi) ? "none" : { drop: "rekey_spi" };
-  // Case 4: addresses that are bound to no other SA.
-  if (known && info.newSpi === 0)
+  // Case 4: addresses that are bound to no other SA. Nothing is left that a new key could be for.
+  if (known && info.newSpi === 0) {
+    if (dh !== undefined) return { drop: "rekey_dh" };
     return info.oldSpi === outbound && session.rekey?.keyed === undefined ? "deprecated" : "none";
-  // Case 2.
-  if (info.oldSpi !== outbound || !isSpi(info.newSpi)) return { drop: "rekey_spi" };
-  if (dh !== undefined && (info.keymatIndex !== 0 || dh.group !== agreement.dhGroup))
-    return { drop: "rekey_dh" };
+  }
+  // Case 2. Of two SAs with one SPI the end of the older would be the end of both.
+  if (info.oldSpi !== outbound || !isSpi(info.newSpi) || isInUse(session, info.newSpi))
+    return { drop: "rekey_spi" };
+  // 6.8 step 1. With an old key of ours, the same one again would give the same ESP keys again.
+  if (dh !== undefined && equal(dh.publicValue, agreement.peerPublic)) return { drop: "rekey_dh" };
   const lsiSpi = get(packet, HIPD_LSI_SPI)?.lsiSpi;
   return {
     keymatIndex: info.keymatIndex,

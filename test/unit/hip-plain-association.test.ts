@@ -231,6 +231,45 @@ describe("rekeying (RFC 7402 6.8 to 6.10)", () => {
     expect(bench.drops().slice(-2)).toEqual(["rekey_dh", "rekey_dh"]);
     expect(bench.sent.length).toBe(sent);
   });
+
+  test("an offer with DIFFIE_HELLMAN must be of an SA, and of a new key (RFC 7402 6.8 step 1, RFC 8046 5.3)", () => {
+    const { bench, session, say, deliver } = open();
+    const { ownSpi, dh } = session;
+    const fresh = diffieHellman(dh.group);
+    const offer = (id: number, newSpi: number, key: typeof dh): void => {
+      const info = tlv(P.espInfo, u16(0), u16(0), u32(ownSpi), u32(newSpi));
+      deliver(say(TYPE.UPDATE, tlv(P.seq, u32(id)), info, dhParameter(key)));
+    };
+    const sent = bench.sent.length;
+    offer(0, 0, fresh);
+    offer(0, 0, diffieHellman(8));
+    offer(0, NEW_SPI, dh);
+    expect(bench.drops().slice(-3)).toEqual(["rekey_dh", "rekey_dh", "rekey_dh"]);
+    expect(bench.sent.length).toBe(sent);
+    offer(0, NEW_SPI, fresh);
+    expect(bench.sent.length).toBe(sent + 1);
+  });
+
+  test("the new SPI is none that the peer has an SA with, until that ends (RFC 8046 5.3)", () => {
+    const { bench, session, say, check, deliver } = open();
+    const index = session.keys.end;
+    const offer = (id: number, oldSpi: number, newSpi: number): Buffer | undefined => {
+      const sent = bench.sent.length;
+      const info = tlv(P.espInfo, u16(0), u16(index + id * 1_000), u32(oldSpi), u32(newSpi));
+      deliver(say(TYPE.UPDATE, tlv(P.seq, u32(id)), info));
+      const answer = bench.sent.length > sent ? check(bench.sent.at(-1)) : undefined;
+      if (answer !== undefined) deliver(say(TYPE.UPDATE, tlv(P.ack, find(answer, P.seq).contents)));
+      return answer && find(answer, P.espInfo).contents;
+    };
+    offer(0, session.ownSpi, NEW_SPI);
+    expect(bench.sa("out").spi).toBe(NEW_SPI);
+    expect(offer(1, NEW_SPI, session.ownSpi)).toBeUndefined();
+    expect(bench.drops().at(-1)).toBe("rekey_spi");
+    bench.now = (bench.now + 10_000) as never;
+    bench.input({ type: "timeout" });
+    expect(offer(1, NEW_SPI, session.ownSpi)).toBeDefined();
+    expect(bench.sa("out").spi).toBe(session.ownSpi);
+  });
 });
 
 describe("SPIs and SAs (RFC 7402 3.2.1, 3.3.1, 6.7, 6.8)", () => {
