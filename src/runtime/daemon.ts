@@ -1,13 +1,12 @@
-import { formatHit, parseHit } from "../core/ip.ts";
-import { err, type Hit, ok, type Result } from "../core/types.ts";
+import { formatHit } from "../core/ip.ts";
+import { err, ok, type Result } from "../core/types.ts";
 import { Driver } from "../driver/driver.ts";
 import type { Shell } from "../driver/ports.ts";
-import type { ConfigChanges, ControlReply, ControlRequest } from "../overlay/control.ts";
+import type { ControlReply, ControlRequest } from "../overlay/control.ts";
 import { Overlay } from "../overlay/overlay.ts";
 import type { HandedOverlay } from "../overlay/takeover.ts";
-import { Carrier, wrongCarrierPlace } from "./carrier.ts";
 import { SystemAlarm, SystemClock } from "./clock.ts";
-import { type DaemonConfig, loadConfig, problemText } from "./config-file.ts";
+import type { DaemonConfig } from "./config-file.ts";
 import type { ControlBackend } from "./control-backend.ts";
 import type { MetadataView, Problem, ReloadReport } from "./control-convert.ts";
 import { ControlServer, freeSocket } from "./control-server.ts";
@@ -16,34 +15,28 @@ import { EventLog } from "./event-log.ts";
 import { groupId } from "./files.ts";
 import { FlowLog } from "./flow-log.ts";
 import { Identities } from "./identities.ts";
-import { ensureMainIdentity } from "./identity-store.ts";
 import type { Inheritance } from "./inherit.ts";
 import { INSTANCE_PLACES, type InstancePlaces } from "./instance.ts";
 import { type JobPool, loggedJobs } from "./job-pool.ts";
 import type { Log } from "./log.ts";
 import type { MetadataPlaces } from "./metadata/poller.ts";
 import { MetadataPoller } from "./metadata/poller.ts";
-import { MetricsServer } from "./metrics-server.ts";
+import { type MetricsPage, MetricsServer } from "./metrics-server.ts";
 import { fitting, networkOptions } from "./network-options.ts";
-import type { Network, NetworkSystem, PeerSource, SuspendedPlane } from "./network-port.ts";
+import type { Network, NetworkSystem } from "./network-port.ts";
 import { dropPeer, keepPeer } from "./peers-directory.ts";
-import { checkMachine, keysOf, loadState, type Prepared, prepare, type StartFailure } from "./prepare.ts";
+import { keysOf, type Prepared, prepareStart, type StartFailure } from "./prepare.ts";
 import { SYSTEM_RANDOM } from "./random.ts";
 import { Rehearsal } from "./rehearsal.ts";
-import { changedSettings } from "./restart.ts";
-import { StateStore } from "./state-store.ts";
+import { logReload, RunningConfig } from "./running-config.ts";
+import { SourceAddresses } from "./source-addresses.ts";
+import type { StateStore } from "./state-store.ts";
+import { Succession } from "./succession.ts";
 import type { ServiceManager } from "./systemd.ts";
-import { encodeControl, giveAway } from "./takeover.ts";
 import { Watchdog, type Watched } from "./watchdog.ts";
 
 /** Time for peers to answer CLOSE when the daemon stops. */
 const CLOSE_MILLIS = 1_500;
-
-/** A restart that was announced comes within this time, in milliseconds. */
-const ANNOUNCED_MILLIS = 30_000;
-
-/** Jobs that run may end before associations are handed over; what takes longer begins anew. */
-const JOBS_MILLIS = 100;
 
 /** Readiness waits this long at most for the first R1s. */
 const FIRST_R1_MILLIS = 2_000;
@@ -88,36 +81,28 @@ interface Parts {
 export class Daemon implements ControlBackend {
   readonly identities = new Identities(
     () => this.#active,
-    (config) => this.#apply(config),
+    (config) => this.#running.apply(config),
   );
   readonly #log: Log;
   readonly #service: ServiceManager;
   readonly #version: string;
   readonly #network: Network;
-  readonly #clock: SystemClock;
   readonly #driver: Driver;
   readonly #jobs: JobPool;
   readonly #rehearsal = new Rehearsal();
   readonly #state: StateStore;
-  readonly #r1CounterStart: bigint;
+  readonly #running: RunningConfig;
+  readonly #addresses: SourceAddresses;
+  readonly #succession: Succession;
   readonly #metadata: MetadataPoller | undefined;
   readonly #flows: FlowLog | undefined;
   readonly #makeNames: () => Names | undefined;
   #names: Names | undefined;
-  #active: Prepared;
-  #preferred: Hit;
-  #sourcesDue = false;
   #control: ControlServer | undefined;
   #metrics: MetricsServer | undefined;
   #watchdog: Watchdog | undefined;
   #stopping: Promise<void> | undefined;
   #ready = false;
-  #takeoverUntil = Number.NEGATIVE_INFINITY;
-  /** Where a carrier listens, if the next stop may use one. */
-  #carrierSocket: string | undefined;
-  #handedOver = false;
-  readonly #native: NetworkSystem["service"];
-  readonly #carriers: NetworkSystem["carriers"];
 
   /** Everything up to the point where the control socket answers. On failure nothing is left behind but what guards. */
   static async start(options: DaemonOptions): Promise<Result<Daemon, StartFailure>> {
@@ -128,34 +113,20 @@ export class Daemon implements ControlBackend {
     // Before anything is touched that a running daemon may use.
     const free = await freeSocket(config.control.socket);
     if (!free.ok) return failed("failed", free.error);
-    const state = new StateStore(config.stateDirectory, (message) => log.error("state-not-written", message));
-    const opened = state.open();
-    if (!opened.ok) return failed("permission", opened.error);
-    const checked = checkMachine(config, options.instance ?? INSTANCE_PLACES, log);
-    if (!checked.ok) return failed("config", checked.error);
-    const made = ensureMainIdentity(config.identity.key);
-    if (!made.ok) return failed("permission", made.error);
-    if (made.value !== undefined) {
-      const { hit, file, algorithm } = made.value;
-      log.info("identity-created", "made this host's identity", { hit: formatHit(hit), algorithm, file });
-    }
-    const counter = state.nextR1Counter(Date.now());
-    if (!counter.ok) return failed("permission", counter.error);
-    const prepared = prepare(config, counter.value);
-    if (!prepared.ok) return prepared;
-    const saved = loadState(state, log);
-    if (!saved.ok) return failed("failed", saved.error);
+    const found = prepareStart(config, options.instance ?? INSTANCE_PLACES, log);
+    if (!found.ok) return found;
+    const { prepared, state, saved, r1CounterStart } = found.value;
     const make = (handed: HandedOverlay | undefined): ReturnType<typeof Overlay.create> =>
       Overlay.create({
-        config: prepared.value.overlay,
+        config: prepared.overlay,
         facts: { version: options.version, interface: config.network.interface },
-        saved: saved.value,
+        saved,
         random: SYSTEM_RANDOM,
         handed,
       });
     let overlay = make(options.inheritance?.control.overlay);
     if (!overlay.ok) return failed("config", `${config.file}: ${overlay.error}`);
-    const wanted = networkOptions(prepared.value, overlay.value, log);
+    const wanted = networkOptions(prepared, overlay.value, log);
     const inheritance = fitting(options.inheritance, options.network, wanted, log);
     if (inheritance !== options.inheritance) overlay = make(undefined);
     if (!overlay.ok) return failed("config", `${config.file}: ${overlay.error}`);
@@ -167,14 +138,14 @@ export class Daemon implements ControlBackend {
       return failed(network.error.kind === "permission" ? "permission" : "failed", network.error.message);
     }
     const parts = { network: network.value, overlay: overlay.value, state, inheritance };
-    const daemon = new Daemon(options, prepared.value, parts, counter.value);
+    const daemon = new Daemon(options, prepared, parts, r1CounterStart);
     const serving = await daemon.#serve(group.value);
     if (!serving.ok) {
       await daemon.stop();
       return failed("failed", serving.error);
     }
     // "Ready" means that an I1 is answered: the first R1s are those of the preferred group, one for each carrier.
-    await daemon.#jobs.ran(2 * prepared.value.identities.length, FIRST_R1_MILLIS);
+    await daemon.#jobs.ran(2 * prepared.identities.length, FIRST_R1_MILLIS);
     const rehearsed = daemon.#rehearse();
     // Peers of a predecessor have their associations; nobody waits for an exchange.
     if (inheritance === undefined) await rehearsed;
@@ -192,16 +163,31 @@ export class Daemon implements ControlBackend {
     this.#service = options.service;
     this.#version = options.version;
     this.#network = network;
-    this.#native = options.network.service;
-    this.#carriers = options.network.carriers;
     this.#state = state;
-    this.#r1CounterStart = r1CounterStart;
-    this.#active = prepared;
-    this.#preferred = prepared.overlay.defaultIdentity;
     this.#jobs = options.jobs ?? loggedJobs(options.log);
     this.#jobs.setIdentities([...keysOf(prepared), ...this.#rehearsal.identities]);
+    this.#running = new RunningConfig({
+      prepared,
+      r1CounterStart,
+      log: this.#log,
+      jobs: this.#jobs,
+      configure: (request, answer) => void this.#driver.request(request, answer),
+      applied: (config) => {
+        this.#metadata?.configure(config.metadata);
+        this.#names?.configure(config);
+        this.#flows?.configure(config.log);
+      },
+    });
+    this.#addresses = new SourceAddresses({
+      network,
+      log: this.#log,
+      preferred: prepared.overlay.defaultIdentity,
+      everyPeer: prepared.config.network.hitRoutes === "peers",
+      listPeers: (listed) => void this.#driver.request({ type: "peer-list" }, listed),
+    });
     const clock = new SystemClock(undefined, inheritance?.control);
-    this.#clock = clock;
+    const { log, service, version, network: system } = options;
+    this.#succession = new Succession({ system, network, service, clock, log, version });
     const alarm = new SystemAlarm(clock);
     const events = new EventLog(this.#log);
     const shell: Shell = {
@@ -211,12 +197,12 @@ export class Daemon implements ControlBackend {
       event: (event) => {
         events.add(event, clock.now());
         if (SOURCE_EVENTS.has(event.name)) {
-          this.#sourcesChanged();
+          this.#addresses.peersChanged();
           this.#names?.changed();
         }
         this.#service.status(() => this.statusText());
       },
-      identities: (all, preferred) => this.#setIdentities(all, preferred),
+      identities: (all, preferred) => this.#addresses.setIdentities(all, preferred),
       defer: (task) => void setImmediate(task),
     };
     this.#driver = new Driver({ overlay, plane: network.plane, jobs: this.#jobs, clock, alarm, shell });
@@ -224,7 +210,7 @@ export class Daemon implements ControlBackend {
     this.#driver.start();
     this.#flows = network.flows && new FlowLog(network.flows, this.#log, (hit) => this.#driver.peerName(hit));
     this.#flows?.configure(prepared.config.log);
-    this.#sourcesChanged();
+    this.#addresses.peersChanged();
     if (options.metadata !== undefined) {
       this.#metadata = new MetadataPoller(options.metadata, this.#log, (facts) =>
         this.#driver.request({ type: "cloud", facts }, () => undefined),
@@ -244,6 +230,10 @@ export class Daemon implements ControlBackend {
       });
   }
 
+  get #active(): Prepared {
+    return this.#running.active;
+  }
+
   /** Resolves when the code of an exchange is no longer new. */
   #rehearse(): Promise<void> {
     const begun = performance.now();
@@ -257,46 +247,6 @@ export class Daemon implements ControlBackend {
         this.#log.debug("rehearsed", "the code of an exchange is compiled", { exchanges, millis });
       },
     });
-  }
-
-  /** Many peers may change at once; their routes follow together. */
-  #sourcesChanged(): void {
-    if (this.#sourcesDue || this.#network.setSources === undefined) return;
-    this.#sourcesDue = true;
-    setImmediate(() => {
-      this.#sourcesDue = false;
-      if (this.#stopping === undefined)
-        this.#driver.request({ type: "peer-list" }, (reply) => this.#setSources(reply));
-    });
-  }
-
-  #setSources(reply: ControlReply): void {
-    if (reply.type !== "peers") return;
-    const preferred = formatHit(this.#preferred);
-    const all = this.#active.config.network.hitRoutes === "peers";
-    const sources = reply.peers.flatMap((peer): PeerSource[] => {
-      const routed = all || peer.identity !== preferred;
-      const hit = peer.hit === null || !routed ? undefined : parseHit(peer.hit);
-      const local = parseHit(peer.identity);
-      return hit?.ok && local.ok ? [{ peer: hit.value, local: local.value }] : [];
-    });
-    try {
-      this.#network.setSources?.(sources);
-    } catch (error) {
-      const reason = (error as Error).message;
-      this.#log.error("routes-not-set", "the routes of single peers could not be changed", { reason });
-    }
-  }
-
-  #setIdentities(all: readonly Hit[], preferred: Hit): void {
-    this.#preferred = preferred;
-    this.#sourcesChanged();
-    try {
-      this.#network.setIdentities(all, preferred);
-    } catch (error) {
-      const reason = (error as Error).message;
-      this.#log.error("addresses-not-set", "the addresses of the interface could not be changed", { reason });
-    }
   }
 
   async #serve(group: number | undefined): Promise<Result<undefined, string>> {
@@ -328,9 +278,9 @@ export class Daemon implements ControlBackend {
     };
   }
 
-  #page: Promise<import("./metrics-server.ts").MetricsPage> | undefined;
+  #page: Promise<MetricsPage> | undefined;
 
-  #metricsPage(): Promise<import("./metrics-server.ts").MetricsPage> {
+  #metricsPage(): Promise<MetricsPage> {
     this.#page ??= import("./metrics-page.ts").then(({ createMetricsPage }) =>
       createMetricsPage(() => ({
         driver: this.#driver.metrics(),
@@ -353,7 +303,7 @@ export class Daemon implements ControlBackend {
   /** For "systemctl status". */
   statusText(): string {
     const { peers, peersUp } = this.#driver.metrics().overlay;
-    return `${formatHit(this.#preferred)}, ${peersUp} of ${peers} peers up`;
+    return `${formatHit(this.#addresses.preferred)}, ${peersUp} of ${peers} peers up`;
   }
 
   /** For the log line that says that all is well. */
@@ -394,79 +344,16 @@ export class Daemon implements ControlBackend {
   }
 
   announceTakeover(carrier?: string): Result<{ readonly seconds: number }, Problem> {
-    const wrong = carrier === undefined ? undefined : wrongCarrierPlace(carrier);
-    if (wrong !== undefined) return err({ code: "invalid", message: wrong });
-    if (!this.#service.present || this.#native === undefined || this.#network.suspend === undefined) {
-      const message = "no service manager keeps what this hipd would hand over";
-      return err({ code: "failed", message });
-    }
-    this.#takeoverUntil = performance.now() + ANNOUNCED_MILLIS;
-    this.#carrierSocket = carrier;
-    return ok({ seconds: ANNOUNCED_MILLIS / 1000 });
+    return this.#succession.announce(carrier);
   }
 
   /** Reads the file again and applies the differences; anything wrong in it changes nothing. */
   reload(): Result<ReloadReport, Problem> {
     this.#service.notify("RELOADING");
-    const report = this.#reload();
+    const report = this.#running.reload();
     this.#service.notify("READY", this.statusText());
-    if (report.ok) {
-      const { needsRestart, ...applied } = report.value;
-      this.#log.info("reloaded", "reloaded the configuration", { ...applied });
-      if (needsRestart.length > 0) {
-        this.#log.warn("restart-needed", "some settings take effect only after a restart", {
-          settings: needsRestart,
-        });
-      }
-    } else {
-      for (const line of report.error.message.split("\n")) {
-        this.#log.error("reload-refused", `nothing was changed: ${line}`);
-      }
-    }
+    logReload(this.#log, report);
     return report;
-  }
-
-  #reload(): Result<ReloadReport, Problem> {
-    const loaded = loadConfig(this.#active.config.file, this.#active.config.instance);
-    if (!loaded.ok) return err({ code: "config", message: loaded.error.map(problemText).join("\n") });
-    const before = this.#active.config;
-    const applied = this.#apply(loaded.value);
-    if (!applied.ok) return applied;
-    this.#log.setLevel(loaded.value.log.level);
-    return ok({ ...applied.value, needsRestart: changedSettings(before, loaded.value) });
-  }
-
-  /** Settings that need a restart stay as they are. */
-  #apply(config: DaemonConfig): Result<ConfigChanges, Problem> {
-    const running = this.#active.config;
-    const mixed: DaemonConfig = {
-      ...config,
-      network: { ...running.network, carrier: config.network.carrier },
-      control: running.control,
-      dns: { ...config.dns, listen: running.dns.listen },
-      metrics: running.metrics,
-      log: { ...config.log, format: running.log.format },
-      stateDirectory: running.stateDirectory,
-    };
-    const prepared = prepare(mixed, this.#r1CounterStart);
-    if (!prepared.ok) return err({ code: "config", message: prepared.error.messages.join("\n") });
-    const former = this.#active;
-    this.#jobs.setIdentities(keysOf(prepared.value));
-    this.#active = prepared.value;
-    let reply: ControlReply | undefined;
-    this.#driver.request({ type: "configure", config: prepared.value.overlay }, (answer) => {
-      reply = answer;
-    });
-    if (reply?.type === "configured") {
-      this.#metadata?.configure(prepared.value.config.metadata);
-      this.#names?.configure(prepared.value.config);
-      this.#flows?.configure(prepared.value.config.log);
-      return ok(reply.changes);
-    }
-    this.#jobs.setIdentities(keysOf(former));
-    this.#active = former;
-    const message = reply?.type === "error" ? reply.message : "the new configuration was not taken";
-    return err({ code: "config", message: `${config.file}: ${message}` });
   }
 
   /**
@@ -480,13 +367,18 @@ export class Daemon implements ControlBackend {
 
   async #stop(): Promise<void> {
     this.#service.notify("STOPPING");
+    this.#addresses.stop();
     this.#rehearsal.stop();
     this.#metadata?.stop();
     this.#flows?.stop();
-    const handsOver = performance.now() < this.#takeoverUntil;
+    const handsOver = this.#succession.announced;
     await this.#names?.stop(handsOver);
     if (handsOver) {
-      await this.#handOver();
+      // Everything slow happens while packets still flow.
+      this.#control?.close();
+      this.#metrics?.close();
+      await this.#state.flush();
+      await this.#succession.handOver(this.#driver);
       return;
     }
     await new Promise<void>((resolve) => this.#driver.stop(CLOSE_MILLIS, resolve));
@@ -498,60 +390,6 @@ export class Daemon implements ControlBackend {
 
   /** Whether the last stop was a take-over: then nothing is left to wait for. */
   get handedOver(): boolean {
-    return this.#handedOver;
-  }
-
-  async #handOver(): Promise<void> {
-    const native = this.#native as NonNullable<NetworkSystem["service"]>;
-    // Everything slow happens while packets still flow.
-    this.#control?.close();
-    this.#metrics?.close();
-    await this.#state.flush();
-    const carrier = this.#reachCarrier();
-    await new Promise<void>((resolve) =>
-      this.#driver.handOver(JOBS_MILLIS, (overlay) => {
-        try {
-          const control = {
-            version: this.#version,
-            now: this.#clock.now(),
-            boot: this.#clock.boot(),
-            overlay,
-          };
-          const answer = giveAway(this.#service, native, {
-            control: encodeControl(control),
-            suspend: () => this.#suspended(),
-            carrier,
-          });
-          this.#handedOver = true;
-          if (answer !== undefined && answer.type !== "carrying")
-            this.#notCarried(answer.type === "refused" ? answer.reason : "the carrier does not answer");
-        } catch (error) {
-          const reason = (error as Error).message;
-          this.#log.error("takeover-failed", "associations could not be handed over; they are made anew", {
-            reason,
-          });
-          this.#network.plane.close();
-        }
-        carrier?.close();
-        resolve();
-      }),
-    );
-  }
-
-  #reachCarrier(): Carrier | undefined {
-    if (this.#carrierSocket === undefined || this.#carriers === undefined) return undefined;
-    const reached = Carrier.reach(this.#carriers, this.#carrierSocket, this.#version);
-    if (!reached.ok) this.#notCarried(reached.error);
-    return reached.ok ? reached.value : undefined;
-  }
-
-  #notCarried(reason: string): void {
-    this.#log.warn("not-carried", "packets wait for the next hipd: no carrier goes on with them", { reason });
-  }
-
-  #suspended(): SuspendedPlane {
-    const suspended = this.#network.suspend?.();
-    if (suspended === undefined) throw new Error("the data plane has ended");
-    return suspended;
+    return this.#succession.handedOver;
   }
 }

@@ -1,5 +1,6 @@
 /** What must be right before the daemon touches anything: keys and settings together, and what was kept on disk. */
 import { basename, join } from "node:path";
+import { formatHit } from "../core/ip.ts";
 import { err, NULL_HIT, ok, type Result } from "../core/types.ts";
 import type { Identity } from "../crypto/identity.ts";
 import type { OverlayConfig } from "../overlay/config.ts";
@@ -9,13 +10,14 @@ import { type NamedIdentity, overlayConfig } from "./config-overlay.ts";
 import { exists, groupId } from "./files.ts";
 import {
   chosenIdentity,
+  ensureMainIdentity,
   type IdentityPlaces,
   loadIdentities,
   type StoredIdentity,
 } from "./identity-store.ts";
 import { checkInstance, type InstancePlaces, readInstance } from "./instance.ts";
 import type { Log } from "./log.ts";
-import type { StateStore } from "./state-store.ts";
+import { StateStore } from "./state-store.ts";
 
 /** Why the daemon could not start. */
 export interface StartFailure {
@@ -49,6 +51,42 @@ export function prepare(config: DaemonConfig, r1CounterStart: bigint): Result<Pr
   if (!overlay.ok) return err({ kind: "config", messages: overlay.error.map(problemText) });
   const host = { ...overlay.value.host, r1CounterStart };
   return ok({ config, identities: identities.value, overlay: { ...overlay.value, host } });
+}
+
+/** What a start has found on the disk, or made there. */
+export interface Found {
+  readonly prepared: Prepared;
+  readonly state: StateStore;
+  /** What the overlay saved, if anything. */
+  readonly saved: unknown;
+  readonly r1CounterStart: bigint;
+}
+
+/** `prepare` for a start: an identity is made where there is none, and the R1 counter goes on from the last start's. */
+export function prepareStart(
+  config: DaemonConfig,
+  instance: InstancePlaces,
+  log: Log,
+): Result<Found, StartFailure> {
+  const failed = (kind: StartFailure["kind"], message: string) => err({ kind, messages: [message] });
+  const state = new StateStore(config.stateDirectory, (message) => log.error("state-not-written", message));
+  const opened = state.open();
+  if (!opened.ok) return failed("permission", opened.error);
+  const checked = checkMachine(config, instance, log);
+  if (!checked.ok) return failed("config", checked.error);
+  const made = ensureMainIdentity(config.identity.key);
+  if (!made.ok) return failed("permission", made.error);
+  if (made.value !== undefined) {
+    const { hit, file, algorithm } = made.value;
+    log.info("identity-created", "made this host's identity", { hit: formatHit(hit), algorithm, file });
+  }
+  const counter = state.nextR1Counter(Date.now());
+  if (!counter.ok) return failed("permission", counter.error);
+  const prepared = prepare(config, counter.value);
+  if (!prepared.ok) return prepared;
+  const saved = loadState(state, log);
+  if (!saved.ok) return failed("failed", saved.error);
+  return ok({ prepared: prepared.value, state, saved: saved.value, r1CounterStart: counter.value });
 }
 
 /** What `hipd --check` does beyond reading the file: keys that exist are checked, but none is made. */

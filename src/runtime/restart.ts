@@ -31,3 +31,16 @@ export function changedSettings(running: DaemonConfig, wanted: DaemonConfig): re
   const firstPlain = plainCarriers(wanted) && !plainCarriers(running);
   return [...changed.map(([name]) => name), ...(firstPlain ? ['encapsulation = "none"'] : [])];
 }
+
+/** `wanted`, with the settings of `running` that a running daemon cannot change. */
+export function withFixed(wanted: DaemonConfig, running: DaemonConfig): DaemonConfig {
+  return {
+    ...wanted,
+    network: { ...running.network, carrier: wanted.network.carrier },
+    control: running.control,
+    dns: { ...wanted.dns, listen: running.dns.listen },
+    metrics: running.metrics,
+    log: { ...wanted.log, format: running.log.format },
+    stateDirectory: running.stateDirectory,
+  };
+}
