@@ -43,6 +43,13 @@ export class BoundedMap<K, V> {
     return this.#entries.delete(key);
   }
 
+  /** Deletes all that fit; true when there were any. */
+  deleteWhere(fits: (value: V) => boolean): boolean {
+    const before = this.#entries.size;
+    for (const [key, value] of this.#entries) if (fits(value)) this.#entries.delete(key);
+    return this.#entries.size < before;
+  }
+
   clear(): void {
     this.#entries.clear();
   }

@@ -61,16 +61,12 @@ export class ReflexiveAddresses {
 
   /** What was seen of addresses that went away is forgotten. */
   keep(stays: (address: string) => boolean): void {
-    for (const [key, { local, mapped }] of [...this.#told.entries()]) {
-      if (!stays(local) || stays(mapped.address)) this.#told.delete(key);
-    }
+    this.#told.deleteWhere(({ local, mapped }) => !stays(local) || stays(mapped.address));
   }
 
   /** The association that vouched for it is gone. True when something was forgotten. */
   forget(peer: Hit): boolean {
-    const gone = [...this.#told.entries()].filter(([, told]) => told.peer === peer);
-    for (const [key] of gone) this.#told.delete(key);
-    return gone.length > 0;
+    return this.#told.deleteWhere((told) => told.peer === peer);
   }
 
   /** What may be offered: most witnesses first, then the oldest. */

@@ -54,16 +54,12 @@ export class Sightings {
 
   /** The association that vouched for it is gone. */
   forget(peer: Hit): void {
-    for (const [key, { peer: witness }] of [...this.#all.entries()]) {
-      if (witness === peer) this.#all.delete(key);
-    }
+    this.#all.deleteWhere((sighting) => sighting.peer === peer);
   }
 
   /** What was seen of addresses that went away is forgotten. */
   keep(stays: (address: string) => boolean): void {
-    for (const [key, { local }] of [...this.#all.entries()]) {
-      if (!stays(local.address)) this.#all.delete(key);
-    }
+    this.#all.deleteWhere(({ local }) => !stays(local.address));
   }
 
   views(peers: PeerTable, { now, wall }: Moment): readonly SightingView[] {

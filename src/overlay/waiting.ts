@@ -240,9 +240,7 @@ export class WaitingRequests {
 
   #endPing(id: RequestId): void {
     if (!this.#pingers.delete(id)) return;
-    for (const [sequence, echo] of [...this.#echoes.entries()]) {
-      if (echo.pinger.id === id) this.#echoes.delete(sequence);
-    }
+    this.#echoes.deleteWhere(({ pinger }) => pinger.id === id);
   }
 }
 
