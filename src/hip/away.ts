@@ -7,6 +7,7 @@ import { event } from "./context.ts";
 import type { HostOutput } from "./io.ts";
 import type { Open, Session } from "./states.ts";
 import { sendUpdate } from "./update-send.ts";
+import { isOlder } from "./update-state.ts";
 
 /** Nobody is waited for longer than this, whatever it says: a day. */
 export const MAX_AWAY_SECONDS = 24 * 60 * 60;
@@ -25,17 +26,19 @@ export function announceAway(
   return sendUpdate(state, [HIPD_AWAY.of({ seconds: Math.min(seconds, MAX_AWAY_SECONDS) })], cx);
 }
 
-/** The peer told us, or said by zero that it is back. */
+/** The peer told us in the UPDATE with this ID, or said by zero that it is back: what it said last holds. */
 export function takeAway(
   state: Open,
   contents: HasParameters,
+  id: number,
   cx: Context,
 ): { readonly next: Open; readonly out: readonly HostOutput[] } {
   const said = get(contents, HIPD_AWAY);
-  if (said === undefined) return { next: state, out: [] };
+  const { awayId } = state.session.mobility;
+  if (said === undefined || (awayId !== undefined && isOlder(id, awayId))) return { next: state, out: [] };
   const seconds = Math.min(said.seconds, MAX_AWAY_SECONDS);
   const awayUntil = seconds === 0 ? undefined : after(cx.now, seconds * 1_000);
-  const mobility = { ...state.session.mobility, awayUntil };
+  const mobility = { ...state.session.mobility, awayUntil, awayId: id };
   return {
     next: { ...state, session: { ...state.session, mobility } },
     out: [event(cx, "peer-away", { seconds })],

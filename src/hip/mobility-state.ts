@@ -81,7 +81,10 @@ export interface Mobility {
   readonly announceAgainAt: Instant | undefined;
   /** The last LOCATOR_SET that was taken (RFC 8046 5.3: the same one again is not processed); undefined: none yet. */
   readonly received: string | undefined;
-  /** Update ID of the newest one: an older one that comes late says nothing any more. */
+  /**
+   * Update ID of the newest one, or of the newest ESP_INFO that deprecated all locators: an older one that comes late
+   * says nothing any more.
+   */
   readonly receivedId: number | undefined;
   readonly moving: Moving | undefined;
   /** Our address as the peer sees it, where it told us. */
@@ -94,6 +97,8 @@ export interface Mobility {
   readonly lostSince: Instant | undefined;
   /** The peer said that it is away until then, and will be back. */
   readonly awayUntil: Instant | undefined;
+  /** Update ID of what it said last about that. */
+  readonly awayId: number | undefined;
   /** When the source of a HIP packet last made us ask there. */
   readonly hintAt: Instant | undefined;
   /** Until then the peer's preference alone does not make us change the family: see `better`. */
@@ -156,6 +161,7 @@ export function mobilityAfterExchange(
     pinned: undefined,
     lostSince: undefined,
     awayUntil: undefined,
+    awayId: undefined,
     hintAt: undefined,
     calmUntil: undefined,
     wakeAt: undefined,

@@ -32,9 +32,7 @@ export function takeLocatorSet(
   const set = get(contents, LOCATOR_SET);
   if (set === undefined) return stay(state);
   const { mobility } = state.session;
-  // 5.2: a set replaces those that were sent before it, in whatever order they come (RFC 7401 6.11).
-  if (mobility.receivedId !== undefined && isOlder(id, mobility.receivedId))
-    return stay(state, drop("locator_set_old"));
+  if (isLate(state, id)) return stay(state, drop("locator_set_old"));
   const { path, packet } = received;
   const { list, unsupported } = announcedLocators(set.locators, path.carrier, cx.config.udpPort);
   const told =
@@ -51,7 +49,7 @@ export function takeLocatorSet(
   const out = [event(cx, "peer-locators", { locators: text })];
   // 4: no locator at all deprecates every address. There is none to turn to.
   if (set.locators.length === 0) {
-    return stay(withMobility(allDeprecated(state, cx), { receivedId: id }), out);
+    return stay(allDeprecated(state, id, cx), out);
   }
   const locators = merged(state, list, received, cx);
   const merging = withMobility(state, { received: text, receivedId: id, locators });
@@ -91,10 +89,21 @@ function textOf({ endpoint, preferred, lifetime }: AnnouncedLocator): string {
   return `${preferred ? "*" : ""}${endpointText(endpoint)}/${lifetime ?? ""}`;
 }
 
-/** As by a set without any locator: a set that lists them again is taken, and they have to answer anew. */
-export function allDeprecated(state: Open, cx: Context): Open {
+/** 5.2: what a peer says about its locators replaces what it said before, in whatever order that comes (RFC 7401 6.11). */
+function isLate({ session }: Open, id: number): boolean {
+  const { receivedId } = session.mobility;
+  return receivedId !== undefined && isOlder(id, receivedId);
+}
+
+/** 5.3 case 4: ESP_INFO in the UPDATE with this ID deprecates the only SA, unless a newer one was heard. */
+export function saDeprecated(state: Open, id: number, cx: Context): Open {
+  return isLate(state, id) ? state : allDeprecated(state, id, cx);
+}
+
+/** As by a set without any locator: a newer set that lists them again is taken, and they have to answer anew. */
+function allDeprecated(state: Open, id: number, cx: Context): Open {
   const locators = state.session.mobility.locators.map((one) => deprecated(one, cx));
-  return withMobility(state, { received: "", locators });
+  return withMobility(state, { received: "", receivedId: id, locators });
 }
 
 function deprecated(one: PeerLocator, cx: Context): PeerLocator {

@@ -30,7 +30,7 @@ import { mappedAddress, mappedIn, signedEcho, unsignedEchoes } from "./messages.
 import { answered, pathDown, reconcile, sourceSeen, unanswered } from "./mobility.ts";
 import { locatorAt } from "./mobility-state.ts";
 import { candidates } from "./path-choice.ts";
-import { allDeprecated, takeLocatorSet } from "./peer-locators.ts";
+import { saDeprecated, takeLocatorSet } from "./peer-locators.ts";
 import { acknowledgedAlone, askedAnew } from "./questions.ts";
 import { offerIn, switchOver, takeOffer } from "./rekey.ts";
 import { sentAgain, sentOnce } from "./retransmit.ts";
@@ -254,8 +254,8 @@ function takeContents(
     return step(state, answerUpdate(state, id, answerTo(packet, to), to, cx, unsignedEchoes(packet)));
   }
   // RFC 8046 5.3: ESP_INFO first, which was looked at above; its keys are drawn in a job.
-  const away = takeAway(withUpdates(state, recorded(updates, id)), contents, cx);
-  const bound = offer === "deprecated" ? allDeprecated(away.next, cx) : away.next;
+  const away = takeAway(withUpdates(state, recorded(updates, id)), contents, id, cx);
+  const bound = offer === "deprecated" ? saDeprecated(away.next, id, cx) : away.next;
   const located = takeLocatorSet(bound, contents, received, id, cx);
   const placed = stay(located.next, away.out, located.out);
   if (typeof offer === "string") return settle(replyTo(placed.next, received, id, cx), placed.out, path, cx);

@@ -76,6 +76,45 @@ describe("a LOCATOR_SET in an UPDATE that comes after a newer one", () => {
   });
 });
 
+describe("what else an UPDATE says that comes after a newer one", () => {
+  const listing = (story: Story, ...addresses: readonly string[]): Buffer =>
+    plainSet(story.session.ownSpi, ...addresses.map((address) => ({ address })));
+  const worn = ({ session }: Story): Buffer => tlv(P.espInfo, u16(0), u16(0), u32(session.ownSpi), u32(0));
+  const away = (seconds: number): Buffer => tlv(40388, u32(seconds));
+
+  test("an SA that is deprecated takes no address with it that a newer set lists (RFC 8046 5.3)", () => {
+    const story = new Story("none");
+    updated(story, 1, story.info, listing(story, OLD));
+    const sent = updated(story, 0, worn(story));
+    expect(sent.map((one) => find(one.parsed, P.ack).contents)).toEqual([u32(0)]);
+    expect(story.locators).toEqual({ [OLD]: "ACTIVE" });
+  });
+
+  test("nor does an older set bring back what was deprecated so", () => {
+    const story = new Story("none");
+    updated(story, 1, worn(story));
+    updated(story, 0, story.info, listing(story, OLD));
+    expect(story.locators).toEqual({ [OLD]: "DEPRECATED" });
+    expect(story.bench.drops()).toEqual(["locator_set_old"]);
+    updated(story, 2, story.info, listing(story, OLD));
+    expect(story.locators).toEqual({ [OLD]: "UNVERIFIED" });
+  });
+
+  test("a host that has said that it is back is not away again", () => {
+    const story = new Story("none");
+    const heard = () =>
+      story.bench.outputs.flatMap((one) =>
+        one.type === "event" && one.name === "peer-away" ? [one.detail["seconds"]] : [],
+      );
+    updated(story, 1, away(0));
+    const sent = updated(story, 0, away(3_600));
+    expect(sent.map((one) => find(one.parsed, P.ack).contents)).toEqual([u32(0)]);
+    expect(heard()).toEqual([0]);
+    updated(story, 2, away(60));
+    expect(heard()).toEqual([0, 60]);
+  });
+});
+
 describe("a set that is told while older UPDATEs wait for their answers", () => {
   const own = (...addresses: readonly string[]): readonly OwnLocator[] => addresses.map(ownLocator);
 
