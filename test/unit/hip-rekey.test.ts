@@ -39,6 +39,11 @@ function expectMatching(pair: Pair): void {
   }
 }
 
+/** Once, at both ends. */
+function runUntilRekeyed(pair: Pair): void {
+  pair.run(() => [pair.a, pair.b].every((node) => node.events("association-rekeyed").length === 1));
+}
+
 function allKeysDiffer(pair: Pair): void {
   for (const node of [pair.a, pair.b]) {
     expect(new Set(node.outboundKeys).size).toBe(node.outboundKeys.length);
@@ -56,11 +61,7 @@ describe.each([
     const before = pair.flights.length;
     const old = sending(pair.a, pair.b)?.spi;
     soften(pair, pair[who]);
-    pair.run(
-      () =>
-        pair.a.events("association-rekeyed").length === 1 &&
-        pair.b.events("association-rekeyed").length === 1,
-    );
+    runUntilRekeyed(pair);
     expect(pair.flights.slice(before).map(({ name }) => name)).toEqual(["UPDATE", "UPDATE", "UPDATE"]);
     expect(sending(pair.a, pair.b)?.spi).not.toBe(old);
     expectMatching(pair);
@@ -71,11 +72,7 @@ describe.each([
     const pair = established({ config });
     soften(pair, pair.a);
     soften(pair, pair.b);
-    pair.run(
-      () =>
-        pair.a.events("association-rekeyed").length === 1 &&
-        pair.b.events("association-rekeyed").length === 1,
-    );
+    runUntilRekeyed(pair);
     expectMatching(pair);
     allKeysDiffer(pair);
   });
@@ -85,11 +82,7 @@ describe.each([
     let seen = 0;
     pair.filter = ({ name }) => name !== "UPDATE" || seen++ !== lost;
     soften(pair, pair.a);
-    pair.run(
-      () =>
-        pair.a.events("association-rekeyed").length === 1 &&
-        pair.b.events("association-rekeyed").length === 1,
-    );
+    runUntilRekeyed(pair);
     expectMatching(pair);
     allKeysDiffer(pair);
   });
@@ -145,11 +138,7 @@ describe("rekeying", () => {
   test("old SAs stay for packets on their way and then go", () => {
     const pair = established();
     soften(pair, pair.a);
-    pair.run(
-      () =>
-        pair.a.events("association-rekeyed").length === 1 &&
-        pair.b.events("association-rekeyed").length === 1,
-    );
+    runUntilRekeyed(pair);
     expect(pair.a.sas.size).toBe(4);
     pair.pass(15_000);
     expect(pair.a.sas.size).toBe(2);
