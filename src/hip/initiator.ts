@@ -214,8 +214,8 @@ export function answeredR1(
   if (cx.now > pending.until) return step(state, drop("puzzle_expired"));
   // An R2 with a valid HIP_MAC is being checked: its keys are the state's, and the association is nearly there.
   if (cx.busy("accept-r2")) return step(state, drop("overtaken"));
-  const { list: announced } = announcedLocators(result.locators, pending.path.carrier, cx.config.udpPort);
-  const preferred = announced.find((one) => one.preferred)?.endpoint;
+  const { carrier } = pending.path;
+  const { list: announced, preferred } = announcedLocators(result.locators, carrier, cx.config.udpPort);
   const path = toPreferred(pending.path, preferred);
   const { relay } = pending;
   if (relay !== undefined && (preferred === undefined || sameEndpoint(preferred, relay)))
@@ -243,7 +243,7 @@ export function answeredR1(
   return step(next, leaving, inboundSa(cx, result.agreement, inbound, path), send(path, result.i2), moved);
 }
 
-/** RFC 8047 4.2.8: the I2 goes to the preferred locator that the signed R1 names; it needs no check. */
+/** RFC 8047 4.2.8: the I2 goes to the preferred locator that the signed R1 names for HIP packets, too; it needs no check. */
 function toPreferred(path: Path, preferred: Endpoint | undefined): Path {
   if (preferred === undefined || sameEndpoint(preferred, path.remote)) return path;
   return withLocal({ ...path, remote: preferred }, path.local);

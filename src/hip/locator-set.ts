@@ -13,6 +13,8 @@ const UDP = 17;
 const KIND = { host: 0, static: 0, cloud: 0, reflexive: 1 } as const;
 /** Type preferences of RFC 8445 5.1.2.2. */
 const TYPE_PREFERENCE = { host: 126, static: 120, cloud: 120, reflexive: 100 } as const;
+/** In which order data goes to the locators of a set: RFC 8046 4.1. */
+const RANK = { preferredForData: 0, preferred: 1, other: 2 } as const;
 /** Locators that one LOCATOR_SET of ours lists. */
 export const MAX_ANNOUNCED = 16;
 
@@ -96,13 +98,18 @@ function priority({ kind, preference }: OwnLocator): number {
 /**
  * What a received LOCATOR_SET announces, in its order but those of higher priority first. Locators that are not for
  * data, or that are no unicast addresses (RFC 8046 5.3), or beyond MAX_PEER_LOCATORS, are left out. `unsupported` is
- * the preferred one where its type is not known. `udpPort`: for those that name none.
+ * the preferred one where its type is not known; `preferred` is the one for HIP packets, too (4.1). `udpPort`: for those
+ * that name none.
  */
 export function announcedLocators(
   locators: readonly Locator[],
   carrier: Carrier,
   udpPort: number,
-): { readonly list: readonly AnnouncedLocator[]; readonly unsupported: Uint8Array | undefined } {
+): {
+  readonly list: readonly AnnouncedLocator[];
+  readonly unsupported: Uint8Array | undefined;
+  readonly preferred: Endpoint | undefined;
+} {
   let unsupported: Uint8Array | undefined;
   const found: (AnnouncedLocator & { readonly rank: number; readonly priority: number })[] = [];
   for (const locator of locators) {
@@ -119,18 +126,23 @@ export function announcedLocators(
       endpoint: { address: formatIp(parts.address), port },
       preferred: locator.preferred,
       // RFC 8046 4.1: what is preferred for data alone counts more than what is preferred for both.
-      rank: !locator.preferred ? 2 : locator.trafficType === TRAFFIC_TYPE.DATA ? 0 : 1,
+      rank: !locator.preferred
+        ? RANK.other
+        : locator.trafficType === TRAFFIC_TYPE.DATA
+          ? RANK.preferredForData
+          : RANK.preferred,
       lifetime: locator.lifetime === UNBOUNDED ? undefined : locator.lifetime,
       reflexive: parts.transport?.kind === KIND.reflexive,
       priority: parts.transport?.priority ?? 0,
     });
   }
-  const list = found
-    .toSorted((a, b) => a.rank - b.rank || b.priority - a.priority)
+  const sorted = found.toSorted((a, b) => a.rank - b.rank || b.priority - a.priority);
+  const preferred = sorted.find(({ rank }) => rank === RANK.preferred)?.endpoint;
+  const list = sorted
     // Once, whatever SPIs it is listed with: there is one SA each way.
     .filter((one, at, all) => all.findIndex((other) => sameText(one.endpoint, other.endpoint)) === at)
     .slice(0, MAX_PEER_LOCATORS);
-  return { list, unsupported };
+  return { list, unsupported, preferred };
 }
 
 /** Neither unspecified, loopback, multicast, broadcast nor an overlay address. */

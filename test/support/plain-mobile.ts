@@ -31,6 +31,8 @@ export interface Locator {
   readonly address: string;
   readonly preferred?: boolean;
   readonly lifetime?: number;
+  /** 0 for both (this one unless told), 1 for HIP packets, 2 for data. */
+  readonly traffic?: number;
 }
 
 export const v4 = (address: string): Buffer => Buffer.from(address.split(".").map(Number));
@@ -42,8 +44,8 @@ const wide = (address: string): Buffer =>
 export function plainSet(spi: number, ...locators: readonly Locator[]): Buffer {
   return tlv(
     LOCATOR_SET,
-    ...locators.flatMap(({ address, preferred, lifetime }) => [
-      Buffer.of(0, 1, 5, preferred === true ? 1 : 0),
+    ...locators.flatMap(({ address, preferred, lifetime, traffic }) => [
+      Buffer.of(traffic ?? 0, 1, 5, preferred === true ? 1 : 0),
       u32(lifetime ?? 0xffff_ffff),
       u32(spi),
       wide(address),

@@ -208,6 +208,33 @@ describe("locators in the base exchange (RFC 8047 4.2.8)", () => {
     expect(sends().at(-1)).toBe("203.0.113.78");
   });
 
+  test("the I2 does not go to one that is preferred for data alone (RFC 8046 4.1, RFC 9028 4.7.2)", () => {
+    const other = "203.0.113.78";
+    for (const [both, expected] of [
+      [[], undefined],
+      [[{ address: other, preferred: true }], other],
+      [[{ address: NEW, preferred: true }], NEW],
+    ] as const) {
+      const bench = new Bench(ours, theirs.hit, {}, 7, "none");
+      const set = plainSet(0, { address: NEW, preferred: true, traffic: 2 }, ...both);
+      const peer = new PlainResponder(theirs, { extra: [set] });
+      const i2 = bench.answer(peer.r1(bench.connect(theirs.hit)));
+      const sent = bench.outputs.findLast((one) => one.type === "send");
+      const there = expected ?? bench.path().remote.address;
+      expect(sent?.type === "send" ? sent.path.remote.address : "").toBe(there);
+      bench.input({
+        type: "datagram",
+        bytes: peer.r2(i2),
+        path: { ...bench.path(), remote: { address: there, port: 0 } },
+      });
+      const known = bench.host.peerLocators(theirs.hit.toString("hex") as never);
+      expect(known.find(({ endpoint }) => endpoint.address === NEW)).toMatchObject({
+        preferred: true,
+        status: there === NEW ? "ACTIVE" : "UNVERIFIED",
+      });
+    }
+  });
+
   test("an R1 that came by way of a rendezvous server that was called is answered at its source, then as without", () => {
     const there = "198.51.100.7";
     const called = "192.0.2.9";
