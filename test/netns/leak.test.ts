@@ -3,24 +3,17 @@
  * started yet, runs, is killed with SIGKILL, and starts again; every device of every namespace is captured meanwhile.
  */
 import { expect, it } from "vitest";
-import { contains, HIT_PREFIX, parseIp, parsePrefix } from "../../src/core/ip.ts";
 import { Capture } from "../../tools/lab/capture.ts";
 import { espPacket, type IpPacket, includes } from "../../tools/lab/packet.ts";
 import { attempt } from "../../tools/lab/shell.ts";
+import { includesOverlay } from "./leaks.ts";
 import { type Pair, suite, withPair } from "./support.ts";
 
 const MARKER = "PLAINTEXT-MARKER";
-const LSI_PREFIX = parsePrefix("198.18.0.0/15");
-
-function isOverlay(address: string): boolean {
-  const bytes = parseIp(address);
-  if (bytes === undefined) throw new Error(`captured address ${address}`);
-  return contains(HIT_PREFIX, bytes) || (LSI_PREFIX.ok && contains(LSI_PREFIX.value, bytes));
-}
 
 /** A packet that shows an overlay address or the application's text. */
 function leaks(packet: IpPacket): boolean {
-  return isOverlay(packet.source) || isOverlay(packet.destination) || includes(packet.bytes, MARKER);
+  return includesOverlay(packet) || includes(packet.bytes, MARKER);
 }
 
 /** Captures of every device that is not the overlay's own. */
