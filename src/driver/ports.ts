@@ -3,7 +3,7 @@ import type { Hit, Instant, Lsi, Path, Result, Spi } from "../core/types.ts";
 import type { Job, JobResult } from "../hip/job.ts";
 import type { SaSpec } from "../hip/sa.ts";
 import type { PeerConfig } from "../overlay/config.ts";
-import type { OverlayEvent } from "../overlay/control.ts";
+import type { OverlayEvent, Traffic } from "../overlay/control.ts";
 import type { PlaneEvent } from "../overlay/io.ts";
 import type { SavedState } from "../overlay/state.ts";
 
@@ -20,17 +20,10 @@ export type DataPlaneEvent =
   /** A HIP packet, without the zero SPI marker of RFC 9028 5.1. */
   { readonly type: "control"; readonly path: Path; readonly bytes: Uint8Array } | PlaneEvent;
 
-/** Traffic of one association, both directions. Counters never go back while the association lives. */
-export interface AssociationStats {
-  readonly peer: Hit;
+/** Counters never go back while the association lives. */
+export interface AssociationStats extends Traffic {
   readonly outSpi: Spi | undefined;
   readonly inSpi: Spi | undefined;
-  readonly txPackets: number;
-  readonly txBytes: number;
-  readonly rxPackets: number;
-  readonly rxBytes: number;
-  /** Largest outer packet that the path carries. */
-  readonly pathMtu: number;
 }
 
 /** Everything that touches user packets. Calls return at once; none throws for a value of the right type. */

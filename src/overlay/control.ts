@@ -298,13 +298,14 @@ export interface ConfigChanges {
   readonly identities: boolean;
 }
 
-/** Traffic of one association as the data plane counts it. */
+/** Traffic of one association as the data plane counts it, both directions. */
 export interface Traffic {
   readonly peer: Hit;
   readonly txPackets: number;
   readonly txBytes: number;
   readonly rxPackets: number;
   readonly rxBytes: number;
+  /** Largest outer packet that the path carries. */
   readonly pathMtu: number;
 }
 
