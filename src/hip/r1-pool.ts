@@ -134,12 +134,14 @@ export class R1Pool {
 
   /** Goes on where the pool of another process stopped. To be called before the first R1 is made. */
   resume(from: HandedR1s, now: Instant): void {
-    this.#secret = from.secret;
+    // Puzzles of before are found by it. Where there are none, nobody may have made it.
+    if (from.r1s.length > 0) this.#secret = from.secret;
     const ours = new Set(Array.from(this.#slots.values(), ({ localHit }) => localHit));
     for (const handed of from.r1s)
       if (ours.has(handed.localHit)) this.#entries.set(handed.opaque, takenR1(handed, now));
-    // 5.3.3: it never goes back, whatever the clock does that it began with.
-    if (from.generation <= this.#generation) return;
+    // 4.1.4: it never goes back, whatever the clock does that it began with. What is wanted already counts, too.
+    const first = this.#wanted[0]?.job.r1Counter ?? this.#generation;
+    if (from.generation <= first) return;
     this.#generation = from.generation;
     for (const [at, wanted] of this.#wanted.entries())
       this.#wanted[at] = { ...wanted, job: { ...wanted.job, r1Counter: this.#generation++ } };

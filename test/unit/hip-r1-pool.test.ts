@@ -188,6 +188,18 @@ describe("R1 pool (RFC 7401 4.1.1, 6.7.1)", () => {
     expect(pair.b.drops("r1_not_ready")).toBe(1);
   });
 
+  test("the secret of a predecessor without R1s is not taken: nobody made it (4.1.2)", () => {
+    const { b } = quiet();
+    const random = { bytes: (n: number) => new Uint8Array(n), u32: () => 77 };
+    const pool = new R1Pool({ ...DEFAULT_CONFIG, ...GROUPS }, b.identities, ["udp"], random, 0n);
+    pool.resume({ secret: [0, 0], generation: 0n, r1s: [] }, 0 as never);
+    expect(pool.handOver().secret).toEqual([77, 77]);
+    const from = { secret: [1, 2], generation: 0n, r1s: b.host.handOver().r1s.r1s };
+    expect(from.r1s.length).toBeGreaterThan(0);
+    pool.resume(from, 0 as never);
+    expect(pool.handOver().secret).toEqual([1, 2]);
+  });
+
   test("an R1 that is offered is never pushed out by those that are not", () => {
     let next = 0;
     const random = { bytes: (n: number) => new Uint8Array(n).fill(++next), u32: () => ++next };
