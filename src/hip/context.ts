@@ -11,6 +11,7 @@ import type {
   AcceptR2,
   Agreement,
   AnswerR1,
+  JobRefused,
   MakeDh,
   RekeyJob,
   SealPacket,
@@ -136,6 +137,16 @@ export function event<N extends EventName>(
 
 export function send(path: Path, bytes: Uint8Array): HostOutput {
   return { type: "send", path, bytes };
+}
+
+/** The NOTIFY about a packet that its job refused, of at most `limit` bytes, where there is one for that reason (RFC 7401 5.2.19). */
+export function whyRefused(
+  { notify }: JobRefused,
+  path: Path,
+  cx: Pick<Context, "notify">,
+  limit = Number.POSITIVE_INFINITY,
+): readonly HostOutput[] {
+  return notify === undefined ? [] : cx.notify(notify.messageType, notify.data, path, limit);
 }
 
 /** Drops the inbound SA and, where there is one, the outbound SA. */

@@ -18,6 +18,7 @@ import {
   type Step,
   send,
   step,
+  whyRefused,
 } from "./context.ts";
 import type { HostOutput } from "./io.ts";
 import type { I2Made, JobRefused, R2Accepted } from "./job.ts";
@@ -260,12 +261,7 @@ function refusedR1(
     reason: refused.reason,
     detail: refused.detail,
   });
-  const { notify } = refused;
-  const answer =
-    notify === undefined
-      ? []
-      : cx.notify(notify.messageType, notify.data, pending.path, Number.POSITIVE_INFINITY);
-  return step(state, drop(refused.reason), told, answer);
+  return step(state, drop(refused.reason), told, whyRefused(refused, pending.path, cx));
 }
 
 /** Table 4, timeout. */
@@ -307,12 +303,7 @@ export function acceptedR2(
 ): Step {
   if (result.kind === "refused") {
     const told = event(cx, "authentication-failed", { packet: "R2", reason: result.reason });
-    const { notify } = result;
-    const answer =
-      notify === undefined
-        ? []
-        : cx.notify(notify.messageType, notify.data, pending.path, Number.POSITIVE_INFINITY);
-    return step(state, drop(result.reason), told, answer);
+    return step(state, drop(result.reason), told, whyRefused(result, pending.path, cx));
   }
   cx.abandon("answer-r1");
   // Only opportunistic mode has come so far with a peer that is not configured; the inbound SA stood for its answer.

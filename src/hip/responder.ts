@@ -5,7 +5,17 @@ import { suiteOfHit } from "../crypto/suites.ts";
 import { NOTIFY } from "../wire/notification.ts";
 import { natTraversalModes } from "./carrier.ts";
 import { challenge } from "./clone.ts";
-import { type Context, drop, event, type Pending, type Received, type Step, send, step } from "./context.ts";
+import {
+  type Context,
+  drop,
+  event,
+  type Pending,
+  type Received,
+  type Step,
+  send,
+  step,
+  whyRefused,
+} from "./context.ts";
 import { stateEvent } from "./initiator.ts";
 import type { I2Accepted, JobRefused } from "./job.ts";
 import { announcedLocators } from "./locator-set.ts";
@@ -111,10 +121,7 @@ export function acceptedI2<S extends State>(
       reason: result.reason,
       detail: result.detail,
     });
-    const { notify } = result;
-    const answer =
-      notify === undefined ? [] : cx.notify(notify.messageType, notify.data, path, packet.bytes.length);
-    return step(state, drop(result.reason), told, answer);
+    return step(state, drop(result.reason), told, whyRefused(result, path, cx, packet.bytes.length));
   }
   // Its keys exist now: the same solution must never give them a second time.
   if (!cx.usedI2(pending.match)) return step(state, drop("i2_replayed"));
