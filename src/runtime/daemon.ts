@@ -25,7 +25,7 @@ import { type MetricsPage, MetricsServer } from "./metrics-server.ts";
 import { fitting, networkOptions } from "./network-options.ts";
 import type { Network, NetworkSystem } from "./network-port.ts";
 import { dropPeer, keepPeer } from "./peers-directory.ts";
-import { keysOf, type Prepared, prepareStart, type StartFailure } from "./prepare.ts";
+import { type Found, keysOf, type Prepared, prepareStart, type StartFailure } from "./prepare.ts";
 import { SYSTEM_RANDOM } from "./random.ts";
 import { Rehearsal } from "./rehearsal.ts";
 import { logReload, RunningConfig } from "./running-config.ts";
@@ -71,10 +71,9 @@ export interface DaemonOptions {
 }
 
 /** What a daemon is put together from. */
-interface Parts {
+interface Parts extends Found {
   readonly network: Network;
   readonly overlay: Overlay;
-  readonly state: StateStore;
   readonly inheritance: Inheritance | undefined;
 }
 
@@ -115,7 +114,7 @@ export class Daemon implements ControlBackend {
     if (!free.ok) return failed("failed", free.error);
     const found = prepareStart(config, options.instance ?? INSTANCE_PLACES, log);
     if (!found.ok) return found;
-    const { prepared, state, saved, r1CounterStart } = found.value;
+    const { prepared, saved } = found.value;
     const make = (handed: HandedOverlay | undefined): ReturnType<typeof Overlay.create> =>
       Overlay.create({
         config: prepared.overlay,
@@ -137,8 +136,8 @@ export class Daemon implements ControlBackend {
     if (!network.ok) {
       return failed(network.error.kind === "permission" ? "permission" : "failed", network.error.message);
     }
-    const parts = { network: network.value, overlay: overlay.value, state, inheritance };
-    const daemon = new Daemon(options, prepared, parts, r1CounterStart);
+    const parts = { ...found.value, network: network.value, overlay: overlay.value, inheritance };
+    const daemon = new Daemon(options, parts);
     const serving = await daemon.#serve(group.value);
     if (!serving.ok) {
       await daemon.stop();
@@ -153,12 +152,8 @@ export class Daemon implements ControlBackend {
     return ok(daemon);
   }
 
-  private constructor(
-    options: DaemonOptions,
-    prepared: Prepared,
-    { network, overlay, state, inheritance }: Parts,
-    r1CounterStart: bigint,
-  ) {
+  private constructor(options: DaemonOptions, parts: Parts) {
+    const { prepared, r1CounterStart, state, network, overlay, inheritance } = parts;
     this.#log = options.log;
     this.#service = options.service;
     this.#version = options.version;
