@@ -222,7 +222,7 @@ const SAMPLES: { readonly [M in Exclude<MetricName, keyof typeof HISTOGRAMS>]: S
   hipd_dns_truncated_total: single((from) => from.names["answers"]?.["truncated"] ?? 0),
   hipd_dns_lookups_total: ({ names: { peers = {} } }) => [
     [{ result: "found" }, (peers["lookups"] ?? 0) - (peers["failures"] ?? 0)],
-    [{ result: "failed" }, (peers["failures"] ?? 0) - (peers["expired"] ?? 0)],
+    [{ result: "failed" }, peers["failures"] ?? 0],
     [{ result: "expired" }, peers["expired"] ?? 0],
   ],
   hipd_dns_client_total: (from) => named([], "result", from.names["client"] ?? {}),

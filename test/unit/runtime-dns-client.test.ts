@@ -187,6 +187,17 @@ describe("a lookup", () => {
     });
   });
 
+  it("tells how long the records count, and how long all else", async () => {
+    const at = async (records: readonly Answer[], ttl: number) => {
+      const found = await look(({ type }) => ({
+        answers: type === "HIP" ? records : type === "A" ? [a("192.0.2.1", NAME, ttl)] : [],
+      }));
+      return found.ok ? [found.value.recordTtl, found.value.ttl] : found.error;
+    };
+    expect(await at([hip(record(), 7)], 20)).toEqual([7, 20]);
+    expect(await at([], 20)).toEqual([undefined, 20]);
+  });
+
   it("does not believe a record whose HIT is not that of its key (RFC 8005 4.1)", async () => {
     const good = decodeHipRecord(record() ?? new Uint8Array(0));
     if (!good.ok) throw new Error(good.error);

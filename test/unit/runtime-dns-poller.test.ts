@@ -6,6 +6,7 @@ import type { Found } from "../../src/runtime/dns/lookup.ts";
 import {
   DnsPeerPoller,
   LEAST_AGE,
+  LEAST_RECORD_AGE,
   MAX_LOOKUPS,
   MOST_AGE,
   MOST_EARLY,
@@ -14,15 +15,16 @@ import {
 beforeEach(() => vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] }));
 afterEach(() => vi.useRealTimers());
 
-const found = (name: string, ttl: number): Result<Found, string> =>
-  ok({ facts: { name, validated: true, keys: [], addresses: ["192.0.2.1"] }, ttl, badRecords: 1 });
+const found = (name: string, ttl: number, recordTtl?: number): Result<Found, string> =>
+  ok({ facts: { name, validated: true, keys: [], addresses: ["192.0.2.1"] }, ttl, recordTtl, badRecords: 1 });
 
 /** A poller whose lookups give what the test says. */
-function bench(say: (name: string) => Result<Found, string>) {
+function bench(say: (name: string) => Result<Found, string>, millis = 0) {
   const asked: string[] = [];
   const told: [string, DnsFacts][] = [];
   const lookUp = async (name: string) => {
     asked.push(name);
+    if (millis > 0) await new Promise((resolve) => setTimeout(resolve, millis));
     return say(name);
   };
   return { asked, told, poller: new DnsPeerPoller(lookUp, (peer, facts) => told.push([peer, facts])) };
@@ -32,22 +34,28 @@ const one = [{ peer: "vm", name: "vm.example.org" }];
 
 describe("an answer", () => {
   it.each([
-    [120, 120_000 - MOST_EARLY],
-    [60, 48_000],
-    [0, 0.8 * LEAST_AGE],
-    [1_000_000, MOST_AGE - MOST_EARLY],
-  ])("with a TTL of %d s is asked for again after %d ms, before it ends", async (ttl, age) => {
-    const { poller, asked, told } = bench((name) => found(name, ttl));
-    poller.set(one);
-    await vi.advanceTimersByTimeAsync(age - 1);
-    expect(asked).toHaveLength(1);
-    await vi.advanceTimersByTimeAsync(1);
-    expect(asked).toHaveLength(2);
-    expect(told.map(([peer]) => peer)).toEqual(["vm", "vm"]);
-    expect(poller.counters()).toMatchObject({ lookups: 2, failures: 0, badRecords: 2 });
-    expect(poller.views()).toMatchObject([{ peer: "vm", state: "known", validated: true, error: null }]);
-    poller.stop();
-  });
+    [120, undefined, 120_000 - MOST_EARLY],
+    [60, undefined, 48_000],
+    [0, undefined, 0.8 * LEAST_AGE],
+    [0, 300, 0.8 * LEAST_AGE],
+    [300, 5, 4_000],
+    [300, 0, 0.8 * LEAST_RECORD_AGE],
+    [1_000_000, 1_000_000, MOST_AGE - MOST_EARLY],
+  ])(
+    "with a TTL of %d s, of records %s, is asked for again after %d ms, before it ends",
+    async (ttl, recordTtl, age) => {
+      const { poller, asked, told } = bench((name) => found(name, ttl, recordTtl));
+      poller.set(one);
+      await vi.advanceTimersByTimeAsync(age - 1);
+      expect(asked).toHaveLength(1);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(asked).toHaveLength(2);
+      expect(told.map(([peer]) => peer)).toEqual(["vm", "vm"]);
+      expect(poller.counters()).toMatchObject({ lookups: 2, failures: 0, badRecords: 2 });
+      expect(poller.views()).toMatchObject([{ peer: "vm", state: "known", validated: true, error: null }]);
+      poller.stop();
+    },
+  );
 
   it("is believed for its time although nobody answers any more, and then taken back (RFC 8005 4.2)", async () => {
     let works = true;
@@ -60,10 +68,31 @@ describe("an answer", () => {
     await vi.advanceTimersByTimeAsync(1);
     expect(told.at(-1)?.[1]).toEqual({ name: "vm.example.org", validated: false, keys: [], addresses: [] });
     expect(poller.counters()).toMatchObject({ failures: 2, expired: 1 });
-    expect(poller.views()).toMatchObject([{ state: "failed", error: "no answer" }]);
+    expect(poller.views()).toMatchObject([
+      { state: "failed", error: "no answer", validated: false, hits: [], addresses: [] },
+    ]);
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(poller.counters()).toMatchObject({ expired: 1 });
+    expect(told).toHaveLength(2);
     works = true;
-    await vi.advanceTimersByTimeAsync(10_000);
+    await vi.advanceTimersByTimeAsync(600_000);
     expect(told.at(-1)?.[1].addresses).toEqual(["192.0.2.1"]);
+    poller.stop();
+  });
+
+  it.each([
+    ["a record that came long before the last address ends with its own TTL", 30, 12_000, 18_000],
+    ["one that is too old by then serves the exchange that waits for it", 10, 12_000, LEAST_RECORD_AGE],
+  ])("%s (RFC 8005 4.2)", async (_name, recordTtl, millis, left) => {
+    let times = 0;
+    const { poller, told } = bench((name) => (times++ === 0 ? found(name, 300, recordTtl) : err("")), millis);
+    poller.set(one);
+    await vi.advanceTimersByTimeAsync(millis + left - 1);
+    expect(told).toHaveLength(1);
+    expect(poller.views()).toMatchObject([{ state: "known", addresses: ["192.0.2.1"] }]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(told.at(-1)?.[1].addresses).toEqual([]);
+    expect(poller.views()).toMatchObject([{ state: "waiting", addresses: [] }]);
     poller.stop();
   });
 });

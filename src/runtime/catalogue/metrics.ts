@@ -176,7 +176,7 @@ export const METRICS = {
   hipd_dns_lookups_total: {
     kind: "counter",
     help: "Lookups of peers in DNS (RFC 8005).",
-    labels: { result: "found, failed, expired (failed, and what was known before has aged)" },
+    labels: { result: "found, failed, expired (no lookup: what was known has aged, and nothing new came)" },
   },
   hipd_dns_client_total: {
     kind: "counter",

@@ -14,8 +14,10 @@ const MAX_RENDEZVOUS = 4;
 
 export interface Found {
   readonly facts: DnsFacts;
-  /** Seconds that this may be believed. */
+  /** Seconds that addresses, or that there are none, may be believed. */
   readonly ttl: number;
+  /** Seconds that the HIP records may be believed; undefined: there are none. */
+  readonly recordTtl: number | undefined;
   /** Records that are malformed, of an unknown algorithm, or whose HIT is not that of their key. */
   readonly badRecords: number;
 }
@@ -26,11 +28,14 @@ export async function lookUp(client: Pick<DnsClient, "ask">, name: string): Prom
   const { validated } = hip.value;
   // RFC 8005 3: where there is no such name nothing else is asked.
   if (!hip.value.exists) {
-    return ok({ facts: { name, validated, keys: [], addresses: [] }, ttl: hip.value.ttl, badRecords: 0 });
+    const facts = { name, validated, keys: [], addresses: [] };
+    return ok({ facts, ttl: hip.value.ttl, recordTtl: undefined, badRecords: 0 });
   }
   const own = await addressesOf(client, name);
   if (!own.ok) return own;
-  let ttl = Math.min(hip.value.ttl, own.value.ttl);
+  const none = hip.value.rdata.length === 0;
+  const recordTtl = none ? undefined : hip.value.ttl;
+  let ttl = none ? Math.min(hip.value.ttl, own.value.ttl) : own.value.ttl;
   let badRecords = 0;
   let rendezvousLeft = MAX_RENDEZVOUS;
   const keys: DnsKey[] = [];
@@ -53,7 +58,7 @@ export async function lookUp(client: Pick<DnsClient, "ask">, name: string): Prom
     }
     keys.push({ hit: identity.value.hit, rendezvous });
   }
-  return ok({ facts: { name, validated, keys, addresses: own.value.addresses }, ttl, badRecords });
+  return ok({ facts: { name, validated, keys, addresses: own.value.addresses }, ttl, recordTtl, badRecords });
 }
 
 /** Of both families; one alone is enough. */

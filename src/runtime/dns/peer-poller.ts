@@ -8,8 +8,10 @@ import type { Found } from "./lookup.ts";
 export const MAX_LOOKUPS = 4;
 /** Peers that are looked up; more are counted and left out. */
 export const MAX_DNS_PEERS = 10_000;
-/** An answer is believed for its TTL, but neither shorter nor longer than this, in milliseconds. */
+/** Addresses, and that there is nothing, are believed for their TTL, but so long at least, in milliseconds: TTLs of 0 are common. */
 export const LEAST_AGE = 10_000;
+/** A HIP record is believed for its TTL (RFC 8005 4.2), but for the exchange that waits for it at least. */
+export const LEAST_RECORD_AGE = 1_000;
 export const MOST_AGE = 60 * 60_000;
 /** It is asked for again so much before its end, or a fifth of its time: there is another one before it is deleted. */
 export const MOST_EARLY = 15_000;
@@ -42,8 +44,8 @@ interface Entry {
   nextAt: number;
   failures: number;
   error: string | undefined;
+  /** Undefined: nothing is known, or no more. */
   facts: DnsFacts | undefined;
-  validUntil: number;
   gone: boolean;
 }
 
@@ -61,14 +63,12 @@ export class DnsPeerPoller {
   readonly #entries = new Map<string, Entry>();
   readonly #queue: Entry[] = [];
   readonly #counters = { lookups: 0, failures: 0, expired: 0, badRecords: 0, leftOut: 0 };
-  readonly #leastAge: number;
   #running = 0;
 
   /** `tell` gets what was found, and nothing at all when that has aged and cannot be had again. */
-  constructor(lookUp: LookUp, tell: (peer: string, facts: DnsFacts) => void, leastAge: number = LEAST_AGE) {
+  constructor(lookUp: LookUp, tell: (peer: string, facts: DnsFacts) => void) {
     this.#lookUp = lookUp;
     this.#tell = tell;
-    this.#leastAge = leastAge;
   }
 
   /** These peers, and no others, from now on. Those that were there are not asked for anew. */
@@ -112,7 +112,6 @@ export class DnsPeerPoller {
       failures: 0,
       error: undefined,
       facts: undefined,
-      validUntil: 0,
       gone: false,
     };
     this.#entries.set(peer, entry);
@@ -137,22 +136,24 @@ export class DnsPeerPoller {
   async #ask(entry: Entry): Promise<void> {
     this.#running++;
     this.#counters.lookups++;
+    const asked = performance.now();
     const found = await this.#lookUp(entry.name);
     this.#running--;
-    if (!entry.gone) this.#settle(entry, found, performance.now());
+    if (!entry.gone) this.#settle(entry, found, asked);
     this.#pump();
   }
 
-  #settle(entry: Entry, found: Result<Found, string>, now: number): void {
+  /** `asked`: before the first question. What is asked first may be much older than the last answer. */
+  #settle(entry: Entry, found: Result<Found, string>, asked: number): void {
+    const now = performance.now();
     let wait: number;
     if (found.ok) {
-      const { facts, ttl, badRecords } = found.value;
-      const age = Math.min(MOST_AGE, Math.max(this.#leastAge, ttl * 1000));
+      const { facts, badRecords } = found.value;
+      const age = ageOf(found.value, now - asked);
       wait = age - Math.min(MOST_EARLY, age * EARLY_SHARE);
       entry.failures = 0;
       entry.error = undefined;
       entry.facts = facts;
-      entry.validUntil = now + age;
       clearTimeout(entry.expiry);
       entry.expiry = setTimeout(() => this.#expire(entry), age);
       entry.expiry.unref();
@@ -162,7 +163,6 @@ export class DnsPeerPoller {
       this.#counters.failures++;
       wait = Math.min(LAST_RETRY, FIRST_RETRY * 2 ** Math.min(20, entry.failures++));
       entry.error = found.error;
-      if (entry.facts !== undefined && now >= entry.validUntil) this.#expire(entry);
     }
     entry.nextAt = now + wait;
     entry.timer = setTimeout(() => {
@@ -172,12 +172,17 @@ export class DnsPeerPoller {
     entry.timer.unref();
   }
 
-  /**
-   * RFC 8005 4.2: a record that has outlived its TTL is deleted, however many lookups wait for a resolver that is dead.
-   * Told again at each failure, until nobody uses it any more.
-   */
+  /** RFC 8005 4.2: a record that has outlived its TTL is deleted, however many lookups wait for a resolver that is dead. */
   #expire(entry: Entry): void {
+    entry.facts = undefined;
     this.#counters.expired++;
     this.#tell(entry.peer, { name: entry.name, validated: false, keys: [], addresses: [] });
   }
+}
+
+/** How long from now on this is believed, in milliseconds; `old`: since it was asked for. */
+function ageOf({ ttl, recordTtl }: Found, old: number): number {
+  const places = Math.max(ttl * 1000 - old, LEAST_AGE);
+  const record = recordTtl === undefined ? MOST_AGE : Math.max(recordTtl * 1000 - old, LEAST_RECORD_AGE);
+  return Math.min(MOST_AGE, places, record);
 }
