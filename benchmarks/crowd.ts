@@ -14,7 +14,7 @@ import type { JobResult } from "../src/hip/job.ts";
 import { runJob } from "../src/hip/run-job.ts";
 
 /** RFC 9028 5.1: four zero bytes tell HIP from ESP. */
-export const MARKER = 4;
+const MARKER = 4;
 /** Where the HIT of the receiver stands in a HIP packet (RFC 7401 5.1). */
 const RECEIVER_AT = 24;
 /** One group: nobody calls the initiators, and each group costs two R1s. */
@@ -23,8 +23,7 @@ const CONFIG: HostConfig = {
   dhGroups: [7],
   puzzle: { ...DEFAULT_CONFIG.puzzle, idleK: 0 },
 };
-/** Packet types (RFC 7401 5.3). */
-const R1 = 2;
+/** A packet type (RFC 7401 5.3). */
 const R2 = 4;
 /** How often retransmissions are looked for, in milliseconds. */
 const TICK = 100;
@@ -133,11 +132,7 @@ export class Crowd {
   readonly #options: CrowdOptions;
   readonly #members = new Map<Hit, Member>();
   readonly #sockets: Socket[] = [];
-  /** Whoever wants to see packets before the members do; true: it was taken. */
-  onPacket: ((bytes: Uint8Array, member: Member) => boolean) | undefined;
   onEstablished: (() => void) | undefined;
-  /** The first R1 that came. */
-  sampleR1: Uint8Array | undefined;
 
   private constructor(options: CrowdOptions) {
     this.#options = options;
@@ -180,6 +175,13 @@ export class Crowd {
       ].join("\n"),
     );
     return `${tables.join("\n\n")}\n`;
+  }
+
+  /** What programs/knock.c reads: where to knock from, and the I2 of each member that has completed an exchange. */
+  patterns(): string {
+    const from = this.#options.addresses.map((address) => `from ${address}`);
+    const i2s = this.members.flatMap(({ lastI2 }) => (lastI2 === undefined ? [] : [`i2 ${toHex(lastI2)}`]));
+    return `${[...from, ...i2s].join("\n")}\n`;
   }
 
   /** Full exchanges of `count` members without an association, `parallel` at a time, until all have one. */
@@ -228,8 +230,7 @@ export class Crowd {
     if (datagram.length < MARKER + RECEIVER_AT + 16 || datagram.readUInt32BE(0) !== 0) return;
     const bytes = new Uint8Array(datagram.subarray(MARKER));
     const member = this.#members.get(toHex(bytes.subarray(RECEIVER_AT, RECEIVER_AT + 16)) as Hit);
-    if (bytes[2] === R1) this.sampleR1 ??= bytes;
-    if (member === undefined || this.onPacket?.(bytes, member) === true) return;
+    if (member === undefined) return;
     member.hear(bytes, clock());
     if (this.onEstablished !== undefined && bytes[2] === R2) this.onEstablished();
   }

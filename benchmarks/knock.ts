@@ -1,9 +1,4 @@
-/**
- * What strangers who knock cost the stream of somebody who has an association. The program that knocks runs on the same
- * processors, so that three cases are told apart: nobody knocks; it does all its work, but sends what it makes where nobody
- * answers; it knocks at the daemon. The difference of the last two is the daemon's.
- */
-import type { Flood } from "./flood.ts";
+/** What strangers who knock cost the stream of somebody who has an association. */
 import { processSeconds, threadSeconds } from "./machine.ts";
 import { echoes, Lane, pause, type Scene } from "./scale-scene.ts";
 import { noise, pairedRatio, summarize } from "./stats.ts";
@@ -16,13 +11,20 @@ const ECHO_SECONDS = 1;
 const LEAD_MILLIS = 300;
 const TURNS = { brief: 3, thorough: 12 };
 
-const CASES = ["nobody", "elsewhere", "knocks"] as const;
+const CASES = ["nobody", "knocks"] as const;
 type Case = (typeof CASES)[number];
-const NAMES: Readonly<Record<Case, string>> = {
-  nobody: "nobody knocks",
-  elsewhere: "they knock elsewhere",
-  knocks: "strangers knock",
-};
+const NAMES: Readonly<Record<Case, string>> = { nobody: "nobody knocks", knocks: "strangers knock" };
+
+/** What programs/knock.c prints. */
+interface Knocks {
+  readonly seconds: number;
+  readonly i1: number;
+  readonly r1: number;
+  readonly i2: number;
+  readonly solved: number;
+  /** Difficulty of the last puzzle. */
+  readonly k: number;
+}
 
 interface Sample {
   readonly gigabits: number;
@@ -31,44 +33,45 @@ interface Sample {
   readonly main: number;
   readonly daemon: number;
   readonly knocker: number;
-  readonly flood: Flood | undefined;
+  readonly knocks: Knocks | undefined;
 }
 
 async function measure(scene: Scene, lane: Lane, one: Case, seconds: number): Promise<Sample> {
   const length = seconds + ECHO_SECONDS + 1;
-  const command = one === "knocks" ? "flood" : "aside";
-  const flooding =
-    one === "nobody" ? undefined : scene.tell<Flood>(`${command} ${KNOCKS} ${length} many`, 60_000);
-  if (flooding !== undefined) await pause(LEAD_MILLIS);
+  const knocker = one === "nobody" ? undefined : await scene.knock(KNOCKS, length);
+  if (knocker !== undefined) await pause(LEAD_MILLIS);
   const { lost } = await echoes(scene, ECHO_SECONDS);
   const { pid } = scene.many;
   const spent = (): number[] => [
     threadSeconds(pid, pid),
     processSeconds(pid),
-    processSeconds(scene.crowdPid),
+    knocker === undefined ? 0 : processSeconds(knocker.child.pid as number),
   ];
   const [before, begun] = [spent(), performance.now()];
   const gigabits = await lane.measure(seconds);
   const passed = (performance.now() - begun) / 1000;
-  const [main = 0, daemon = 0, knocker = 0] = spent().map((value, i) => (value - (before[i] ?? 0)) / passed);
-  return { gigabits, lost, main, daemon, knocker, flood: await flooding };
+  const [main = 0, daemon = 0, own = 0] = spent().map((value, i) => (value - (before[i] ?? 0)) / passed);
+  const line = await knocker?.line((text) => text.startsWith("{"), 20_000);
+  const knocks = line === undefined ? undefined : (JSON.parse(line) as Knocks);
+  return { gigabits, lost, main, daemon, knocker: own, knocks };
 }
+
+const attempts = (knocks: Knocks | undefined): number => (knocks?.i1 ?? 0) / (knocks?.seconds ?? 1);
 
 export async function knocking(bench: Bench, scene: Scene): Promise<Table> {
   const { seconds, thorough } = bench.options;
   const lane = await Lane.again(scene, scene.many);
-  // Once without being counted: code is compiled, and the work aside is as hard as the daemon's puzzles are.
+  // Once without being counted: code is compiled.
   await measure(scene, lane, "knocks", 1);
-  const samples: Record<Case, Sample[]> = { nobody: [], elsewhere: [], knocks: [] };
+  const samples: Record<Case, Sample[]> = { nobody: [], knocks: [] };
   const turns = thorough ? TURNS.thorough : TURNS.brief;
   for (let round = 1; round <= turns; round++) {
     for (const one of round % 2 === 1 ? CASES : CASES.toReversed())
       samples[one].push(await measure(scene, lane, one, seconds));
-    const flood = samples.knocks.at(-1)?.flood;
+    const knocks = samples.knocks.at(-1)?.knocks;
     const last = CASES.map((one) => samples[one].at(-1)?.gigabits.toFixed(2));
-    const attempted = ((flood?.i1 ?? 0) / (flood?.seconds ?? 1)).toFixed(0);
     bench.tell(
-      `round ${round}  ${last.join(" / ")} Gbit/s (${CASES.join(", ")}: ${attempted}/s attempted, ${flood?.r1} answered, ${flood?.solved} solved, k ${flood?.k})`,
+      `round ${round}  ${last.join(" / ")} Gbit/s (${CASES.join(", ")}: ${attempts(knocks).toFixed(0)}/s attempted, ${knocks?.r1} answered, ${knocks?.solved} solved, k ${knocks?.k})`,
     );
   }
   const of = (one: Case, value: (sample: Sample) => number): number[] => samples[one].map(value);
@@ -93,17 +96,9 @@ export async function knocking(bench: Bench, scene: Scene): Promise<Table> {
   });
   const rows = [
     row("nobody", "one stream beside all other associations", {}),
-    row(
-      "elsewhere",
-      `the same while the program that knocks does its work for ${KNOCKS} exchanges a second, for nobody`,
-      {
-        "less than with nobody, %": loss("elsewhere", "nobody"),
-      },
-    ),
     row("knocks", `the same while ${KNOCKS} exchanges a second are attempted`, {
       "less than with nobody, %": loss("knocks", "nobody"),
-      "less by the daemon, %": loss("knocks", "elsewhere"),
-      "attempted, 1/s": Math.round(median("knocks", ({ flood }) => (flood?.i1 ?? 0) / (flood?.seconds ?? 1))),
+      "attempted, 1/s": Math.round(median("knocks", ({ knocks }) => attempts(knocks))),
     }),
   ];
   return {
@@ -113,7 +108,7 @@ export async function knocking(bench: Bench, scene: Scene): Promise<Table> {
     unit: "Gbit/s",
     rows,
     notes: [
-      "the program that knocks runs on the same processors: what it costs by itself is the row in the middle",
+      "the program that knocks runs on the same processors, so that its time is lost to the stream, too",
       ...noise(rows, []),
     ],
   };

@@ -1,5 +1,5 @@
 /** The place where scale is measured: a client, a server with few associations, and one that a whole crowd has associations with. */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseHit } from "../src/core/ip.ts";
 import { Daemon } from "../tools/lab/daemon.ts";
@@ -83,9 +83,12 @@ export class Scene {
     await this.#crowd.line((line) => line.startsWith("{"), 120_000);
   }
 
-  /** Of the program that holds the crowd. */
-  get crowdPid(): number {
-    return (this.#crowd as Background).child.pid as number;
+  /** Strangers knock at the daemon with many associations, `rate` times a second: each as a member that completed an exchange once. */
+  async knock(rate: number, seconds: number): Promise<Background> {
+    const patterns = join(this.many.folder, "patterns");
+    if (!existsSync(patterns)) await this.tell(`patterns ${patterns}`, 20_000);
+    const command = [await program("knock"), patterns, MANY, "10500", `${rate}`, `${seconds}`];
+    return this.#crowdHome.spawn(command);
   }
 
   /** Gives the crowd a command and waits for its answer. */
