@@ -188,7 +188,7 @@ describe("a lookup", () => {
   });
 
   it("tells how long the records count, and how long all else", async () => {
-    const at = async (records: readonly Answer[], ttl: number) => {
+    const at = async (records: Answer[], ttl: number) => {
       const found = await look(({ type }) => ({
         answers: type === "HIP" ? records : type === "A" ? [a("192.0.2.1", NAME, ttl)] : [],
       }));
