@@ -2,10 +2,11 @@
 import { constantTimeEqual } from "../core/bytes.ts";
 import { after, type Carrier, type Path, samePath } from "../core/types.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
-import { ECHO_REQUEST_SIGNED } from "../wire/rfc7401.ts";
+import { ECHO_REQUEST_SIGNED, SEQ } from "../wire/rfc7401.ts";
 import { ESP_INFO } from "../wire/rfc7402.ts";
 import { LOCATOR_SET } from "../wire/rfc8046.ts";
 import { isAway } from "./away.ts";
+import type { Timers } from "./config.ts";
 import { type Context, event } from "./context.ts";
 import type { HostOutput } from "./io.ts";
 import { announceable, locatorSet, setText } from "./locator-set.ts";
@@ -21,10 +22,10 @@ import {
   withLocator,
 } from "./mobility-state.ts";
 import { preferredLocal } from "./path-choice.ts";
-import { withoutNews } from "./questions.ts";
+import { afresh, withoutNews } from "./questions.ts";
 import { sentOnce } from "./retransmit.ts";
 import type { Open, Session } from "./states.ts";
-import { sendUpdate } from "./update-send.ts";
+import { sealUpdate, sendUpdate } from "./update-send.ts";
 
 const NONCE_BYTES = 16;
 /** A set with lifetimes may be told again after so much of each second of the shortest. */
@@ -95,46 +96,88 @@ export function startCheck(
   },
 ): Stay | undefined {
   const { session } = state;
-  const { checks } = session.mobility;
+  const { checks, announced } = session.mobility;
   const same = checks.find((one) => samePath(one.path, path));
-  if (same !== undefined && use !== undefined && same.use === undefined) {
-    // Traffic waits for it now: its clock begins anew.
-    const urgent = checks.map((one) => (one === same ? { ...one, use, startedAt: cx.now } : one));
-    if (answers === undefined)
-      return { next: atOnce(withMobility(state, { checks: urgent }), same, cx), out: [] };
-  }
-  if (same !== undefined) return undefined;
-  if (checks.length >= MAX_CHECKS) return undefined;
-  const nonce = cx.random.bytes(NONCE_BYTES);
+  if (same === undefined ? checks.length >= MAX_CHECKS : answers !== undefined) return undefined;
   const ours = use !== undefined && OWN_MOVES.has(use);
   const set = ours || mustAnnounce(session, cx) ? announcement(session, path.carrier, cx) : undefined;
-  const news = set !== undefined && set.text !== session.mobility.announced;
-  const parameters = [
-    sameSpis(session),
-    ...(set?.open ?? []),
-    ...(answers?.parameters ?? []),
-    ECHO_REQUEST_SIGNED.of({ data: nonce }),
-  ];
-  const { mobility: config, timers } = cx.config;
-  const pace = use === undefined ? timers : { ...timers, retransmit: config.checkRetransmit };
+  const news = set !== undefined && set.text !== announced;
+  // One that says already what there is to say need only be faster, when traffic waits for it.
+  if (same !== undefined && (set === undefined || (!news && hasSet(session, same)))) {
+    return use === undefined || same.use !== undefined ? undefined : stay(atOnce(state, same, use, cx));
+  }
+  const nonce = cx.random.bytes(NONCE_BYTES);
+  const asking = [sameSpis(session), ...(set?.open ?? [])];
+  const question = ECHO_REQUEST_SIGNED.of({ data: nonce });
+  const secret = set?.secret ?? [];
   const before = news ? renewed(state, cx) : state;
-  const sent = sendUpdate(before, parameters, cx, {
-    answers: answers?.id,
-    unsigned: answers?.unsigned ?? [],
-    secret: set?.secret ?? [],
-    via: path,
-    retransmit: sentOnce(pace, cx.now, cx.random),
-  });
+  const sent =
+    same === undefined
+      ? sendUpdate(before, [...asking, ...(answers?.parameters ?? []), question], cx, {
+          answers: answers?.id,
+          unsigned: answers?.unsigned ?? [],
+          secret,
+          via: path,
+          retransmit: sentOnce(paceOf(use, cx), cx.now, cx.random),
+        })
+      : sayMore(before, same, use, asking, question, secret, cx);
   if (sent.next === before) return { next: state, out: sent.out };
-  const others = news ? checks.map(withoutNews) : checks;
-  const told = set !== undefined && (news || others.some((one) => one.told));
-  const check: Check = { path, updateId: session.updates.nextId, nonce, startedAt: cx.now, use, told };
+  const others = checks.filter((one) => one !== same).map((one) => (news ? withoutNews(one) : one));
+  const told = set !== undefined && (news || checks.some((one) => one.told));
+  const hastened = same === undefined || (use !== undefined && same.use === undefined);
+  const check: Check = {
+    path,
+    updateId: session.updates.nextId,
+    nonce,
+    startedAt: hastened ? cx.now : same.startedAt,
+    use: same?.use ?? use,
+    told,
+  };
   const next = withMobility(sent.next, {
     checks: [...others, check],
     ...(set === undefined ? {} : { announced: set.text, announceAgainAt: announceAgainAt(cx) }),
   });
   const said = news ? [event(cx, "locators-announced", { locators: set.text })] : [];
   return { next, out: [...sent.out, ...said] };
+}
+
+function paceOf(use: HandoverReason | undefined, { config: { mobility, timers } }: Context): Timers {
+  return use === undefined ? timers : { ...timers, retransmit: mobility.checkRetransmit };
+}
+
+/** Whether the UPDATE of a check carries our LOCATOR_SET: then it is the one that we told last, see `renewed`. */
+function hasSet({ updates }: Session, { updateId }: Check): boolean {
+  const one = updates.outstanding.find(({ id }) => id === updateId);
+  return (
+    one !== undefined && [...one.parameters, ...one.secret].some(({ type }) => type === LOCATOR_SET.type)
+  );
+}
+
+/**
+ * The question of a check that runs, with more in it: under a fresh Update ID, as the peer may have taken the former one,
+ * and with another nonce, so that no echo of what was said before counts for what is said now.
+ */
+function sayMore(
+  state: Open,
+  same: Check,
+  use: HandoverReason | undefined,
+  asking: readonly DraftParameter[],
+  question: DraftParameter,
+  secret: readonly DraftParameter[],
+  cx: Context,
+): Stay {
+  const { updates } = state.session;
+  const said = updates.outstanding.find(({ id }) => id === same.updateId);
+  const replaced = new Set<number>([ESP_INFO.type, LOCATOR_SET.type, question.type]);
+  const kept = (said?.parameters ?? []).filter(({ type }) => !replaced.has(type));
+  const parameters = [...asking, ...kept, question];
+  const faster = use !== undefined && same.use === undefined;
+  const retransmit = sentOnce(paceOf(use, cx), cx.now, cx.random);
+  const next = afresh(state, same.updateId, { parameters, secret, ...(faster ? { retransmit } : {}) });
+  const id = updates.nextId;
+  const what = { id, answers: undefined };
+  const signed = [SEQ.of({ updateId: id }), ...parameters];
+  return stay(next, sealUpdate(state.session, signed, what, same.path, cx, { secret }));
 }
 
 /** RFC 8046 3.2.1: equal SPIs change no key. */
@@ -181,13 +224,18 @@ function withoutChecks(
   return { checks: left, announced: unheard ? UNTOLD : announced };
 }
 
-/** The UPDATE of a check is repeated now, and then as fast as one that traffic waits for. */
-function atOnce(state: Open, { updateId }: Check, cx: Context): Open {
-  const { updates } = state.session;
-  const pace = { ...cx.config.timers, retransmit: cx.config.mobility.checkRetransmit };
-  const retransmit = { ...sentOnce(pace, cx.now, cx.random), tries: 0, due: cx.now };
-  const outstanding = updates.outstanding.map((one) => (one.id === updateId ? { ...one, retransmit } : one));
-  return { ...state, session: { ...state.session, updates: { ...updates, outstanding } } };
+/** Traffic waits for a check now: its clock begins anew, and its UPDATE is repeated at once and then as fast as one of those. */
+function atOnce(state: Open, check: Check, use: HandoverReason, cx: Context): Open {
+  const { updates, mobility } = state.session;
+  const retransmit = { ...sentOnce(paceOf(use, cx), cx.now, cx.random), tries: 0, due: cx.now };
+  const outstanding = updates.outstanding.map((one) =>
+    one.id === check.updateId ? { ...one, retransmit } : one,
+  );
+  const checks = mobility.checks.map((one) => (one === check ? { ...one, use, startedAt: cx.now } : one));
+  return withMobility(
+    { ...state, session: { ...state.session, updates: { ...updates, outstanding } } },
+    { checks },
+  );
 }
 
 /** LOCATOR_SET: inside ENCRYPTED over UDP (RFC 9028 5.7), in the clear without (RFC 8046 5.2). */

@@ -117,6 +117,9 @@ export function sealedUpdate(
 ): Step {
   if (state.name !== "R2-SENT" && state.name !== "ESTABLISHED") return step(state, drop("overtaken"));
   const { updates, mobility } = state.session;
+  // Nobody waits for it any more: the path is gone, or another UPDATE says it better.
+  if (sealed.id !== undefined && !updates.outstanding.some(({ id }) => id === sealed.id))
+    return step(state, drop("overtaken"));
   const outstanding = updates.outstanding.map((one) =>
     one.id === sealed.id ? { ...one, bytes: one.outdated ? undefined : bytes, outdated: false } : one,
   );

@@ -1,6 +1,6 @@
 /** LOCATOR_SETs that come late, that were never heard of, and what ESP_INFO says beside them (RFC 8046 5.2, 5.3). */
 import { describe, expect, test } from "vitest";
-import type { Spi } from "../../src/core/types.ts";
+import type { Carrier, Path, Spi } from "../../src/core/types.ts";
 import type { OwnLocator } from "../../src/hip/locator.ts";
 import { isOlder } from "../../src/hip/update-state.ts";
 import { get, has, parse } from "../../src/wire/packet.ts";
@@ -20,6 +20,7 @@ const A1 = "192.0.2.1";
 const A2 = "192.0.2.2";
 const A3 = "192.0.2.3";
 const B1 = "198.51.100.7";
+const B2 = "198.51.100.8";
 
 /** The peer's UPDATE with this ID; what is sent for it. */
 function updated(story: Story, id: number, ...parameters: readonly Buffer[]): readonly Sent[] {
@@ -118,73 +119,116 @@ describe("what else an UPDATE says that comes after a newer one", () => {
 describe("a set that is told while older UPDATEs wait for their answers", () => {
   const own = (...addresses: readonly string[]): readonly OwnLocator[] => addresses.map(ownLocator);
 
+  /** Two paths to the peer, so that two UPDATEs carry the set when our address changes. */
+  function twoPaths(carrier: Carrier): Pair {
+    const pair = new Pair({ carrier }).settled([A1], [B1, B2]);
+    pair.filter = ({ from }) => from === pair.b;
+    return pair;
+  }
+
   test.each(["none", "udp"] as const)("is what they carry when they are repeated, carrier %s", (carrier) => {
-    const pair = established({ carrier });
+    const pair = twoPaths(carrier);
     const { a } = pair;
-    pair.filter = () => false;
-    pair.move(a, A1, A2);
-    const before = pair.flights.length;
-    pair.move(a, A1, A2, A3);
-    const newest = pair.flights[before]?.path.local.address;
-    expect(newest).toBe(A3);
-    const sizes = new Map<string, number>();
-    const note = (from: number): void => {
-      for (const { bytes, path } of pair.flights.slice(from)) sizes.set(path.local.address, bytes.length);
-    };
-    note(0);
-    const [old, fresh] = [sizes.get(A1) as number, sizes.get(A3) as number];
+    const since = (from: number) =>
+      pair.flights.slice(from).filter((one) => one.from === a && one.path.local.address === A2);
+    let from = pair.flights.length;
+    pair.move(a, A2);
+    const [old] = since(from).map(({ bytes }) => bytes.length) as [number];
+    expect(
+      since(from)
+        .map(({ path }) => path.remote.address)
+        .toSorted(),
+    ).toEqual([B1, B2]);
+    from = pair.flights.length;
+    pair.move(a, A2, A3);
+    // Along the path in use at once.
+    const [fresh] = since(from).map(({ bytes }) => bytes.length) as [number];
+    expect(since(from)).toHaveLength(1);
     expect(fresh).toBeGreaterThan(old);
-    const later = pair.flights.length;
     pair.pass(1_500);
-    note(later);
-    expect(sizes.get(A1)).toBe(fresh);
+    const remotes = new Set(since(from).map(({ path }) => path.remote.address));
+    expect([...remotes].toSorted()).toEqual([B1, B2]);
+    expect(new Set(since(from).map(({ bytes }) => bytes.length))).toEqual(new Set([fresh]));
   });
 
   test("while it is signed what was begun before is not kept", () => {
-    const pair = established();
-    const { a, b } = pair;
-    pair.filter = ({ from }) => from === b;
+    const pair = twoPaths("none");
+    const { a } = pair;
     a.holdJobs = ["seal"];
-    pair.input(a, { type: "locators", own: own(A1, A2) });
-    pair.input(a, { type: "locators", own: own(A1, A2, A3) });
+    pair.input(a, { type: "locators", own: own(A2) });
+    pair.input(a, { type: "locators", own: own(A2, A3) });
     a.holdJobs = false;
     const before = pair.flights.length;
     pair.releaseJobs(a);
     pair.pass(1_500);
     const sets = new Map<number, number>();
-    for (const { from, bytes } of pair.flights.slice(before)) {
+    for (const { from, bytes, path } of pair.flights.slice(before)) {
       const packet = parse(bytes);
-      if (from !== a || !packet.ok || !has(packet.value, LOCATOR_SET)) continue;
+      if (from !== a || path.local.address !== A2 || !packet.ok || !has(packet.value, LOCATOR_SET)) continue;
       sets.set(get(packet.value, SEQ)?.updateId ?? -1, get(packet.value, LOCATOR_SET)?.locators.length ?? 0);
     }
-    expect(sets.size).toBeGreaterThan(1);
-    expect([...new Set(sets.values())]).toEqual([3]);
+    // One was begun before and is signed anew, the other one gave way to a fresh one and is never sent.
+    expect([...sets.values()]).toEqual([2, 2]);
+    expect(a.drops("overtaken")).toBe(1);
   });
+
+  test("goes at once along the path that we turn to, though a question runs there already", () => {
+    const pair = established();
+    const { a, b } = pair;
+    pair.filter = ({ from }) => from === b;
+    pair.move(a, A1, A2);
+    pair.filter = () => true;
+    const before = pair.flights.length;
+    pair.move(a, A2);
+    pair.pass(15);
+    expect(pair.flights.slice(before).filter(({ from }) => from === a)).toHaveLength(1);
+    expect(known(b, a)[0]).toBe(A2);
+    expect(b.paths.at(-1)?.path.remote.address).toBe(A2);
+    pair.pass(500);
+    expect(a.events("handover")).toHaveLength(1);
+    expect(b.events("handover")).toHaveLength(1);
+  });
+});
+
+test("when the path in use is dead each question that runs takes the set along (RFC 8046 5.2)", () => {
+  const pair = new Pair({ carrier: "none" }).settled([A1], [B1, B2]);
+  const { a, b } = pair;
+  pair.filter = () => false;
+  pair.move(a, A1, A2);
+  const before = pair.flights.length;
+  const path: Path = { carrier: "none", local: { address: A1, port: 0 }, remote: { address: B1, port: 0 } };
+  pair.input(a, { type: "path-down", peer: b.hit, path });
+  pair.pass(1_000);
+  const asked = pair.flights
+    .slice(before)
+    .filter(({ from, path }) => from === a && path.remote.address !== B1);
+  expect(new Set(asked.map((one) => one.path.local.address))).toEqual(new Set([A1, A2]));
+  expect(asked.filter(({ bytes }) => !holdsSet(bytes))).toEqual([]);
 });
 
 describe("a set that nobody acknowledged", () => {
   test("is told again when the check that carried it comes to nothing", () => {
-    const pair = established();
+    const pair = new Pair({ carrier: "none" }).settled([A1], [B1, B2]);
     const { a, b } = pair;
-    // Nothing of b's arrives: a's first two sets are known to b, and a does not know that.
-    pair.filter = ({ from }) => from === a;
+    pair.filter = ({ from, bytes }) => from === b || !holdsSet(bytes);
     pair.move(a, A1, A2);
     pair.pass(100);
-    expect(known(b, a)).toContain(A2);
-    // The third goes out along a path that eats it.
-    const eaten = (address: string) => address === A3;
-    pair.filter = ({ from, path }) => from === a && !eaten(path.local.address);
-    pair.move(a, A1, A2, A3);
-    pair.pass(100);
-    pair.filter = ({ path }) => !eaten(path.local.address) && !eaten(path.remote.address);
-    pair.pass(2_000);
-    expect(known(b, a)).not.toContain(A3);
+    expect(a.paths.at(-1)?.path.remote.address ?? B1).toBe(B1);
+    // The peer leaves the address where we ask: nobody will answer there, and then it is told elsewhere.
+    pair.filter = () => true;
+    const told = (): number =>
+      pair.flights.filter(
+        ({ from, bytes, path }) => from === a && holdsSet(bytes) && path.remote.address === B2,
+      ).length;
+    expect(told()).toBe(0);
+    pair.move(b, B2);
+    pair.pass(3_000);
+    expect([a.paths.at(-1)?.path.remote.address, told()]).toEqual([B2, 0]);
     pair.pass(60_000);
-    expect(known(b, a)).toContain(A3);
+    expect(told()).toBe(1);
     // And not again and again.
-    const before = pair.flights.filter(({ from, bytes }) => from === a && holdsSet(bytes)).length;
     pair.pass(120_000);
-    expect(pair.flights.filter(({ from, bytes }) => from === a && holdsSet(bytes)).length).toBe(before);
+    expect(told()).toBe(1);
   });
 
   test("is not told again when another UPDATE with it was acknowledged", () => {

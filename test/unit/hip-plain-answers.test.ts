@@ -110,6 +110,26 @@ describe("our LOCATOR_SET that is acknowledged without an echo", () => {
     expect(story.bench.state).toBe("ESTABLISHED");
   });
 
+  test("is not the newest when the peer answers what was asked with the former one", () => {
+    const story = new Story("none");
+    const here = story.bench.path().local.address;
+    const tell = (...addresses: readonly string[]): Sent => {
+      const before = story.bench.outputs.length;
+      story.bench.input({ type: "locators", own: [here, ...addresses].map(own) });
+      return story.sentSince(before)[0] as Sent;
+    };
+    const former = tell("2001:db8::2");
+    const newest = tell("2001:db8::2", "2001:db8::3");
+    expect([former, newest].map((one) => find(one.parsed, LOCATOR_SET).contents.length / 28)).toEqual([2, 3]);
+    expect(idOf(newest)).not.toBe(idOf(former));
+    story.deliver(story.say(tlv(P.seq, u32(0)), tlv(P.echoResponseSigned, nonceOf(former))), OLD);
+    const again = later(story, 3).filter(asks);
+    expect(again.length).toBeGreaterThan(0);
+    expect(new Set(again.map(idOf))).toEqual(new Set([idOf(newest)]));
+    story.echo(newest, OLD);
+    expect(later(story, 60)).toEqual([]);
+  });
+
   test("but an address that we turned to must answer", () => {
     const story = new Story("none");
     const before = story.bench.outputs.length;
