@@ -5,8 +5,13 @@ import type { Retransmit } from "./retransmit.ts";
 
 /** UPDATEs that may wait for an ACK at once. */
 export const MAX_OUTSTANDING = 16;
-/** How far behind or ahead of the expected Update ID a received one may be. */
+/** How far behind the expected Update ID a received one may be. */
 export const WINDOW = 32;
+/**
+ * How far ahead: each question along a path that lets nothing through takes an Update ID that the peer never hears of,
+ * and there may be many such paths for long before the next UPDATE arrives.
+ */
+export const AHEAD = 2 ** 16;
 
 export interface Outstanding {
   readonly id: number;
@@ -52,7 +57,7 @@ export type Reception = "new" | "repeated" | "outside";
 /** How a received Update ID stands to what was processed (RFC 7401 6.12.1 steps 1 and 2). */
 export function reception(updates: Updates, id: number): Reception {
   const ahead = (id - updates.expected) | 0;
-  if (ahead >= WINDOW || ahead < -WINDOW) return "outside";
+  if (ahead >= AHEAD || ahead < -WINDOW) return "outside";
   if (updates.processed.includes(id)) return "repeated";
   // Before the first UPDATE nothing lies behind the window's start.
   return ahead < 0 && updates.processed.length === 0 ? "outside" : "new";

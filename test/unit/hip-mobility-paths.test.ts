@@ -45,6 +45,23 @@ describe("a path that does not answer", () => {
   });
 });
 
+test("many paths that never answer leave the peer within reach of the next UPDATE (RFC 7401 6.12.1)", () => {
+  const pair = established();
+  const { a, b } = pair;
+  const dead = [2, 3, 4, 5, 6, 7, 8].map((host) => `192.0.2.${host}`);
+  pair.filter = ({ path }) => !dead.includes(path.local.address) && !dead.includes(path.remote.address);
+  pair.move(a, A1, ...dead);
+  const before = pair.count("UPDATE", a);
+  pair.pass(40 * 60_000);
+  expect(pair.count("UPDATE", a) - before).toBeGreaterThan(200);
+  const old = a.sa("in")?.spi;
+  pair.input(a, { type: "esp", spi: a.sa("out")?.spi as Spi, event: "soft-expiry" });
+  pair.pass(1_000);
+  expect(b.drops("update_window")).toBe(0);
+  expect(a.sa("in")?.spi).not.toBe(old);
+  expect(a.events("association-rekeyed")).toHaveLength(1);
+});
+
 test("news that nobody acknowledges show that the path in use is dead", () => {
   const pair = established();
   const { a, b } = pair;

@@ -4,6 +4,7 @@ import type { Context } from "../../src/hip/context.ts";
 import type { Open, Session } from "../../src/hip/states.ts";
 import { sendUpdate } from "../../src/hip/update-send.ts";
 import {
+  AHEAD,
   MAX_OUTSTANDING,
   NO_UPDATES,
   type Outstanding,
@@ -140,7 +141,7 @@ describe("UPDATE (RFC 7401 5.3.5, 6.11, 6.12)", () => {
   test.each([
     ["neither SEQ nor ACK", undefined, [], "update_without_seq_or_ack"],
     ["an ACK of what was never sent", undefined, [5], "ack_unexpected"],
-    ["an Update ID beyond the window", WINDOW, [], "update_window"],
+    ["an Update ID beyond the window", AHEAD, [], "update_window"],
     ["an Update ID before the first", 0xffff_ffff, [], "update_window"],
   ])("with %s is dropped before anything is computed", (_name, id, acks, reason) => {
     const { pair } = reach("ESTABLISHED");
@@ -295,8 +296,8 @@ describe("Update IDs in a circular space (6.12)", () => {
   test.each([
     [0xffff_ffff, 0xffff_ffff, "new"],
     [0xffff_ffff, 0, "new"],
-    [0xffff_ffff, WINDOW - 2, "new"],
-    [0xffff_ffff, WINDOW - 1, "outside"],
+    [0xffff_ffff, AHEAD - 2, "new"],
+    [0xffff_ffff, AHEAD - 1, "outside"],
     [0xffff_ffff, 0xffff_fffe, "repeated"],
     [0xffff_ffff, 0xffff_fffd, "new"],
     [5, 0xffff_ffff, "new"],
