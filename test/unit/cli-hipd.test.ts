@@ -5,6 +5,7 @@ import {
   copyFileSync,
   mkdirSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   utimesSync,
@@ -190,7 +191,7 @@ describe.each(["hipd", "hipctl"])("bin/%s", (name) => {
     });
   });
 
-  test("runs what was compiled after the bundle was made", () => {
+  test("runs what was compiled after the bundle was made, or without it", () => {
     const root = install(process.execPath);
     for (const folder of ["dist/src/cli", "dist/.tsbuildinfo"])
       mkdirSync(join(root, folder), { recursive: true });
@@ -204,6 +205,8 @@ describe.each(["hipd", "hipctl"])("bin/%s", (name) => {
     };
     expect(says(1)).toBe("compiled\n");
     expect(says(-1)).toContain('["a b","--c"]');
+    rmSync(join(root, "dist/bundle"), { recursive: true });
+    expect(run(join(root, "bin", name), "/usr/bin:/bin").stdout).toBe("compiled\n");
   });
 
   test("says in one line that it is not built", () => {
