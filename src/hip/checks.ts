@@ -9,7 +9,7 @@ import { isAway } from "./away.ts";
 import type { Timers } from "./config.ts";
 import { type Context, event } from "./context.ts";
 import type { HostOutput } from "./io.ts";
-import { announceable, locatorSet, setText } from "./locator-set.ts";
+import { announceable, locatorSet, setText, withSpi } from "./locator-set.ts";
 import {
   type Check,
   fallen,
@@ -110,7 +110,7 @@ export function startCheck(
   const asking = [sameSpis(session), ...(set?.open ?? [])];
   const question = ECHO_REQUEST_SIGNED.of({ data: nonce });
   const secret = set?.secret ?? [];
-  const before = news ? renewed(state, cx) : state;
+  const before = news ? withNews(state, cx) : state;
   const sent =
     same === undefined
       ? sendUpdate(before, [...asking, ...(answers?.parameters ?? []), question], cx, {
@@ -145,7 +145,7 @@ function paceOf(use: HandoverReason | undefined, { config: { mobility, timers } 
   return use === undefined ? timers : { ...timers, retransmit: mobility.checkRetransmit };
 }
 
-/** Whether the UPDATE of a check carries our LOCATOR_SET: then it is the one that we told last, see `renewed`. */
+/** Whether the UPDATE of a check carries our LOCATOR_SET: then it is the one that we told last, see `withNews`. */
 function hasSet({ updates }: Session, { updateId }: Check): boolean {
   const one = updates.outstanding.find(({ id }) => id === updateId);
   return (
@@ -188,25 +188,40 @@ function sameSpis({ agreement, inbound }: Session): DraftParameter {
 
 /**
  * Checks that wait for their answers say what is so now when they are repeated: a LOCATOR_SET replaces all earlier ones
- * (RFC 8046 5.2), also where the network brings an older one later, and an SPI that was replaced is soon unknown.
+ * (RFC 8046 5.2), also where the network brings an older one later.
  */
-export function renewed(state: Open, cx: Announcing): Open {
+function withNews(state: Open, cx: Announcing): Open {
+  const { session } = state;
+  return renewed(state, (parameter, via) => {
+    if (parameter.type !== LOCATOR_SET.type) return [parameter];
+    const set = announcement(session, via.carrier, cx);
+    return [...(set?.open ?? []), ...(set?.secret ?? [])];
+  });
+}
+
+/** Their SPI was replaced and is soon unknown. What they say about our locators stays: news are told as news. */
+export function withNewSpi(state: Open): Open {
+  const { session } = state;
+  return renewed(state, (parameter) => {
+    if (parameter.type === ESP_INFO.type) return [sameSpis(session)];
+    return [parameter.type === LOCATOR_SET.type ? withSpi(parameter, session.inbound.spi) : parameter];
+  });
+}
+
+function renewed(
+  state: Open,
+  anew: (parameter: DraftParameter, via: Path) => readonly DraftParameter[],
+): Open {
   const { session } = state;
   const { updates, mobility, path } = session;
   if (mobility.checks.length === 0) return state;
   const outstanding = updates.outstanding.map((one) => {
     if (!mobility.checks.some(({ updateId }) => updateId === one.id)) return one;
-    const set = announcement(session, (one.via ?? path).carrier, cx);
-    const anew = (parameter: DraftParameter): readonly DraftParameter[] => {
-      if (parameter.type === ESP_INFO.type) return [sameSpis(session)];
-      return parameter.type === LOCATOR_SET.type
-        ? [...(set?.open ?? []), ...(set?.secret ?? [])]
-        : [parameter];
-    };
+    const change = (parameter: DraftParameter): readonly DraftParameter[] => anew(parameter, one.via ?? path);
     return {
       ...one,
-      parameters: one.parameters.flatMap(anew),
-      secret: one.secret.flatMap(anew),
+      parameters: one.parameters.flatMap(change),
+      secret: one.secret.flatMap(change),
       bytes: undefined,
       outdated: one.bytes === undefined,
     };

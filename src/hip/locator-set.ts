@@ -90,6 +90,17 @@ export function locatorSet(
   return LOCATOR_SET.of({ locators });
 }
 
+/** The same set after a change of keys: its locators name our new inbound SPI. */
+export function withSpi(set: DraftParameter, spi: Spi): DraftParameter {
+  const { locators } = LOCATOR_SET.decode(set.contents) ?? { locators: [] };
+  return LOCATOR_SET.of({
+    locators: locators.map((one) => {
+      const parts = locatorParts(one);
+      return parts === undefined ? one : { ...one, ...locatorOf({ ...parts, spi }) };
+    }),
+  });
+}
+
 /** RFC 8445 5.1.2.1, for component 1. */
 function priority({ kind, preference }: OwnLocator): number {
   return TYPE_PREFERENCE[kind] * 2 ** 24 + Math.min(0xffff, preference) * 2 ** 8 + 255;

@@ -7,7 +7,7 @@ import { HIPD_LSI_SPI } from "../wire/private.ts";
 import { ACK, DIFFIE_HELLMAN, SEQ } from "../wire/rfc7401.ts";
 import { ESP_INFO } from "../wire/rfc7402.ts";
 import { atRest, plainAgreement } from "./agreement.ts";
-import { renewed } from "./checks.ts";
+import { withNewSpi } from "./checks.ts";
 import { close } from "./close.ts";
 import { type Context, drop, dropSas, event, type Pending, type Step, step } from "./context.ts";
 import type { HipDrop } from "./drop-reasons.ts";
@@ -250,7 +250,7 @@ export function switchOver(state: Open, cx: Context, proven = false): Step {
     },
   };
   return step(
-    renewed(next, cx),
+    withNewSpi(next),
     { type: "route", peer: cx.peer, via: rekey.keyed.peerSpi },
     event(cx, "association-rekeyed", { dh: rekey.dh === undefined ? "kept" : "new" }),
   );

@@ -6,7 +6,7 @@ import { isOlder } from "../../src/hip/update-state.ts";
 import { get, has, parse } from "../../src/wire/packet.ts";
 import { SEQ } from "../../src/wire/rfc7401.ts";
 import { ESP_INFO } from "../../src/wire/rfc7402.ts";
-import { LOCATOR_SET } from "../../src/wire/rfc8046.ts";
+import { LOCATOR_SET, locatorParts } from "../../src/wire/rfc8046.ts";
 import { type Node, ownLocator, Pair, type PairOptions } from "../support/pair.ts";
 import { plainSet, type Sent, Story, typesOf } from "../support/plain-mobile.ts";
 import { field, find, P, tlv } from "../support/plain-peer.ts";
@@ -328,5 +328,37 @@ describe("the SPIs of ESP_INFO (RFC 8046 5.3)", () => {
       const spis = packet.ok ? get(packet.value, ESP_INFO) : undefined;
       expect([spis?.oldSpi, spis?.newSpi]).toEqual([a.sa("in")?.spi, a.sa("in")?.spi]);
     }
+  });
+
+  test("and locators that wait for their turn to be told are not told so", () => {
+    const pair = established({}, [A1]);
+    const { a, b } = pair;
+    pair.filter = ({ from, bytes }) => from === b || !holdsSet(bytes);
+    // The turns of this moment are used up by changes to and fro, and the next one comes after the change of keys.
+    pair.latency = 1;
+    for (let i = 0; i < 40; i++) pair.move(a, A1, ...(i % 2 === 0 ? [A2] : []));
+    const told = a.events("locators-announced").at(-1)?.detail["locators"];
+    pair.move(a, A1, A2, A3);
+    expect(a.events("locators-announced").at(-1)?.detail["locators"]).toBe(told);
+    const old = a.sa("in")?.spi;
+    pair.input(a, { type: "esp", spi: a.sa("out")?.spi as Spi, event: "soft-expiry" });
+    pair.run(() => a.events("association-rekeyed").length > 0, 500);
+    const fresh = a.sa("in")?.spi;
+    expect(fresh).not.toBe(old);
+    const before = pair.flights.length;
+    pair.pass(1_500);
+    const sets = pair.flights.slice(before).flatMap(({ from, bytes }) => {
+      const packet = parse(bytes);
+      const set = from === a && packet.ok ? get(packet.value, LOCATOR_SET) : undefined;
+      return set === undefined ? [] : [set.locators.map(locatorParts)];
+    });
+    expect(sets.length).toBeGreaterThan(0);
+    for (const set of sets) {
+      expect(set.length).toBe(String(told).split(" ").length);
+      expect(set.map((one) => one?.spi)).toEqual(set.map(() => fresh));
+    }
+    pair.filter = () => true;
+    pair.pass(10_000);
+    expect(known(b, a)).toContain(A3);
   });
 });
