@@ -177,7 +177,10 @@ function sayMore(
   const id = updates.nextId;
   const what = { id, answers: undefined };
   const signed = [SEQ.of({ updateId: id }), ...parameters];
-  return stay(next, sealUpdate(state.session, signed, what, same.path, cx, { secret }));
+  return stay(
+    next,
+    sealUpdate(state.session, signed, what, same.path, cx, { secret, unsigned: said?.unsigned }),
+  );
 }
 
 /** RFC 8046 3.2.1: equal SPIs change no key. */

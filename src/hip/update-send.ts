@@ -36,6 +36,7 @@ export function sendUpdate(
     id,
     parameters,
     secret: how.secret ?? [],
+    unsigned: how.unsigned ?? [],
     via: how.via,
     bytes: undefined,
     outdated: false,

@@ -18,6 +18,8 @@ export interface Outstanding {
   readonly parameters: readonly DraftParameter[];
   /** Those that travel inside ENCRYPTED. */
   readonly secret: readonly DraftParameter[];
+  /** Those that stand behind the signature. */
+  readonly unsigned: readonly DraftParameter[];
   /** An address check goes along this path; undefined: along the one in use. */
   readonly via: Path | undefined;
   /** Undefined while it is being signed. */

@@ -75,7 +75,8 @@ function repeatDue(state: Open, cx: Context): Step {
     else if (!cx.busy("seal")) {
       const parameters = [SEQ.of({ updateId: one.id }), ...one.parameters];
       const what = { id: one.id, answers: undefined };
-      out.push(...sealUpdate(state.session, parameters, what, via, cx, { secret: one.secret }));
+      const { secret, unsigned } = one;
+      out.push(...sealUpdate(state.session, parameters, what, via, cx, { secret, unsigned }));
     }
     const urgent = mobility.checks.some(({ updateId, use }) => updateId === one.id && use !== undefined);
     const most = urgent ? pace.checkRetransmitMax : timers.retransmitMax;

@@ -7,7 +7,7 @@ import {
   ECHO_RESPONSE_UNSIGNED,
 } from "../../src/wire/rfc7401.ts";
 import { changeR1s, replacing } from "../support/packets.ts";
-import { Pair } from "../support/pair.ts";
+import { Pair, pathBetween } from "../support/pair.ts";
 
 /** Middleboxes put ECHO_REQUEST_UNSIGNED behind the signature of packets that pass (RFC 7401 5.2.21). */
 function withRequests(pair: Pair, names: readonly string[]): void {
@@ -52,6 +52,47 @@ describe("ECHO_REQUEST_UNSIGNED is answered (RFC 7401 5.2.21, 5.2.23)", () => {
     expect(answers(answer)).toEqual(BOTH);
     const parsed = parse(answer as Uint8Array);
     expect(parsed.ok && get(parsed.value, ECHO_RESPONSE_SIGNED)?.data).toHaveLength(8);
+  });
+
+  test("from UPDATE in a question that acknowledges it, also when that is signed again", () => {
+    const [here, more, other] = ["192.0.2.1", "192.0.2.2", "198.51.100.8"];
+    const pair = new Pair().settled();
+    const { a, b } = pair;
+    withRequests(pair, ["UPDATE"]);
+    const usual = pathBetween(a, b);
+    const asked = (from: number): readonly Uint8Array[] =>
+      pair.flights
+        .slice(from)
+        .filter(
+          (one) => one.from === a && one.path.remote.address === other && one.path.local.address === here,
+        )
+        .map(({ bytes }) => bytes);
+    pair.filter = () => false;
+    pair.move(b, b.address, other);
+    // The peer's news come from its other address, and nothing of ours comes there.
+    pair.filter = ({ path: { local, remote } }) => local.address !== b.address && remote.address !== other;
+    pair.input(b, {
+      type: "path-down",
+      peer: a.hit,
+      path: { ...usual, local: usual.remote, remote: usual.local },
+    });
+    pair.pass(50);
+    const [first] = asked(0) as [Uint8Array];
+    expect(answers(first)).toEqual(BOTH);
+    // Our news make it another packet when it is repeated,
+    let from = pair.flights.length;
+    pair.move(a, here, more);
+    pair.pass(1_500);
+    const repeated = asked(from);
+    expect(repeated.length).toBeGreaterThan(0);
+    expect(repeated).not.toContainEqual(first);
+    expect(repeated.map(answers)).toEqual(repeated.map(() => BOTH));
+    // and a dead path makes it carry them.
+    from = pair.flights.length;
+    pair.input(a, { type: "path-down", peer: b.hit, path: usual });
+    const [hastened] = asked(from) as [Uint8Array];
+    expect(hastened.length).toBeGreaterThan(first.length);
+    expect(answers(hastened)).toEqual(BOTH);
   });
 
   test("from CLOSE in CLOSE_ACK", () => {
