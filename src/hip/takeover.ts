@@ -72,9 +72,14 @@ export function leftovers(association: Association): readonly HostOutput[] {
   return dropSasOf({ peer: association.peer }, association.state);
 }
 
-/** With agreements as plain records. The question to a holder of the same identity ends with this process. */
+/**
+ * With agreements as plain records. The question to a holder of the same identity ends with this process, and so do jobs
+ * whose signatures would be outdated.
+ */
 function plainSession(session: Session, drawing: boolean): Session {
-  const { agreement, rekey, updates } = session;
+  const { agreement, rekey } = session;
+  const outstanding = session.updates.outstanding.map((one) => ({ ...one, outdated: false }));
+  const updates = { ...session.updates, outstanding };
   const unheard = drawing && rekey?.keyed === undefined ? rekey?.theirs?.updateId : undefined;
   return {
     ...session,

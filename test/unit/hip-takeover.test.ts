@@ -4,7 +4,7 @@ import type { Spi } from "../../src/core/types.ts";
 import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
 import { Host } from "../../src/hip/host.ts";
 import { get } from "../../src/wire/packet.ts";
-import { HIP_MAC, R1_COUNTER } from "../../src/wire/rfc7401.ts";
+import { HIP_MAC, R1_COUNTER, SEQ } from "../../src/wire/rfc7401.ts";
 import { damaged, i2Of, r1Of, read } from "../support/packets.ts";
 import { type Node, Pair } from "../support/pair.ts";
 import { problemsOf } from "../support/pair-problems.ts";
@@ -96,6 +96,27 @@ describe("a successor of a host that a peer has closed an association with", () 
     pair.run(() => a.state(b) === "ESTABLISHED", 10_000);
     expect(problemsOf(pair).filter((text) => text.startsWith("a"))).toEqual([]);
   });
+});
+
+test("a successor signs once what its predecessor was signing when it changed", () => {
+  const pair = new Pair({ carrier: "none" }).settled(["192.0.2.1"], ["198.51.100.7", "198.51.100.8"]);
+  const { a, b } = pair;
+  pair.filter = ({ from }) => from === b;
+  a.holdJobs = ["seal"];
+  pair.move(a, "192.0.2.2");
+  pair.move(a, "192.0.2.2", "192.0.2.3");
+  takeOver(pair, a);
+  a.holdJobs = false;
+  const signed: number[] = [];
+  a.runner = (job, run) => {
+    const seq = job.kind === "seal" ? job.draft.parameters.find(({ type }) => type === SEQ.type) : undefined;
+    const id = seq === undefined ? undefined : SEQ.decode(seq.contents)?.updateId;
+    if (id !== undefined) signed.push(id);
+    return run(job);
+  };
+  pair.pass(3_000);
+  expect(signed.length).toBeGreaterThan(1);
+  expect(new Set(signed).size).toBe(signed.length);
 });
 
 describe("a successor of a Responder (RFC 7401 6.7.1)", () => {
