@@ -100,7 +100,9 @@ export function startCheck(
   const same = checks.find((one) => samePath(one.path, path));
   if (same === undefined ? checks.length >= MAX_CHECKS : answers !== undefined) return undefined;
   const ours = use !== undefined && OWN_MOVES.has(use);
-  const set = ours || mustAnnounce(session, cx) ? announcement(session, path.carrier, cx) : undefined;
+  // What is told only there may never be heard, and is for the peer: not for whoever copied a packet of it.
+  const telling = ours || (mustAnnounce(session, cx) && !isGuessed(session, path));
+  const set = telling ? announcement(session, path.carrier, cx) : undefined;
   const news = set !== undefined && set.text !== announced;
   // One that says already what there is to say need only be faster, when traffic waits for it.
   if (same !== undefined && (set === undefined || (!news && hasSet(session, same)))) {
@@ -139,6 +141,15 @@ export function startCheck(
   });
   const said = news ? [event(cx, "locators-announced", { locators: set.text })] : [];
   return { next, out: [...sent.out, ...said] };
+}
+
+/**
+ * Whether only a packet's source says that the peer is there. The path in use is more than a guess: behind a NAT the peer
+ * is always somewhere that it does not announce.
+ */
+function isGuessed({ mobility, path: inUse }: Session, path: Path): boolean {
+  const locator = locatorAt(mobility, path.remote);
+  return !samePath(path, inUse) && (locator === undefined || isGuess(locator));
 }
 
 function paceOf(use: HandoverReason | undefined, { config: { mobility, timers } }: Context): Timers {
@@ -327,9 +338,7 @@ export function isOver(
   tries: number,
   cx: Pick<Context, "config" | "now">,
 ): boolean {
-  const locator = locatorAt(session.mobility, check.path.remote);
-  // The path in use is more than a guess: behind a NAT the peer is always somewhere that it does not announce.
-  const guess = !samePath(check.path, session.path) && (locator === undefined || isGuess(locator));
+  const guess = isGuessed(session, check.path);
   if (check.use !== undefined && isAway(session, cx)) return false;
   if (check.use !== undefined && !guess) return cx.now >= after(check.startedAt, cx.config.mobility.search);
   return tries >= cx.config.retries.update;

@@ -143,6 +143,25 @@ describe("our LOCATOR_SET that is acknowledged without an echo", () => {
     expect(told).toHaveLength(1);
   });
 
+  test("is not told a place that only a packet's source names", () => {
+    const story = new Story("none");
+    const here = story.bench.path().local.address;
+    const tell = (...addresses: readonly string[]): void =>
+      story.bench.input({ type: "locators", own: [here, ...addresses].map(own) });
+    // The turns of this moment are used up by changes to and fro: the last of them is still to be told.
+    for (let i = 0; i < 40; i++) tell(...(i % 2 === 0 ? ["2001:db8::2"] : []));
+    tell("2001:db8::2", "2001:db8::3");
+    const [question] = story.update(NEW, story.info, plainSet(story.session.ownSpi, { address: OLD })) as [
+      Sent,
+    ];
+    expect(question.path.remote.address).toBe(NEW);
+    expect(typesOf(question)).toEqual(expect.arrayContaining([P.ack, P.echoRequestSigned]));
+    expect(typesOf(question)).not.toContain(LOCATOR_SET);
+    const news = later(story, 5).filter((one) => typesOf(one).includes(LOCATOR_SET));
+    expect(new Set(news.map(({ path }) => path.remote.address))).toEqual(new Set([OLD]));
+    expect(find((news.at(-1) as Sent).parsed, LOCATOR_SET).contents.length).toBe(3 * 28);
+  });
+
   test("is waited for in no other question, either", () => {
     const path = new Story("none").bench.path();
     const elsewhere = { ...path, remote: { address: NEW, port: 0 } };
