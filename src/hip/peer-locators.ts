@@ -53,9 +53,12 @@ export function takeLocatorSet(
   }
   const locators = merged(state, list, received, cx);
   const merging = withMobility(state, { received: text, receivedId: id, locators });
-  // A late answer from where the peer says that it is not would make that a place of the peer's again.
+  // Where the peer says that it is not nobody answers, and what we told there is to be told elsewhere; a late answer would
+  // make a forgotten one a place of the peer's again.
   const known = dropChecks(merging, ({ remote }, use) => {
-    const listed = locators.some(({ endpoint }) => sameEndpoint(endpoint, remote));
+    const listed = locators.some(
+      ({ endpoint, status }) => status !== "DEPRECATED" && sameEndpoint(endpoint, remote),
+    );
     return use === undefined && !listed && locatorAt(mobility, remote) !== undefined;
   });
   const { session } = known;
