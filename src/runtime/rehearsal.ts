@@ -12,8 +12,8 @@ import { SYSTEM_RANDOM } from "./random.ts";
 
 /** Exchanges; behind them nothing gets much faster. */
 const ROUNDS = 30;
-/** So many without a pause: the first takes three times as long as the fourth. */
-const FIRST_ROUNDS = 4;
+/** So many without a pause: behind them a first ping gets no faster, and a start may take that long. */
+const FIRST_ROUNDS = 8;
 /** Between two of the others: a small machine has other things to do when the daemon starts. */
 const PAUSE_MILLIS = 10;
 /** Nobody waits longer for the first ones, whatever happens to them. */
