@@ -5,13 +5,13 @@ import type { Retransmit } from "./retransmit.ts";
 
 /** UPDATEs that may wait for an ACK at once. */
 export const MAX_OUTSTANDING = 16;
-/** How far behind the expected Update ID a received one may be. */
-export const WINDOW = 32;
+/** So many of the peer's Update IDs that were processed are remembered one by one. */
+export const REMEMBERED = 64;
 /**
- * How far ahead: each question along a path that lets nothing through takes an Update ID that the peer never hears of,
- * and there may be many such paths for long before the next UPDATE arrives.
+ * How far ahead of the expected Update ID, or behind it, a received one may be: each question along a path that lets nothing
+ * through takes one that the peer never hears of, and there may be many such paths for long before the next UPDATE arrives.
  */
-export const AHEAD = 2 ** 16;
+export const REACH = 2 ** 16;
 
 export interface Outstanding {
   readonly id: number;
@@ -39,6 +39,8 @@ export interface Updates {
   readonly expected: number;
   /** The peer's Update IDs that were processed lately, newest last. */
   readonly processed: readonly number[];
+  /** The newest that is no longer among them: whatever came after it and is not among them was never processed. */
+  readonly forgotten: number | undefined;
   /** When a repeated UPDATE was last verified again. */
   readonly repeatedAt: number;
   /** Our answer to the last one, so that a repeated UPDATE costs no signature. */
@@ -50,6 +52,7 @@ export const NO_UPDATES: Updates = {
   outstanding: [],
   expected: 0,
   processed: [],
+  forgotten: undefined,
   repeatedAt: Number.NEGATIVE_INFINITY,
   lastAnswer: undefined,
 };
@@ -57,12 +60,14 @@ export const NO_UPDATES: Updates = {
 export type Reception = "new" | "repeated" | "outside";
 
 /** How a received Update ID stands to what was processed (RFC 7401 6.12.1 steps 1 and 2). */
-export function reception(updates: Updates, id: number): Reception {
-  const ahead = (id - updates.expected) | 0;
-  if (ahead >= AHEAD || ahead < -WINDOW) return "outside";
-  if (updates.processed.includes(id)) return "repeated";
+export function reception({ expected, processed, forgotten }: Updates, id: number): Reception {
+  const ahead = (id - expected) | 0;
+  if (ahead >= REACH || ahead < -REACH) return "outside";
+  if (processed.includes(id)) return "repeated";
+  if (ahead >= 0) return "new";
   // Before the first UPDATE nothing lies behind the window's start.
-  return ahead < 0 && updates.processed.length === 0 ? "outside" : "new";
+  if (processed.length === 0) return "outside";
+  return forgotten === undefined || isOlder(forgotten, id) ? "new" : "outside";
 }
 
 /** Whether an Update ID was given before another one. */
@@ -73,11 +78,18 @@ export function isOlder(id: number, than: number): boolean {
 /** Records the Update ID for replay protection (step 5). */
 export function recorded(updates: Updates, id: number): Updates {
   const ahead = (id - updates.expected) | 0;
+  const processed = [...updates.processed, id];
+  const gone = processed.splice(0, processed.length - REMEMBERED);
   return {
     ...updates,
     expected: ahead >= 0 ? (id + 1) >>> 0 : updates.expected,
-    processed: [...updates.processed, id].slice(-2 * WINDOW),
+    processed,
+    forgotten: gone.reduce(newest, updates.forgotten),
   };
+}
+
+function newest(one: number | undefined, other: number): number {
+  return one === undefined || isOlder(one, other) ? other : one;
 }
 
 /** As if the peer's UPDATE had not been recorded: it will come again. */
