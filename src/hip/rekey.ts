@@ -129,8 +129,9 @@ export function offerIn(
   // Case 2. Of two SAs with one SPI the end of the older would be the end of both.
   if (info.oldSpi !== outbound || !isSpi(info.newSpi) || isInUse(session, info.newSpi))
     return { drop: "rekey_spi" };
-  // 6.8 step 1. With an old key of ours, the same one again would give the same ESP keys again.
-  if (dh !== undefined && equal(dh.publicValue, agreement.peerPublic)) return { drop: "rekey_dh" };
+  // 6.8 step 1. With an old key of ours in our own offer, the same one again would give the same ESP keys again.
+  const kept = session.rekey !== undefined && session.rekey.dh === undefined;
+  if (kept && dh !== undefined && equal(dh.publicValue, agreement.peerPublic)) return { drop: "rekey_dh" };
   const lsiSpi = get(packet, HIPD_LSI_SPI)?.lsiSpi;
   return {
     keymatIndex: info.keymatIndex,
@@ -279,6 +280,11 @@ export function keyTimeout(state: Open, cx: Context): Step {
   }
   const { rekey } = session;
   if (rekey !== undefined && rekey.until <= cx.now) {
+    // An offer that is still repeated may be taken at any time: to forget it is for whoever gives its UPDATE up.
+    if (session.updates.outstanding.some(({ id }) => id === rekey.updateId)) {
+      const longer = { ...rekey, until: after(cx.now, REKEY_MILLIS) };
+      return step({ ...state, session: { ...session, rekey: longer } });
+    }
     // The peer may use keys by now that we would forget: better a new association than one that is deaf.
     return rekey.theirs !== undefined
       ? close(state, cx, "rekey_timeout")

@@ -232,22 +232,34 @@ describe("rekeying (RFC 7402 6.8 to 6.10)", () => {
     expect(bench.sent.length).toBe(sent);
   });
 
-  test("an offer with DIFFIE_HELLMAN must be of an SA, and of a new key (RFC 7402 6.8 step 1, RFC 8046 5.3)", () => {
-    const { bench, session, say, deliver } = open();
-    const { ownSpi, dh } = session;
-    const fresh = diffieHellman(dh.group);
-    const offer = (id: number, newSpi: number, key: typeof dh): void => {
-      const info = tlv(P.espInfo, u16(0), u16(0), u32(ownSpi), u32(newSpi));
-      deliver(say(TYPE.UPDATE, tlv(P.seq, u32(id)), info, dhParameter(key)));
+  test("an offer with DIFFIE_HELLMAN must be of an SA (RFC 8046 5.3), and its Kij a new one (RFC 7402 6.8 step 1)", () => {
+    const offering = ({ session, say, deliver }: ReturnType<typeof open>) => {
+      return (newSpi: number, key: ReturnType<typeof diffieHellman>): void => {
+        const info = tlv(P.espInfo, u16(0), u16(0), u32(session.ownSpi), u32(newSpi));
+        deliver(say(TYPE.UPDATE, tlv(P.seq, u32(0)), info, dhParameter(key)));
+      };
     };
+    const asked = open();
+    const { bench, session } = asked;
+    const fresh = diffieHellman(session.dh.group);
     const sent = bench.sent.length;
-    offer(0, 0, fresh);
-    offer(0, 0, diffieHellman(8));
-    offer(0, NEW_SPI, dh);
-    expect(bench.drops().slice(-3)).toEqual(["rekey_dh", "rekey_dh", "rekey_dh"]);
+    offering(asked)(0, fresh);
+    offering(asked)(0, diffieHellman(8));
+    expect(bench.drops().slice(-2)).toEqual(["rekey_dh", "rekey_dh"]);
     expect(bench.sent.length).toBe(sent);
-    offer(0, NEW_SPI, fresh);
+    // The peer's old key meets a new one of ours.
+    offering(asked)(NEW_SPI, session.dh);
     expect(bench.sent.length).toBe(sent + 1);
+
+    // Our own offer goes on with the old key: the peer's old one would give the old Kij.
+    const crossing = open({ rekeyWithDh: false });
+    crossing.bench.input({ type: "esp", spi: crossing.bench.sa("out").spi, event: "soft-expiry" });
+    const before = crossing.bench.sent.length;
+    offering(crossing)(NEW_SPI, crossing.session.dh);
+    expect(crossing.bench.drops().at(-1)).toBe("rekey_dh");
+    expect(crossing.bench.sent.length).toBe(before);
+    offering(crossing)(NEW_SPI, fresh);
+    expect(crossing.bench.sent.length).toBe(before + 1);
   });
 
   test("the new SPI is none that the peer has an SA with, until that ends (RFC 8046 5.3)", () => {

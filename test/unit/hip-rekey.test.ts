@@ -249,6 +249,22 @@ describe("keys that must not run out", () => {
     expectMatching(pair);
   });
 
+  test("an offer is not forgotten while its peer is away: it is taken when that is back", () => {
+    const pair = established();
+    const { a, b } = pair;
+    pair.input(a, { type: "away", seconds: 300 });
+    pair.pass(1_000);
+    pair.filter = () => false;
+    soften(pair, b);
+    pair.pass(250_000);
+    pair.filter = () => true;
+    pair.run(() => [a, b].every((node) => node.events("association-rekeyed").length > 0), 20_000);
+    pair.pass(90_000);
+    expect(b.events("rekey-failed")).toEqual([]);
+    expect([a.state(b), b.state(a)]).toEqual(["ESTABLISHED", "ESTABLISHED"]);
+    expectMatching(pair);
+  });
+
   test("an offer is not forgotten when its path dies: the peer may have taken it", () => {
     const pair = new Pair();
     const { a, b } = pair;
