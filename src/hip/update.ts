@@ -92,6 +92,8 @@ function giveUp(state: Open, cx: Context): Step {
   let now: Open = state;
   const out: HostOutput[] = [];
   for (const one of due) {
+    // What became of an earlier one may have ended this one, or asked it anew under another Update ID.
+    if (!now.session.updates.outstanding.some(({ id }) => id === one.id)) continue;
     const check = now.session.mobility.checks.find(({ updateId }) => updateId === one.id);
     if (check !== undefined) {
       if (!isOver(now.session, check, one.retransmit.tries, cx)) continue;

@@ -1,7 +1,7 @@
 /** Paths that fail, sources that differ, and peers that are hard to find again (RFC 8046 5). What simulated networks found. */
 import { describe, expect, test } from "vitest";
 import { toHex } from "../../src/core/bytes.ts";
-import type { Path, Spi } from "../../src/core/types.ts";
+import type { Instant, Path, Spi } from "../../src/core/types.ts";
 import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
 import { i1 } from "../../src/hip/messages.ts";
 import { get, parse } from "../../src/wire/packet.ts";
@@ -225,4 +225,27 @@ test("a CLOSE that somebody sent on from elsewhere does not keep the peer from i
   expect(a.state(b)).toBe("CLOSED");
   pair.deliver(a, close, home);
   expect(pair.flights.at(-1)).toMatchObject({ name: "CLOSE_ACK", path: { remote: { address: B1 } } });
+});
+
+test("two questions that come to nothing in one moment do not take the path along that traffic goes from then on for dead", () => {
+  const A3 = "192.0.2.3";
+  const pair = new Pair();
+  const { a, b } = pair;
+  pair.move(a, A1, A3);
+  pair.establish();
+  for (const node of [a, b])
+    pair.input(node, { type: "esp", spi: node.sa("in")?.spi as Spi, event: "first-inbound" });
+  pair.pass(3_000);
+  pair.filter = ({ path }) => [path.local.address, path.remote.address].includes(A3);
+  pair.input(a, { type: "probe", peer: b.hit });
+  pair.move(a, A1, A2, A3);
+  pair.pass(14_500);
+  expect(a.host.association(b.hit)?.path?.local.address).toBe(A1);
+  // The machine stands still until both have been repeated often enough.
+  pair.now = (pair.now + 10_000) as Instant;
+  pair.input(a, { type: "timeout" });
+  const [first] = a.host.paths(b.hit);
+  expect([first?.path.local.address, first?.verified]).toEqual([A3, true]);
+  pair.pass(3_000);
+  expect(a.events("handover").map(({ detail }) => detail["reason"])).toEqual(["path-dead"]);
 });
