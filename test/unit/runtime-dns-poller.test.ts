@@ -6,10 +6,12 @@ import type { Found } from "../../src/runtime/dns/lookup.ts";
 import {
   DnsPeerPoller,
   LEAST_AGE,
+  LEAST_PAUSE,
   LEAST_RECORD_AGE,
   MAX_LOOKUPS,
   MOST_AGE,
   MOST_EARLY,
+  MOST_LATE,
 } from "../../src/runtime/dns/peer-poller.ts";
 
 beforeEach(() => vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] }));
@@ -18,13 +20,14 @@ afterEach(() => vi.useRealTimers());
 const found = (name: string, ttl: number, recordTtl?: number): Result<Found, string> =>
   ok({ facts: { name, validated: true, keys: [], addresses: ["192.0.2.1"] }, ttl, recordTtl, badRecords: 1 });
 
+const sleep = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis));
+
 /** A poller whose lookups give what the test says. */
-function bench(say: (name: string) => Result<Found, string>, millis = 0) {
+function bench(say: (name: string) => Result<Found, string>) {
   const asked: string[] = [];
   const told: [string, DnsFacts][] = [];
   const lookUp = async (name: string) => {
     asked.push(name);
-    if (millis > 0) await new Promise((resolve) => setTimeout(resolve, millis));
     return say(name);
   };
   return { asked, told, poller: new DnsPeerPoller(lookUp, (peer, facts) => told.push([peer, facts])) };
@@ -39,10 +42,11 @@ describe("an answer", () => {
     [0, undefined, 0.8 * LEAST_AGE],
     [0, 300, 0.8 * LEAST_AGE],
     [300, 5, 4_000],
-    [300, 0, 0.8 * LEAST_RECORD_AGE],
+    [300, 2, LEAST_PAUSE],
+    [300, 0, LEAST_PAUSE],
     [1_000_000, 1_000_000, MOST_AGE - MOST_EARLY],
   ])(
-    "with a TTL of %d s, of records %s, is asked for again after %d ms, before it ends",
+    "with a TTL of %d s, of records %s, is asked for again after %d ms, before it is gone",
     async (ttl, recordTtl, age) => {
       const { poller, asked, told } = bench((name) => found(name, ttl, recordTtl));
       poller.set(one);
@@ -50,7 +54,10 @@ describe("an answer", () => {
       expect(asked).toHaveLength(1);
       await vi.advanceTimersByTimeAsync(1);
       expect(asked).toHaveLength(2);
-      expect(told.map(([peer]) => peer)).toEqual(["vm", "vm"]);
+      expect(told.map(([peer, { addresses }]) => [peer, addresses.length])).toEqual([
+        ["vm", 1],
+        ["vm", 1],
+      ]);
       expect(poller.counters()).toMatchObject({ lookups: 2, failures: 0, badRecords: 2 });
       expect(poller.views()).toMatchObject([{ peer: "vm", state: "known", validated: true, error: null }]);
       poller.stop();
@@ -85,15 +92,151 @@ describe("an answer", () => {
     ["one that is too old by then serves the exchange that waits for it", 10, 12_000, LEAST_RECORD_AGE],
   ])("%s (RFC 8005 4.2)", async (_name, recordTtl, millis, left) => {
     let times = 0;
-    const { poller, told } = bench((name) => (times++ === 0 ? found(name, 300, recordTtl) : err("")), millis);
+    const told: DnsFacts[] = [];
+    const lookUp = async (name: string) => {
+      if (times++ > 0) return err("no answer");
+      await sleep(millis);
+      return found(name, 300, recordTtl);
+    };
+    const poller = new DnsPeerPoller(lookUp, (_peer, facts) => told.push(facts));
     poller.set(one);
     await vi.advanceTimersByTimeAsync(millis + left - 1);
     expect(told).toHaveLength(1);
-    expect(poller.views()).toMatchObject([{ state: "known", addresses: ["192.0.2.1"] }]);
+    expect(poller.views()).toMatchObject([{ addresses: ["192.0.2.1"] }]);
     await vi.advanceTimersByTimeAsync(1);
-    expect(told.at(-1)?.[1].addresses).toEqual([]);
-    expect(poller.views()).toMatchObject([{ state: "waiting", addresses: [] }]);
+    expect(told.at(-1)?.addresses).toEqual([]);
+    expect(poller.views()).toMatchObject([{ state: "failed", addresses: [] }]);
     poller.stop();
+  });
+
+  it("that said nothing is no record that has outlived its TTL", async () => {
+    const nothing = (name: string): DnsFacts => ({ name, validated: true, keys: [], addresses: [] });
+    const { poller, asked } = bench((name) =>
+      asked.length > 1
+        ? err("no answer")
+        : ok({ facts: nothing(name), ttl: 60, recordTtl: undefined, badRecords: 0 }),
+    );
+    poller.set(one);
+    await vi.advanceTimersByTimeAsync(70_000);
+    expect(poller.counters()).toMatchObject({ lookups: 4, failures: 3, expired: 0 });
+    expect(poller.views()).toMatchObject([{ state: "failed", validated: false }]);
+    poller.stop();
+  });
+});
+
+/** A resolver that says what it knows, with the seconds that are left, and else asks the world, which takes a while. */
+function cache(ttl: number, millis: number) {
+  const ends = new Map<string, number>();
+  return async (name: string) => {
+    let end = ends.get(name) ?? 0;
+    if (end <= performance.now()) {
+      await sleep(millis);
+      end = performance.now() + ttl * 1000;
+      ends.set(name, end);
+    }
+    return found(name, 3600, Math.floor((end - performance.now()) / 1000));
+  };
+}
+
+describe("a lookup that is under way when the record ends", () => {
+  it.each([300, 61, 7, 3, 2, 1, 0])(
+    "decides in its place, so that no peer of a caching resolver is gone for a moment (TTL %d s)",
+    async (ttl) => {
+      const resolver = cache(ttl, 250);
+      const asked: number[] = [];
+      const told: DnsFacts[] = [];
+      const lookUp = (name: string) => {
+        asked.push(performance.now());
+        return resolver(name);
+      };
+      const poller = new DnsPeerPoller(lookUp, (_peer, facts) => told.push(facts));
+      poller.set(one);
+      await vi.advanceTimersByTimeAsync(1_800_000);
+      expect(told.length).toBeGreaterThan(10);
+      expect(told.filter(({ addresses }) => addresses.length === 0)).toEqual([]);
+      expect(poller.counters()).toMatchObject({ failures: 0, expired: 0 });
+      expect(Math.min(...asked.slice(1).map((at, i) => at - (asked[i] as number)))).toBeGreaterThanOrEqual(
+        2_000,
+      );
+      poller.stop();
+    },
+  );
+
+  it("may wait for its turn, too", async () => {
+    const told: DnsFacts[] = [];
+    const poller = new DnsPeerPoller(cache(1, 250), (_peer, facts) => told.push(facts));
+    poller.set(Array.from({ length: 60 }, (_, n) => ({ peer: `vm${n}`, name: `vm${n}.example.org` })));
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(told.length).toBeGreaterThan(600);
+    expect(told.filter(({ addresses }) => addresses.length === 0)).toEqual([]);
+    poller.stop();
+  });
+
+  // A TTL of 10 s: it begins after 8.
+  it.each([
+    ["ends it when it fails", 4_000, err("no answer"), 12_000, 1],
+    ["ends it when nothing is there any more", 4_000, "nothing", 12_000, 0],
+    [
+      "does so within its limit: then the record ends without it",
+      60_000,
+      err("no answer"),
+      8_000 + MOST_LATE,
+      1,
+    ],
+    ["that fails before lets it be until its end", 1_000, err("no answer"), 10_000, 1],
+  ] as const)("%s (RFC 8005 4.2)", async (_name, millis, says, ended, expired) => {
+    let first = true;
+    const told: [number, DnsFacts][] = [];
+    const lookUp = async (name: string): Promise<Result<Found, string>> => {
+      if (first) {
+        first = false;
+        return found(name, 10);
+      }
+      await sleep(millis);
+      const facts = { name, validated: true, keys: [], addresses: [] };
+      return says === "nothing" ? ok({ facts, ttl: 600, recordTtl: undefined, badRecords: 0 }) : says;
+    };
+    const poller = new DnsPeerPoller(lookUp, (_peer, facts) => told.push([performance.now(), facts]));
+    const begun = performance.now();
+    poller.set(one);
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(told.map(([at, { addresses }]) => [Math.round(at - begun), addresses.length])).toEqual([
+      [0, 1],
+      [ended, 0],
+    ]);
+    expect(poller.counters()).toMatchObject({ expired });
+    expect(MOST_LATE).toBe(5_000);
+    poller.stop();
+  });
+
+  it("is told also when it comes too late for that", async () => {
+    let times = 0;
+    const told: number[] = [];
+    const lookUp = async (name: string) => {
+      if (times++ === 1) await sleep(30_000);
+      return found(name, 10);
+    };
+    const poller = new DnsPeerPoller(lookUp, (_peer, { addresses }) => told.push(addresses.length));
+    poller.set(one);
+    await vi.advanceTimersByTimeAsync(40_000);
+    expect(told).toEqual([1, 0, 1]);
+    poller.stop();
+  });
+
+  it("tells nothing more of a peer that has gone meanwhile", async () => {
+    let times = 0;
+    const told: DnsFacts[] = [];
+    const lookUp = async (name: string) => {
+      if (times++ > 0) await sleep(4_000);
+      return found(name, 10);
+    };
+    const poller = new DnsPeerPoller(lookUp, (_peer, facts) => told.push(facts));
+    poller.set(one);
+    await vi.advanceTimersByTimeAsync(11_000);
+    poller.set([]);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(told).toHaveLength(1);
+    expect(poller.counters()).toMatchObject({ expired: 0 });
   });
 });
 
@@ -139,7 +282,7 @@ it("only a few lookups run at once", async () => {
   let most = 0;
   const lookUp = async (name: string) => {
     most = Math.max(most, ++running);
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await sleep(10);
     running--;
     return found(name, 3600);
   };

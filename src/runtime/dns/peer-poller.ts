@@ -10,12 +10,16 @@ export const MAX_LOOKUPS = 4;
 export const MAX_DNS_PEERS = 10_000;
 /** Addresses, and that there is nothing, are believed for their TTL, but so long at least, in milliseconds: TTLs of 0 are common. */
 export const LEAST_AGE = 10_000;
-/** A HIP record is believed for its TTL (RFC 8005 4.2), but for the exchange that waits for it at least. */
-export const LEAST_RECORD_AGE = 1_000;
+/** From an answer to the next question about its name: names with a TTL of 0 or 1 would take up the lookups that others wait for. */
+export const LEAST_PAUSE = 2_000;
+/** A HIP record is believed for its TTL (RFC 8005 4.2), but for the exchange that waits for it, and until it may be asked for, at least. */
+export const LEAST_RECORD_AGE = LEAST_PAUSE;
 export const MOST_AGE = 60 * 60_000;
 /** It is asked for again so much before its end, or a fifth of its time: there is another one before it is deleted. */
 export const MOST_EARLY = 15_000;
 const EARLY_SHARE = 0.2;
+/** A lookup that is due when a record ends decides in its place, so long after it was due at most: a cache asks the world only then. */
+export const MOST_LATE = 5_000;
 /** After a failure: doubled each time. */
 const FIRST_RETRY = 5_000;
 const LAST_RETRY = 10 * 60_000;
@@ -42,6 +46,10 @@ interface Entry {
   /** Ends what is known, whether anybody answers until then or not. */
   expiry: NodeJS.Timeout | undefined;
   nextAt: number;
+  /** Since when a lookup waits for its turn or is under way; undefined: none does. */
+  dueAt: number | undefined;
+  /** What is known has ended, and that lookup decides. */
+  ended: boolean;
   failures: number;
   error: string | undefined;
   /** Undefined: nothing is known, or no more. */
@@ -109,12 +117,19 @@ export class DnsPeerPoller {
       timer: undefined,
       expiry: undefined,
       nextAt: 0,
+      dueAt: undefined,
+      ended: false,
       failures: 0,
       error: undefined,
       facts: undefined,
       gone: false,
     };
     this.#entries.set(peer, entry);
+    this.#enqueue(entry);
+  }
+
+  #enqueue(entry: Entry): void {
+    entry.dueAt = performance.now();
     this.#queue.push(entry);
   }
 
@@ -146,36 +161,58 @@ export class DnsPeerPoller {
   /** `asked`: before the first question. What is asked first may be much older than the last answer. */
   #settle(entry: Entry, found: Result<Found, string>, asked: number): void {
     const now = performance.now();
-    let wait: number;
-    if (found.ok) {
-      const { facts, badRecords } = found.value;
-      const age = ageOf(found.value, now - asked);
-      wait = age - Math.min(MOST_EARLY, age * EARLY_SHARE);
-      entry.failures = 0;
-      entry.error = undefined;
-      entry.facts = facts;
-      clearTimeout(entry.expiry);
-      entry.expiry = setTimeout(() => this.#expire(entry), age);
-      entry.expiry.unref();
-      this.#counters.badRecords += badRecords;
-      this.#tell(entry.peer, facts);
-    } else {
+    entry.dueAt = undefined;
+    if (!found.ok) {
       this.#counters.failures++;
-      wait = Math.min(LAST_RETRY, FIRST_RETRY * 2 ** Math.min(20, entry.failures++));
       entry.error = found.error;
+      this.#askIn(entry, Math.min(LAST_RETRY, FIRST_RETRY * 2 ** Math.min(20, entry.failures++)));
+      if (entry.ended) this.#end(entry);
+      return;
     }
-    entry.nextAt = now + wait;
+    const { facts, badRecords } = found.value;
+    const age = ageOf(found.value, now - asked);
+    entry.failures = 0;
+    entry.error = undefined;
+    entry.facts = facts;
+    entry.ended = false;
+    // First: where both are due at once the lookup is under way before the end comes.
+    this.#askIn(entry, Math.max(LEAST_PAUSE, age - Math.min(MOST_EARLY, age * EARLY_SHARE)));
+    this.#endIn(entry, age);
+    this.#counters.badRecords += badRecords;
+    this.#tell(entry.peer, facts);
+  }
+
+  #askIn(entry: Entry, millis: number): void {
+    entry.nextAt = performance.now() + millis;
     entry.timer = setTimeout(() => {
-      this.#queue.push(entry);
+      this.#enqueue(entry);
       this.#pump();
-    }, wait);
+    }, millis);
     entry.timer.unref();
+  }
+
+  #endIn(entry: Entry, millis: number): void {
+    clearTimeout(entry.expiry);
+    entry.expiry = setTimeout(() => this.#expire(entry), millis);
+    entry.expiry.unref();
   }
 
   /** RFC 8005 4.2: a record that has outlived its TTL is deleted, however many lookups wait for a resolver that is dead. */
   #expire(entry: Entry): void {
+    const left = entry.dueAt === undefined ? 0 : entry.dueAt + MOST_LATE - performance.now();
+    if (entry.ended || left <= 0) this.#end(entry);
+    else {
+      entry.ended = true;
+      this.#endIn(entry, left);
+    }
+  }
+
+  #end(entry: Entry): void {
+    clearTimeout(entry.expiry);
+    const { facts } = entry;
     entry.facts = undefined;
-    this.#counters.expired++;
+    entry.ended = false;
+    if (facts !== undefined && facts.keys.length + facts.addresses.length > 0) this.#counters.expired++;
     this.#tell(entry.peer, { name: entry.name, validated: false, keys: [], addresses: [] });
   }
 }
