@@ -163,7 +163,8 @@ async function run(
   const version = packageVersion();
   const { loggedJobs } = await import("../runtime/job-pool.ts");
   const jobs = loggedJobs(log);
-  jobs.warm();
+  // Packets of a predecessor's associations need the processors more than exchanges that may come.
+  if (inherit === undefined) jobs.warm();
   const { Daemon } = await import("../runtime/daemon.ts");
   const system = await network();
   const service = serviceManager(process.env, system.service?.notify, {

@@ -145,9 +145,10 @@ export class Daemon implements ControlBackend {
     }
     // "Ready" means that an I1 is answered: the first R1s are those of the preferred group, one for each carrier.
     await daemon.#jobs.ran(2 * prepared.identities.length, FIRST_R1_MILLIS);
-    const rehearsed = daemon.#rehearse();
-    // Peers of a predecessor have their associations; nobody waits for an exchange.
-    if (inheritance === undefined) await rehearsed;
+    // Peers of a predecessor have their associations; their packets need the processors now.
+    const hurry = inheritance === undefined;
+    const rehearsed = daemon.#rehearse(hurry);
+    if (hurry) await rehearsed;
     daemon.#ready = true;
     return ok(daemon);
   }
@@ -230,12 +231,13 @@ export class Daemon implements ControlBackend {
   }
 
   /** Resolves when the code of an exchange is no longer new. */
-  #rehearse(): Promise<void> {
+  #rehearse(hurry: boolean): Promise<void> {
     const begun = performance.now();
     return this.#rehearsal.start({
       host: this.#active.overlay.host,
       jobs: this.#jobs,
       idle: () => this.#jobs.counters().job_queue_depth === 0,
+      hurry,
       finished: (exchanges) => {
         this.#jobs.setIdentities(keysOf(this.#active));
         const millis = Math.round(performance.now() - begun);

@@ -161,6 +161,8 @@ export interface RehearsalOptions {
   readonly jobs: JobRunner;
   /** Whether nothing more important waits for `jobs`. */
   readonly idle: () => boolean;
+  /** Whether somebody waits for the first ones. */
+  readonly hurry: boolean;
   /** Called once at the end, with the number of exchanges that were completed; not after `stop`. */
   readonly finished: (exchanges: number) => void;
 }
@@ -212,7 +214,7 @@ export class Rehearsal {
         clearTimeout(limit);
         resolve();
       };
-      this.#next();
+      this.#soon(PAUSE_MILLIS);
     });
   }
 
@@ -224,6 +226,11 @@ export class Rehearsal {
     this.#warm();
   }
 
+  /** Whether somebody waits. Else there is a pause before each scene: packets need the processors more. */
+  get #hurries(): boolean {
+    return this.#options?.hurry === true && this.#round < FIRST_ROUNDS;
+  }
+
   #after(task: () => void): void {
     task();
     this.#pending--;
@@ -233,7 +240,7 @@ export class Rehearsal {
   #soon(millis: number): void {
     clearTimeout(this.#timer);
     clearImmediate(this.#immediate);
-    if (millis === 0) this.#immediate = setImmediate(() => this.#next());
+    if (this.#hurries) this.#immediate = setImmediate(() => this.#next());
     else this.#timer = setTimeout(() => this.#next(), millis).unref();
   }
 
@@ -243,8 +250,7 @@ export class Rehearsal {
     const [initiator, responder] = this.#actors;
     if (options === undefined || initiator === undefined || responder === undefined) return;
     if (this.#pending > 0) return;
-    const first = this.#round < FIRST_ROUNDS;
-    if (!first && !options.idle()) {
+    if (!this.#hurries && !options.idle()) {
       this.#soon(PAUSE_MILLIS);
       return;
     }
@@ -261,6 +267,6 @@ export class Rehearsal {
       if (this.#round === FIRST_ROUNDS) this.#warm();
     }
     SCENES[scene]?.(initiator, responder);
-    if (this.#pending === 0) this.#soon(this.#scene === 0 && !first ? PAUSE_MILLIS : 0);
+    if (this.#pending === 0) this.#soon(this.#scene === 0 ? PAUSE_MILLIS : 0);
   }
 }
