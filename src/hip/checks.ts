@@ -26,6 +26,7 @@ import { afresh, withoutNews } from "./questions.ts";
 import { sentOnce } from "./retransmit.ts";
 import type { Open, Session } from "./states.ts";
 import { sealUpdate, sendUpdate } from "./update-send.ts";
+import { outstandingAt } from "./update-state.ts";
 
 const NONCE_BYTES = 16;
 /** A set with lifetimes may be told again after so much of each second of the shortest. */
@@ -158,7 +159,7 @@ function paceOf(use: HandoverReason | undefined, { config: { mobility, timers } 
 
 /** Whether the UPDATE of a check carries our LOCATOR_SET: then it is the one that we told last, see `withNews`. */
 function hasSet({ updates }: Session, { updateId }: Check): boolean {
-  const one = updates.outstanding.find(({ id }) => id === updateId);
+  const one = outstandingAt(updates, updateId);
   return (
     one !== undefined && [...one.parameters, ...one.secret].some(({ type }) => type === LOCATOR_SET.type)
   );
@@ -178,7 +179,7 @@ function sayMore(
   cx: Context,
 ): Stay {
   const { updates } = state.session;
-  const said = updates.outstanding.find(({ id }) => id === same.updateId);
+  const said = outstandingAt(updates, same.updateId);
   const replaced = new Set<number>([ESP_INFO.type, LOCATOR_SET.type, question.type]);
   const kept = (said?.parameters ?? []).filter(({ type }) => !replaced.has(type));
   const parameters = [...asking, ...kept, question];

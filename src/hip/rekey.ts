@@ -19,7 +19,7 @@ import { onCredit } from "./mobility.ts";
 import { agreedSpis, inboundSa, outboundSa } from "./session.ts";
 import type { EspOffer, Open, Rekey, Session } from "./states.ts";
 import { answerUpdate, sendUpdate, withUpdates } from "./update-send.ts";
-import { unrecorded } from "./update-state.ts";
+import { outstandingAt, unrecorded } from "./update-state.ts";
 
 /** How long the old SAs stay for packets that are still on their way. */
 export const FORMER_SA_MILLIS = 10_000;
@@ -281,7 +281,7 @@ export function keyTimeout(state: Open, cx: Context): Step {
   const { rekey } = session;
   if (rekey !== undefined && rekey.until <= cx.now) {
     // An offer that is still repeated may be taken at any time: to forget it is for whoever gives its UPDATE up.
-    if (session.updates.outstanding.some(({ id }) => id === rekey.updateId)) {
+    if (outstandingAt(session.updates, rekey.updateId) !== undefined) {
       const longer = { ...rekey, until: after(cx.now, REKEY_MILLIS) };
       return step({ ...state, session: { ...session, rekey: longer } });
     }

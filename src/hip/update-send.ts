@@ -6,7 +6,7 @@ import { type Context, drop, type Step, send, step } from "./context.ts";
 import type { HostOutput } from "./io.ts";
 import { type Retransmit, sentOnce } from "./retransmit.ts";
 import type { Open, Session, State } from "./states.ts";
-import { MAX_OUTSTANDING, type Updates } from "./update-state.ts";
+import { MAX_OUTSTANDING, outstandingAt, type Updates } from "./update-state.ts";
 
 /** AES-CBC (RFC 7401 5.2.18). */
 const IV_BYTES = 16;
@@ -119,7 +119,7 @@ export function sealedUpdate(
   if (state.name !== "R2-SENT" && state.name !== "ESTABLISHED") return step(state, drop("overtaken"));
   const { updates, mobility } = state.session;
   // Nobody waits for it any more: the path is gone, or another UPDATE says it better.
-  if (sealed.id !== undefined && !updates.outstanding.some(({ id }) => id === sealed.id))
+  if (sealed.id !== undefined && outstandingAt(updates, sealed.id) === undefined)
     return step(state, drop("overtaken"));
   const outstanding = updates.outstanding.map((one) =>
     one.id === sealed.id ? { ...one, bytes: one.outdated ? undefined : bytes, outdated: false } : one,

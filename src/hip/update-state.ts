@@ -57,6 +57,11 @@ export const NO_UPDATES: Updates = {
   lastAnswer: undefined,
 };
 
+/** The UPDATE of ours with this ID, while it waits for its ACK or its echo. */
+export function outstandingAt({ outstanding }: Updates, id: number | undefined): Outstanding | undefined {
+  return outstanding.find((one) => one.id === id);
+}
+
 export type Reception = "new" | "repeated" | "outside";
 
 /** How a received Update ID stands to what was processed (RFC 7401 6.12.1 steps 1 and 2). */

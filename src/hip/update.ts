@@ -36,7 +36,14 @@ import { offerIn, switchOver, takeOffer } from "./rekey.ts";
 import { sentAgain, sentOnce } from "./retransmit.ts";
 import type { Open, Session, State, StateOf } from "./states.ts";
 import { answerUpdate, sealUpdate, sendUpdate, withUpdates } from "./update-send.ts";
-import { type Outstanding, reception, recorded, type Updates, withoutAcknowledged } from "./update-state.ts";
+import {
+  type Outstanding,
+  outstandingAt,
+  reception,
+  recorded,
+  type Updates,
+  withoutAcknowledged,
+} from "./update-state.ts";
 
 /** An older UPDATE that is repeated costs two signatures: one at a time, and not more often than this. */
 const REPEATED_MILLIS = 1_000;
@@ -93,7 +100,7 @@ function giveUp(state: Open, cx: Context): Step {
   const out: HostOutput[] = [];
   for (const one of due) {
     // What became of an earlier one may have ended this one, or asked it anew under another Update ID.
-    if (!now.session.updates.outstanding.some(({ id }) => id === one.id)) continue;
+    if (outstandingAt(now.session.updates, one.id) === undefined) continue;
     const check = now.session.mobility.checks.find(({ updateId }) => updateId === one.id);
     if (check !== undefined) {
       if (!isOver(now.session, check, one.retransmit.tries, cx)) continue;
