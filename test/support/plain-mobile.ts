@@ -35,6 +35,16 @@ export interface Locator {
   readonly traffic?: number;
 }
 
+/** One of our addresses, as the system tells of it. */
+export const own = (address: string) => ({
+  address,
+  port: 0,
+  kind: "host" as const,
+  local: true,
+  preference: 65_000,
+  lifetime: undefined,
+});
+
 export const v4 = (address: string): Buffer => Buffer.from(address.split(".").map(Number));
 /** 16 bytes: IPv4 mapped into IPv6, or hexadecimal digits as they are. */
 const wide = (address: string): Buffer =>

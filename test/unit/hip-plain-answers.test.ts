@@ -5,7 +5,7 @@ import { mobilityAfterExchange } from "../../src/hip/mobility-state.ts";
 import { acknowledgedAlone } from "../../src/hip/questions.ts";
 import type { Open } from "../../src/hip/states.ts";
 import { NO_UPDATES, type Outstanding } from "../../src/hip/update-state.ts";
-import { LOCATOR_SET, plainSet, type Sent, Story, typesOf } from "../support/plain-mobile.ts";
+import { LOCATOR_SET, own, plainSet, type Sent, Story, typesOf } from "../support/plain-mobile.ts";
 import { field, find, P, tlv } from "../support/plain-peer.ts";
 
 const { u32 } = field;
@@ -35,15 +35,6 @@ function later(story: Story, seconds: number): readonly Sent[] {
   for (let i = 0; i < seconds * 10; i++) story.pass(100);
   return story.sentSince(before);
 }
-
-const own = (address: string) => ({
-  address,
-  port: 0,
-  kind: "host" as const,
-  local: true,
-  preference: 65_000,
-  lifetime: undefined,
-});
 
 describe("a question that is acknowledged without its echo", () => {
   test("is not repeated, and asked again in an UPDATE of its own (RFC 7401 6.12.2 step 4)", () => {

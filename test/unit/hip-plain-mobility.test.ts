@@ -9,6 +9,7 @@ import {
   MAPPED_ADDRESS,
   MAPPED_PREFIX,
   ours,
+  own,
   plainSet,
   type Sent,
   Story,
@@ -111,15 +112,6 @@ describe("a peer that moves", () => {
 });
 
 describe("when we move", () => {
-  const own = (address: string) => ({
-    address,
-    port: 0,
-    kind: "host" as const,
-    local: true,
-    preference: 65_000,
-    lifetime: undefined,
-  });
-
   test("the peer reads in ENCRYPTED where we are", () => {
     const story = new Story();
     story.bench.input({ type: "locators", own: [own("198.51.100.1")] });
