@@ -50,7 +50,7 @@ e2e-systemd: ## the package on two booted machines: install, restart, upgrade, p
 	@$(MAKE) compile
 	@node tools/test.ts systemd $(ONLY)
 
-bench: ## everything that is measured, beside TLS and the bare path, in 6 minutes (needs root) [SUITE=all] [PEERS=...] [ROUNDS=3] [SECONDS=1]
+bench: ## everything that is measured, beside TLS and the bare path, in 5 minutes (needs root) [SUITE=all] [PEERS=...] [ROUNDS=3] [SECONDS=1]
 	@tools/bootstrap net bench
 	@$(MAKE) compile
 	@node benchmarks/main.ts
