@@ -29,7 +29,7 @@ import { i1 } from "./messages.ts";
 import { reconcile } from "./mobility.ts";
 import { sentAgain, sentOnce } from "./retransmit.ts";
 import { inboundSa, openSession } from "./session.ts";
-import { type Attempt, type State, type StateOf, UNASSOCIATED } from "./states.ts";
+import { type AnsweredR1, type Attempt, type State, type StateOf, UNASSOCIATED } from "./states.ts";
 
 /** RFC 7401 6.6.1: at most three addresses at once, and one only when retransmitting. */
 const PARALLEL_I1S = 3;
@@ -125,8 +125,9 @@ export function receiveR1(state: Opening, received: Received, cx: Context): Step
   const { packet, path } = received;
   if (state.name === "CLOSED" && state.attempt === undefined) return step(state, drop("r1_unexpected"));
   const counter = get(packet, R1_COUNTER)?.counter;
-  if (state.name === "I2-SENT" && (counter === undefined || counter <= (state.r1Counter ?? counter))) {
-    return step(state, drop("r1_not_newer"));
+  if (state.name === "I2-SENT") {
+    const answered = (state.newer?.result ?? state).r1Counter;
+    if (counter === undefined || counter <= (answered ?? counter)) return step(state, drop("r1_not_newer"));
   }
   if (cx.busy("answer-r1")) return step(state, drop("busy"));
   const puzzle = get(packet, PUZZLE);
@@ -175,10 +176,7 @@ export function receiveR1(state: Opening, received: Received, cx: Context): Step
  * locator that the last I1 went to.
  */
 function answerPath(state: Opening, received: Path): Path {
-  const called =
-    state.name === "I2-SENT"
-      ? [state.path, ...(state.fallback === undefined ? [] : [state.fallback])]
-      : (state.attempt?.candidates ?? []);
+  const called = state.name === "I2-SENT" ? [...placesOf(state), ...state.candidates] : candidatesIn(state);
   const last =
     state.name === "I2-SENT" ? 0 : ((state.attempt?.next ?? 0) + called.length - 1) % (called.length || 1);
   // Behind one address there may be several of a NAT's ports, of which one is the peer's now.
@@ -189,22 +187,36 @@ function answerPath(state: Opening, received: Path): Path {
   return match === undefined ? received : withLocal(match, received.local);
 }
 
+/** Where the I2 goes, in turns. */
+function placesOf({ path, fallback }: StateOf<"I2-SENT">): readonly Path[] {
+  return fallback === undefined ? [path] : [path, fallback];
+}
+
 /** From that address of ours, where it is of the same family. */
 function withLocal(path: Path, local: Endpoint): Path {
   const sameFamily = local.address.includes(":") === path.remote.address.includes(":");
   return { ...path, local: sameFamily ? local : { ...local, address: "" } };
 }
 
+/** Where I1s went, best first. */
+function candidatesIn(state: Opening): readonly Path[] {
+  return state.name === "I2-SENT" ? state.candidates : (state.attempt?.candidates ?? []);
+}
+
 /** RFC 8004 4.2.3: it says that the I1 came to the Responder by way of a rendezvous server that we called. */
 function viaRendezvous(state: Opening, { packet, path }: Received): boolean {
-  const called = state.name === "I2-SENT" ? [] : (state.attempt?.candidates ?? []);
+  const called = candidatesIn(state);
   if (called.some(({ remote }) => remote.address === path.remote.address)) return false;
   return getAll(packet, VIA_RVS).some(({ addresses }) =>
     addresses.some((bytes) => called.some(({ remote }) => remote.address === formatIp(unmapped(bytes)))),
   );
 }
 
-/** The I2 is ready: send it and go to I2-SENT (steps 16 to 19; RFC 7402 6.4). */
+/**
+ * The I2 is ready: send it and go to I2-SENT (steps 16 to 19; RFC 7402 6.4). Where a first I2 is under way to another place,
+ * the answer to a newer R1 waits (step 8 is a MAY): I1s go to several places at once, and when the Responder replaces its
+ * R1 between two of them, both are good, but the keys of one I2 only can be ours.
+ */
 export function answeredR1(
   state: Opening,
   result: I2Made | JobRefused,
@@ -215,6 +227,15 @@ export function answeredR1(
   if (cx.now > pending.until) return step(state, drop("puzzle_expired"));
   // An R2 with a valid HIP_MAC is being checked: its keys are the state's, and the association is nearly there.
   if (cx.busy("accept-r2")) return step(state, drop("overtaken"));
+  if (
+    state.name === "I2-SENT" &&
+    !placesOf(state).some(({ remote }) => sameEndpoint(remote, pending.path.remote))
+  )
+    return step({ ...state, newer: { result, pending } });
+  return sendI2(state, { result, pending }, cx);
+}
+
+function sendI2(state: Opening, { result, pending }: AnsweredR1, cx: Context): Step {
   const { carrier } = pending.path;
   const { list: announced, preferred } = announcedLocators(result.locators, carrier, cx.config.udpPort);
   const path = toPreferred(pending.path, preferred);
@@ -239,6 +260,8 @@ export function answeredR1(
     puzzleK: result.puzzleK,
     announced,
     dhGroups,
+    candidates: candidatesIn(state),
+    newer: undefined,
   };
   const moved = state.name === "I2-SENT" ? [] : stateEvent(cx, state, "I2-SENT");
   return step(next, leaving, inboundSa(cx, result.agreement, inbound, path), send(path, result.i2), moved);
@@ -266,6 +289,9 @@ function refusedR1(
 
 /** Table 4, timeout. */
 export function i2Timeout(state: StateOf<"I2-SENT">, cx: Context): Step {
+  const { newer } = state;
+  if (newer !== undefined && cx.now <= newer.pending.until && !cx.busy("accept-r2"))
+    return sendI2({ ...state, newer: undefined }, newer, cx);
   if (state.retransmit.tries >= cx.config.retries.i2)
     return failed(cx, "no_answer_to_i2", dropSas(cx, state.inbound.spi));
   const retransmit = sentAgain(state.retransmit, cx.config.timers.retransmitMax, cx.now, cx.random);

@@ -2,7 +2,8 @@
 import type { Instant, Path, Spi } from "../core/types.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
 import type { Challenge } from "./clone.ts";
-import type { Agreement, DhPair } from "./job.ts";
+import type { Pending } from "./context.ts";
+import type { Agreement, DhPair, I2Made } from "./job.ts";
 import type { AnnouncedLocator } from "./locator-set.ts";
 import type { Mobility } from "./mobility-state.ts";
 import type { Retransmit } from "./retransmit.ts";
@@ -79,6 +80,12 @@ export interface Rekey {
   readonly until: Instant;
 }
 
+/** An I2 that was made for an R1. */
+export interface AnsweredR1 {
+  readonly result: I2Made;
+  readonly pending: Extract<Pending, { kind: "answer-r1" }>;
+}
+
 export type State =
   | { readonly name: "UNASSOCIATED" }
   | { readonly name: "I1-SENT"; readonly attempt: Attempt }
@@ -99,6 +106,10 @@ export type State =
       /** What the R1 announced. */
       readonly announced: readonly AnnouncedLocator[];
       readonly dhGroups: readonly number[];
+      /** Where our I1s went. */
+      readonly candidates: readonly Path[];
+      /** For a newer R1 from another place than this I2 goes to: sent when this one stays without an answer. */
+      readonly newer: AnsweredR1 | undefined;
     }
   | { readonly name: "R2-SENT"; readonly session: Session; readonly until: Instant }
   | { readonly name: "ESTABLISHED"; readonly session: Session }

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
+import { get, parse } from "../../src/wire/packet.ts";
+import { R1_COUNTER } from "../../src/wire/rfc7401.ts";
 import { r1Of } from "../support/packets.ts";
 import { type Node, Pair, pathBetween } from "../support/pair.ts";
 import { problemsOf, unusable } from "../support/pair-problems.ts";
@@ -21,6 +23,11 @@ function sendings(
 function intervals(pair: Pair, node: Node, name: string): readonly number[] {
   const times = sendings(pair, node, name).map(({ at }) => at);
   return times.slice(1).map((at, i) => at - (times[i] as number));
+}
+
+function r1Counter(r1: Uint8Array): bigint | undefined {
+  const parsed = parse(r1);
+  return parsed.ok ? get(parsed.value, R1_COUNTER)?.counter : undefined;
 }
 
 /** Doubling from the first interval up to `max`, each within a quarter of its nominal length. */
@@ -217,6 +224,57 @@ describe("I1s to several addresses (RFC 7401 6.6.1)", () => {
     for (let i = 0; i < 3; i++) pair.deliver(pair.a, r1);
     expect(pair.count("I2")).toBe(1);
     expect(pair.a.drops("r1_not_newer")).toBe(2);
+  });
+
+  describe("when the Responder replaces its R1 between two of them", () => {
+    /** Two hosts with two families each, about to begin again: the R1 of before is used, and old enough to be replaced. */
+    function about(): Pair {
+      const pair = new Pair({ config });
+      const { a, b } = pair;
+      a.addresses = [a.address, "2001:db8:a::1"];
+      b.addresses = [b.address, "2001:db8:b::1"];
+      a.knows(b, { locators: b.addresses.map((address) => ({ address, port: 10500 })) });
+      pair.establish();
+      pair.close(a);
+      pair.pass(1_500);
+      pair.flights.length = 0;
+      return pair;
+    }
+
+    test("one I2 goes out, and the exchange ends as fast as any", () => {
+      const pair = about();
+      const { a, b } = pair;
+      pair.connect(a);
+      pair.run(() => a.state(b) === "ESTABLISHED", 4 * pair.latency);
+      const r1s = pair.flights.filter(({ name }) => name === "R1").map(({ bytes }) => r1Counter(bytes));
+      expect(new Set(r1s).size).toBe(2);
+      expect(pair.count("I2")).toBe(1);
+      pair.pass(2_000);
+      expect(b.drops("puzzle_unknown") + a.drops("mac")).toBe(0);
+      expect(problemsOf(pair)).toEqual([]);
+    });
+
+    test("the newer one is answered, where it came from, when the first answer comes to nothing", () => {
+      const pair = about();
+      const { a, b } = pair;
+      pair.filter = ({ name, path }) => name !== "I2" || path.remote.address.includes(":");
+      pair.connect(a);
+      pair.run(() => a.state(b) === "ESTABLISHED", 2 * timers.retransmit);
+      expect(sendings(pair, a, "I2").map(({ to }) => to)).toEqual(b.addresses);
+      expect(problemsOf(pair)).toEqual([]);
+    });
+
+    test("but not after the end of its puzzle's lifetime", () => {
+      const pair = about();
+      const { a, b } = pair;
+      pair.filter = ({ name }) => name !== "I2";
+      pair.connect(a);
+      pair.run(() => a.state(b) === "I2-SENT");
+      pair.pass(2 * pair.latency);
+      pair.now = (pair.now + 2 ** (DEFAULT_CONFIG.puzzle.lifetime - 32) * 1000 + 1) as never;
+      pair.input(a, { type: "timeout" });
+      expect(sendings(pair, a, "I2").map(({ to }) => to)).toEqual([b.address, b.address]);
+    });
   });
 
   test("R1s that come while one is being answered are dropped", () => {
