@@ -76,7 +76,11 @@ interface VitestReport {
     readonly name: string;
     readonly status: string;
     readonly message: string;
-    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly failureMessages?: readonly string[];
+    }[];
   }[];
 }
 
@@ -104,7 +108,7 @@ export async function runVitest(name: string, args: readonly string[], minutes =
       failed.push(`${file.name}: ${file.message}`);
     }
     for (const test of file.assertionResults) {
-      if (test.status === "failed") failed.push(test.fullName);
+      if (test.status === "failed") failed.push(`${test.fullName}\n${beginning(test.failureMessages?.[0])}`);
       else if (test.status !== "passed") skipped.push(skip(test.fullName));
     }
   }
@@ -112,6 +116,15 @@ export async function runVitest(name: string, args: readonly string[], minutes =
     failed.push(`${name}: vitest ended with status ${done.status}`);
   const notes = [...done.output.matchAll(/^note: (.*)$/gm)].map((match) => match[1] as string);
   return { passed: parsed.numPassedTests, failed, skipped, notes, log: done.log };
+}
+
+/** What was wrong, without the logs behind it: those are in the suite's own. */
+function beginning(message = "it left no message"): string {
+  const lines = message.split("\n").filter((line) => line.trim() !== "");
+  return lines
+    .slice(0, 6)
+    .map((line) => `         ${line.slice(0, 240)}`)
+    .join("\n");
 }
 
 /** The reason stands in the name of the test or of a group around it. */
