@@ -1,7 +1,7 @@
 /** Precomputed R1s: an I1 is answered without state and without cryptography (RFC 7401 4.1.1, 6.7.1, Appendix A). */
 
 import { BoundedMap, RateLimit } from "../core/bounded.ts";
-import { toHex } from "../core/bytes.ts";
+import { equal, toHex } from "../core/bytes.ts";
 import { hitBytes } from "../core/ip.ts";
 import type { Random } from "../core/random.ts";
 import { after, type Carrier, type Deadline, type Hit, type Instant, type Path } from "../core/types.ts";
@@ -202,14 +202,11 @@ export class R1Pool {
       return { drop: "r1_stale" };
     }
     const echoed = raw(i2, R1_COUNTER)?.contents;
-    if (echoed !== undefined && entry.counter !== undefined && toHex(echoed) !== toHex(entry.counter)) {
+    if (echoed !== undefined && entry.counter !== undefined && !equal(echoed, entry.counter)) {
       return { drop: "r1_counter" };
     }
     const i = puzzleOf(entry, this.#puzzlePlace(i2.sender, path.remote.address));
-    if (solution.k !== entry.k || toHex(solution.i) !== toHex(i)) return { drop: "puzzle_unknown" };
-    const solved = `${i2.sender}${toHex(solution.j)}`;
-    const refusal = entry.solutions.refusal(solved);
-    if (refusal !== undefined) return { drop: refusal };
+    if (solution.k !== entry.k || !equal(solution.i, i)) return { drop: "puzzle_unknown" };
     const rhash = rhashOfHit(localHit);
     if (
       rhash === undefined ||
@@ -217,6 +214,9 @@ export class R1Pool {
     ) {
       return { drop: "puzzle_unsolved" };
     }
+    const solved = `${i2.sender}${toHex(solution.j)}`;
+    const refusal = entry.solutions.refusal(solved);
+    if (refusal !== undefined) return { drop: refusal };
     return { dh: entry.dh, hostId: entry.hostId, solution: solved, solutions: entry.solutions };
   }
 
