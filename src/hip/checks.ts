@@ -5,7 +5,6 @@ import type { DraftParameter } from "../wire/parameter.ts";
 import { ECHO_REQUEST_SIGNED, SEQ } from "../wire/rfc7401.ts";
 import { ESP_INFO } from "../wire/rfc7402.ts";
 import { LOCATOR_SET } from "../wire/rfc8046.ts";
-import { isAway } from "./away.ts";
 import type { Timers } from "./config.ts";
 import { type Context, event } from "./context.ts";
 import type { HostOutput } from "./io.ts";
@@ -22,7 +21,7 @@ import {
   withLocator,
 } from "./mobility-state.ts";
 import { preferredLocal } from "./path-choice.ts";
-import { afresh, withoutNews } from "./questions.ts";
+import { afresh, isGuessed, lastWait, withoutNews } from "./questions.ts";
 import { sentOnce } from "./retransmit.ts";
 import type { Open, Session } from "./states.ts";
 import { sealUpdate, sendUpdate } from "./update-send.ts";
@@ -144,15 +143,6 @@ export function startCheck(
   return { next, out: [...sent.out, ...said] };
 }
 
-/**
- * Whether only a packet's source says that the peer is there. The path in use is more than a guess: behind a NAT the peer
- * is always somewhere that it does not announce.
- */
-function isGuessed({ mobility, path: inUse }: Session, path: Path): boolean {
-  const locator = locatorAt(mobility, path.remote);
-  return !samePath(path, inUse) && (locator === undefined || isGuess(locator));
-}
-
 function paceOf(use: HandoverReason | undefined, { config: { mobility, timers } }: Context): Timers {
   return use === undefined ? timers : { ...timers, retransmit: mobility.checkRetransmit };
 }
@@ -184,8 +174,11 @@ function sayMore(
   const kept = (said?.parameters ?? []).filter(({ type }) => !replaced.has(type));
   const parameters = [...asking, ...kept, question];
   const faster = use !== undefined && same.use === undefined;
-  const retransmit = sentOnce(paceOf(use, cx), cx.now, cx.random);
-  const next = afresh(state, same.updateId, { parameters, secret, ...(faster ? { retransmit } : {}) });
+  const retransmit = faster
+    ? sentOnce(paceOf(use, cx), cx.now, cx.random)
+    : lastWait(state.session, same, cx);
+  const change = { parameters, secret, ...(retransmit === undefined ? {} : { retransmit }) };
+  const next = afresh(state, same.updateId, change);
   const id = updates.nextId;
   const what = { id, answers: undefined };
   const signed = [SEQ.of({ updateId: id }), ...parameters];
@@ -327,22 +320,6 @@ export function takeEcho(
   };
   const told = fresh ? [event(cx, "locator-verified", { address: remote.address, port: remote.port })] : [];
   return { state: next, check, out: told };
-}
-
-/**
- * Whether a check has had its time: traffic waits longer for an answer than curiosity. But where only a packet's source
- * says that the peer is, anybody may be: there it is not asked for long.
- */
-export function isOver(
-  session: Session,
-  check: Check,
-  tries: number,
-  cx: Pick<Context, "config" | "now">,
-): boolean {
-  const guess = isGuessed(session, check.path);
-  if (check.use !== undefined && isAway(session, cx)) return false;
-  if (check.use !== undefined && !guess) return cx.now >= after(check.startedAt, cx.config.mobility.search);
-  return tries >= cx.config.retries.update;
 }
 
 /** Forgets a check that was not answered. */

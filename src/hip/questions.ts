@@ -1,10 +1,12 @@
-/** The UPDATEs of address checks: what an ACK says about them, and when they need a fresh Update ID (RFC 7401 6.12.2). */
+/** The UPDATEs of address checks: what an ACK says about them, how long they are asked, and when they need a fresh Update ID. */
 import { constantTimeEqual } from "../core/bytes.ts";
-import { samePath } from "../core/types.ts";
+import { after, type Path, samePath } from "../core/types.ts";
+import { isAway } from "./away.ts";
 import type { Context } from "./context.ts";
-import { type Check, isActive } from "./mobility-state.ts";
-import type { Open } from "./states.ts";
-import type { Outstanding } from "./update-state.ts";
+import { type Check, isActive, isGuess, locatorAt } from "./mobility-state.ts";
+import { type Retransmit, sentAtEarliest, sentBesides } from "./retransmit.ts";
+import type { Open, Session } from "./states.ts";
+import { type Outstanding, outstandingAt } from "./update-state.ts";
 
 /** It need not be waited for any more: the peer has the set, or a newer one is under way. */
 export function withoutNews(check: Check): Check {
@@ -44,6 +46,44 @@ export function acknowledgedAlone(
       mobility: { ...mobility, checks },
     },
   };
+}
+
+/**
+ * Whether only a packet's source says that the peer is there. The path in use is more than a guess: behind a NAT the peer
+ * is always somewhere that it does not announce.
+ */
+export function isGuessed({ mobility, path: inUse }: Session, path: Path): boolean {
+  const locator = locatorAt(mobility, path.remote);
+  return !samePath(path, inUse) && (locator === undefined || isGuess(locator));
+}
+
+/**
+ * Whether a check has had its time: traffic waits longer for an answer than curiosity. But where only a packet's source
+ * says that the peer is, anybody may be: there it is not asked for long.
+ */
+export function isOver(
+  session: Session,
+  check: Check,
+  tries: number,
+  cx: Pick<Context, "config" | "now">,
+): boolean {
+  const guess = isGuessed(session, check.path);
+  if (check.use !== undefined && isAway(session, cx)) return false;
+  if (check.use !== undefined && !guess) return cx.now >= after(check.startedAt, cx.config.mobility.search);
+  return tries >= cx.config.retries.update;
+}
+
+/**
+ * When the question of a check, which is said with more in it now, is to be repeated. News are not given up with the
+ * question whose last wait they came into; but no question waits for ever, however often there is something new to say.
+ */
+export function lastWait(session: Session, check: Check, cx: Context): Retransmit | undefined {
+  const said = outstandingAt(session.updates, check.updateId)?.retransmit;
+  if (said === undefined) return undefined;
+  const { config } = cx;
+  const ends = isOver(session, check, said.tries, { config, now: said.due });
+  const waitedLonger = isOver(session, check, said.tries - 1, { config, now: sentAtEarliest(said) });
+  return ends && !waitedLonger ? sentBesides(said, cx.now, cx.random) : undefined;
 }
 
 /** Questions whose UPDATEs were acknowledged get fresh ones when it is time to ask again. */

@@ -22,6 +22,17 @@ export function sentAgain(before: Retransmit, max: number, now: Instant, random:
   return { tries: before.tries + 1, interval, due: after(now, jittered(interval, random)) };
 }
 
+/** Sent once more, out of turn: its answer has as long as that of the last one had. */
+export function sentBesides(before: Retransmit, now: Instant, random: Random): Retransmit {
+  const due = Math.max(before.due, after(now, jittered(before.interval, random))) as Instant;
+  return { ...before, tries: before.tries + 1, due };
+}
+
+/** It was not sent last before this. */
+export function sentAtEarliest({ interval, due }: Retransmit): Instant {
+  return after(due, -interval * (1 + JITTER));
+}
+
 function jittered(interval: number, random: Random): number {
   return Math.round(interval * (1 - JITTER + 2 * JITTER * fraction(random)));
 }

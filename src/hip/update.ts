@@ -19,7 +19,7 @@ import {
 import { ESP_INFO } from "../wire/rfc7402.ts";
 import { LOCATOR_SET } from "../wire/rfc8046.ts";
 import { isAway, takeAway } from "./away.ts";
-import { isOver, type Stay, startCheck, stay, takeEcho, withMobility } from "./checks.ts";
+import { type Stay, startCheck, stay, takeEcho, withMobility } from "./checks.ts";
 import { holderAnswered } from "./clone.ts";
 import { close, verify } from "./close.ts";
 import { type Context, drop, event, type Received, type Step, send, step } from "./context.ts";
@@ -31,7 +31,7 @@ import { answered, pathDown, reconcile, sourceSeen, unanswered } from "./mobilit
 import { locatorAt } from "./mobility-state.ts";
 import { candidates } from "./path-choice.ts";
 import { saDeprecated, takeLocatorSet } from "./peer-locators.ts";
-import { acknowledgedAlone, askedAnew } from "./questions.ts";
+import { acknowledgedAlone, askedAnew, isOver } from "./questions.ts";
 import { offerIn, switchOver, takeOffer } from "./rekey.ts";
 import { sentAgain, sentOnce } from "./retransmit.ts";
 import type { Open, Session, State, StateOf } from "./states.ts";

@@ -1,9 +1,9 @@
 /** How long is waited for a peer that is silent, and where is looked for it meanwhile (RFC 8046 5.4, RFC 7401 6.11). */
 import { describe, expect, test } from "vitest";
 import type { Endpoint, Instant, Path } from "../../src/core/types.ts";
-import { isOver } from "../../src/hip/checks.ts";
 import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
 import { type Check, guess, type Mobility, mobilityAfterExchange } from "../../src/hip/mobility-state.ts";
+import { isOver } from "../../src/hip/questions.ts";
 import type { Session } from "../../src/hip/states.ts";
 import { type Node, Pair } from "../support/pair.ts";
 import { plainSet, type Sent, Story, typesOf } from "../support/plain-mobile.ts";
@@ -96,6 +96,61 @@ describe("a host that has looked for its peer for long", () => {
     pair.pass(1_000);
     expect(a.state(b)).not.toBe("ESTABLISHED");
     expect(a.events("association-closed").at(-1)?.detail["reason"]).toBe("unreachable");
+  });
+});
+
+describe("news that are asked about just before a question is given up", () => {
+  /** What happens when the news of an address of a family that the peer has not come `before` the end. */
+  function told(begin: (pair: Pair) => void, after: readonly string[], event: string, before: number): Pair {
+    const silent = established();
+    silent.filter = () => false;
+    begin(silent);
+    silent.run(() => silent.a.events(event).length > 0);
+    const end = silent.now;
+    const pair = established();
+    pair.filter = () => false;
+    begin(pair);
+    pair.pass(end - before - pair.now);
+    expect(pair.a.events(event)).toEqual([]);
+    pair.filter = () => true;
+    pair.move(pair.a, ...after);
+    pair.pass(5_000);
+    return pair;
+  }
+
+  test("are waited for as long as an answer may take, where nobody was in a hurry", () => {
+    const { a, b } = told(
+      (pair) => pair.move(pair.a, A1, A6),
+      [A1, A6, "2001:db8:1::2"],
+      "locator-unreachable",
+      10,
+    );
+    expect(a.state(b)).toBe("ESTABLISHED");
+    expect(a.events("locator-unreachable")).toEqual([]);
+    expect(b.host.peerLocators(a.hit).map(({ endpoint }) => endpoint.address)).toContain("2001:db8:1::2");
+  });
+
+  test("are waited for where traffic waits, too", () => {
+    const { a, b } = told((pair) => pair.move(pair.a, A2), [A2, A6], "handover-failed", 10);
+    expect(a.state(b)).toBe("ESTABLISHED");
+    expect(a.events("handover-failed")).toEqual([]);
+    expect(inUse(b, a).remote.address).toBe(A2);
+  });
+
+  test.each([
+    ["stays where it is", A1, 15_500 * 1.25 + 8_000 + search + 5_000],
+    ["has moved", A2, search + 5_000],
+  ])("do not keep a host that %s asking for ever", (_, at, most) => {
+    const pair = established();
+    const { a, b } = pair;
+    pair.filter = () => false;
+    const start = pair.now;
+    for (let n = 0; a.state(b) === "ESTABLISHED" && pair.now < start + 2 * most; n++) {
+      pair.move(a, at, `2001:db8:1::${1 + (n % 2)}`);
+      pair.pass(100);
+    }
+    expect(a.state(b)).not.toBe("ESTABLISHED");
+    expect(pair.now - start).toBeLessThan(most);
   });
 });
 
