@@ -61,15 +61,17 @@ function ownSetText(session: Session, cx: Announcing): string {
 
 /**
  * Whether the peer has to be told of our locators. One that is reached where the base exchange was, and nowhere else, has
- * nothing to tell (RFC 8046 5.1).
+ * nothing to tell (RFC 8046 5.1), nor has one that it could not reach at any of them.
  */
 export function mustAnnounce(session: Session, cx: Announcing): boolean {
   if (cx.own === undefined || cx.own.length === 0) return false;
   const { address } = session.path.local;
   const only = cx.own.length === 1 && cx.own[0]?.address === address && cx.own[0].lifetime === undefined;
   const { announced, announceAgainAt } = session.mobility;
-  if (announceAgainAt !== undefined && announceAgainAt <= cx.now) return true;
-  return announced === "" ? !only : announced !== ownSetText(session, cx);
+  if (announced === "" && only) return false;
+  const text = ownSetText(session, cx);
+  const again = announceAgainAt !== undefined && announceAgainAt <= cx.now;
+  return text !== "" && (again || announced !== text);
 }
 
 /** Somewhat before the overlay says anew how long our addresses last. */

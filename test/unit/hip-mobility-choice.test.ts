@@ -275,3 +275,16 @@ test("an address that comes a moment after the others is tried while nothing els
   pair.run(() => current(b, a)?.address === A6 && current(a, b)?.address === "2001:db8:2::99", 40_000);
   expect(pair.now - start).toBeLessThanOrEqual(6 * pair.latency);
 });
+
+test("a host with nothing but link-local addresses has nothing to tell a peer elsewhere, until it has (RFC 8047 5.1)", () => {
+  const linkLocal = ["169.254.7.7", "169.254.7.8"];
+  const pair = established(linkLocal);
+  const { a, b } = pair;
+  const before = pair.count("UPDATE");
+  pair.move(a, ...linkLocal, "169.254.7.9");
+  pair.pass(60_000);
+  expect(pair.count("UPDATE") - before).toBeLessThanOrEqual(10);
+  pair.move(a, ...linkLocal, A4);
+  pair.pass(5_000);
+  expect(b.host.peerLocators(a.hit).map(({ endpoint }) => endpoint.address)).toContain(A4);
+});
