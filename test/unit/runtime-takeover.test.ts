@@ -1,6 +1,7 @@
 /** What one hipd writes for the next: whole or refused, and of a shape that is known. */
 import { describe, expect, it } from "vitest";
-import type { Instant } from "../../src/core/types.ts";
+import type { Instant, Spi } from "../../src/core/types.ts";
+import type { HandedState } from "../../src/hip/takeover.ts";
 import { resume, resumeFirst, STORED } from "../../src/runtime/early.ts";
 import { serviceAddon } from "../../src/runtime/native-service.ts";
 import {
@@ -10,6 +11,10 @@ import {
   type HandedControl,
   readControl,
 } from "../../src/runtime/takeover.ts";
+import { has } from "../../src/wire/packet.ts";
+import { SEQ } from "../../src/wire/rfc7401.ts";
+import { read } from "../support/packets.ts";
+import { type Node, Pair } from "../support/pair.ts";
 import { Story } from "../support/story.ts";
 
 /** Two hosts that know all that there is to know about each other. */
@@ -27,6 +32,42 @@ function handed(): HandedControl {
   const overlay = story.alice.overlay?.handOver();
   if (overlay === undefined) throw new Error("alice does not run");
   return { version: "1.2.3", now: 12.5 as Instant, boot: 99, overlay };
+}
+
+/** One in the middle of everything: both offer new keys, an ACK is lost, our address is gone, no question is answered. */
+function busy(): HandedState {
+  const pair = new Pair().settled(["192.0.2.1", "192.0.2.2"], ["198.51.100.7", "198.51.100.8"]);
+  const { a, b } = pair;
+  pair.input(b, { type: "away", seconds: 300 });
+  pair.pass(100);
+  const acknowledges = (bytes: Uint8Array): boolean => !has(read(bytes), SEQ);
+  pair.filter = ({ from, bytes }) => from === a || !acknowledges(bytes);
+  for (const node of [a, b])
+    pair.input(node, { type: "esp", spi: node.sa("out")?.spi as Spi, event: "soft-expiry" });
+  pair.pass(100);
+  pair.filter = () => false;
+  pair.move(a, "192.0.2.3", "192.0.2.2");
+  a.holdJobs = ["seal"];
+  pair.move(a, "192.0.2.3", "192.0.2.4");
+  return stateOf(a);
+}
+
+function stateOf(node: Node): HandedState {
+  return node.host.handOver().associations[0]?.state as HandedState;
+}
+
+/** One that is closed, at its own end and at the other. */
+function closed(): readonly unknown[] {
+  const pair = new Pair().establish();
+  pair.filter = ({ name }) => name !== "CLOSE_ACK";
+  pair.close(pair.a);
+  pair.pass(100);
+  const [ours, theirs] = [stateOf(pair.a), stateOf(pair.b)];
+  if (ours.name !== "CLOSING" || theirs.name !== "CLOSED") throw new Error("they are not closed");
+  // The same as of one that is open.
+  const { session, ...closing } = ours;
+  const { agreement, ...rest } = theirs;
+  return [closing, rest];
 }
 
 /** The names and types of a value's fields, all the way down. */
@@ -78,6 +119,19 @@ describe("the control plane's part", () => {
     const { associations, leftovers, r1s } = host;
     const parts = { association: associations[0], leftovers, r1s, rest };
     expect({ format: CONTROL_FORMAT, shape: shape(parts) }).toMatchSnapshot();
+  });
+
+  it("has the shape of its format also where associations are busy, or closed", () => {
+    const state = busy();
+    if (state.name !== "ESTABLISHED") throw new Error(`it is ${state.name}`);
+    const { updates, mobility, rekey } = state.session;
+    expect({
+      format: CONTROL_FORMAT,
+      rekey: shape(rekey),
+      updates: shape(updates),
+      mobility: shape(mobility),
+      closed: closed().map(shape),
+    }).toMatchSnapshot();
   });
 });
 
