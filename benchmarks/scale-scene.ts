@@ -14,6 +14,14 @@ const ADDRESSES = Array.from({ length: 16 }, (_, i) => `198.18.255.${i + 2}`);
 const MANY = "198.18.255.1";
 const SOCKETS_PER_ADDRESS = 8;
 const PORT = 7001;
+/** What comes there a packet filter drops before anybody looks at it. */
+const CLOSED_PORT = 10_501;
+const FILTER = `table inet knocks {}
+flush table inet knocks
+table inet knocks {
+  chain early { type filter hook prerouting priority raw; udp dport ${CLOSED_PORT} drop; }
+}
+`;
 /** The LSIs stay out of the way of the crowd's addresses. */
 const CONFIG = {
   log: { level: "info" },
@@ -83,12 +91,22 @@ export class Scene {
     await this.#crowd.line((line) => line.startsWith("{"), 120_000);
   }
 
-  /** Strangers knock at the daemon with many associations, `rate` times a second: each as a member that completed an exchange once. */
-  async knock(rate: number, seconds: number): Promise<Background> {
+  /**
+   * Strangers knock at the daemon with many associations, `rate` times a second: each as a member that completed an exchange once.
+   * With `blind` as many packets, made with as much work, come to the same host, where its packet filter drops them.
+   */
+  async knock(rate: number, seconds: number, blind: boolean): Promise<Background> {
     const patterns = join(this.many.folder, "patterns");
     if (!existsSync(patterns)) await this.tell(`patterns ${patterns}`, 20_000);
-    const command = [await program("knock"), patterns, MANY, "10500", `${rate}`, `${seconds}`];
-    return this.#crowdHome.spawn(command);
+    if (blind) await this.many.namespace.nft(FILTER);
+    const to = blind ? [`${rate}`, `${seconds}`, "blind"] : [`${rate}`, `${seconds}`];
+    return this.#crowdHome.spawn([
+      await program("knock"),
+      patterns,
+      MANY,
+      blind ? `${CLOSED_PORT}` : "10500",
+      ...to,
+    ]);
   }
 
   /** Gives the crowd a command and waits for its answer. */

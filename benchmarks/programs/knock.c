@@ -1,6 +1,7 @@
 // Exchanges that are attempted and come to nothing: `knock PATTERNS ADDRESS PORT RATE SECONDS` sends RATE I1s a second,
 // from every local address that PATTERNS names, and an I2 for each R1: of an exchange that was completed once, with the
-// solution of the new puzzle if HASHES hashes find one, and with a wrong HIP_MAC. Prints a line of JSON.
+// solution of the new puzzle if HASHES hashes find one, and with a wrong HIP_MAC. Prints a line of JSON. With "blind" behind
+// that it waits for no R1: it hashes as much for an old puzzle, and sends as many packets of the same sizes.
 //
 // PATTERNS: a line "from ADDRESS" for each local address, then lines "i2 HEX", a HIP packet each.
 #include <arpa/inet.h>
@@ -13,8 +14,8 @@
 // RFC 7401 5.1 and 5.2, RFC 9028 5.1.
 enum { MARKER = 4, HEADER = 40, SENDER = 8, RECEIVER = 24, HIT = 16, I1 = 1, R1 = 2, MAX_PACKET = 1500 };
 enum { R1_COUNTER = 129, PUZZLE = 257, SOLUTION = 321, DH_GROUP_LIST = 511, HIP_MAC = 61505 };
-// What an attacker spends on one puzzle.
-enum { HASHES = 16 };
+// What an attacker spends on one puzzle, and a difficulty that this never suffices for.
+enum { HASHES = 16, NEVER = 64 };
 enum { MAX_MEMBERS = 1 << 15, SLOTS = 1 << 16, MAX_ADDRESSES = 64, TICK_MICROS = 2000 };
 
 struct member {
@@ -29,7 +30,7 @@ static int slots[SLOTS];
 static int sockets[MAX_ADDRESSES], socketCount;
 static struct sockaddr_in target;
 static unsigned long long i1s, r1s, i2s, solved;
-static int k;
+static int k, blind;
 
 static unsigned slotOf(const unsigned char* hit) {
   return ((unsigned)hit[14] << 8 | hit[15]) % SLOTS;
@@ -55,6 +56,8 @@ static void give(int fd, const unsigned char* packet, size_t length) {
   sendto(fd, datagram, MARKER + length, 0, (struct sockaddr*)&target, sizeof target);
 }
 
+static void answer(int fd, struct member made, const unsigned char* puzzle, size_t size);
+
 static void knock(int fd, const struct member* member) {
   unsigned char i1[HEADER + 8] = {0};
   memcpy(i1, member->i2, HEADER);
@@ -64,6 +67,15 @@ static void knock(int fd, const struct member* member) {
   memcpy(i1 + HEADER, groups, sizeof groups);
   give(fd, i1, sizeof i1);
   i1s++;
+  if (!blind) return;
+  struct member made = *member;
+  size_t known;
+  unsigned char old[MAX_PACKET];
+  const unsigned char* solution = parameter(made.i2, made.length, SOLUTION, &known);
+  if (solution == NULL || known > sizeof old) return;
+  memcpy(old, solution, known);
+  old[0] = NEVER;
+  answer(fd, made, old, 4 + (known - 4) / 2);
 }
 
 // RFC 7401 4.1.2: the low-order bits of RHASH(I | HIT-I | HIT-R | J), of the Responder's HIT suite, whose length tells
@@ -78,18 +90,12 @@ static int right(const unsigned char* text, size_t length, size_t size, int bits
   return 1;
 }
 
-static void answer(int fd, unsigned char* r1, size_t length) {
-  size_t size, known;
-  const unsigned char* puzzle = parameter(r1, length, PUZZLE, &size);
-  int at = slots[slotOf(r1 + RECEIVER)];
-  while (at != 0 && memcmp(members[at].i2 + SENDER, r1 + RECEIVER, HIT) != 0) at = at + 1 < count ? at + 1 : 0;
-  if (puzzle == NULL || at == 0) return;
-  r1s++;
-  struct member made = members[at];
+// The I2 with J for this PUZZLE: K, a reserved byte, OPAQUE, #I.
+static void answer(int fd, struct member made, const unsigned char* puzzle, size_t size) {
+  size_t known;
   unsigned char* solution = parameter(made.i2, made.length, SOLUTION, &known);
   const size_t digits = size - 4;
   if (solution == NULL || known != 4 + 2 * digits) return;
-  // K, a reserved byte, OPAQUE, #I, #J.
   memcpy(solution, puzzle, size);
   solution[1] = 0;
   k = puzzle[0];
@@ -105,13 +111,25 @@ static void answer(int fd, unsigned char* r1, size_t length) {
     break;
   }
   memcpy(solution + size, j, digits);
-  const unsigned char* counter = parameter(r1, length, R1_COUNTER, &size);
-  unsigned char* echoed = parameter(made.i2, made.length, R1_COUNTER, &known);
-  if (counter != NULL && echoed != NULL && size == known) memcpy(echoed, counter, size);
   unsigned char* mac = parameter(made.i2, made.length, HIP_MAC, &known);
   if (mac != NULL) mac[0] ^= 1;
   give(fd, made.i2, made.length);
   i2s++;
+}
+
+static void heard(int fd, unsigned char* r1, size_t length) {
+  size_t size, had;
+  const unsigned char* puzzle = parameter(r1, length, PUZZLE, &size);
+  int at = slots[slotOf(r1 + RECEIVER)];
+  while (at != 0 && memcmp(members[at].i2 + SENDER, r1 + RECEIVER, HIT) != 0) at = at + 1 < count ? at + 1 : 0;
+  if (puzzle == NULL || size > MAX_PACKET || at == 0) return;
+  r1s++;
+  struct member made = members[at];
+  size_t known;
+  const unsigned char* counter = parameter(r1, length, R1_COUNTER, &had);
+  unsigned char* echoed = parameter(made.i2, made.length, R1_COUNTER, &known);
+  if (counter != NULL && echoed != NULL && had == known) memcpy(echoed, counter, had);
+  answer(fd, made, puzzle, size);
 }
 
 static void from(const char* address) {
@@ -154,14 +172,15 @@ static void listen_until(int poll, double until) {
   for (int i = 0; i < ready; i++) {
     for (ssize_t got; (got = recv(events[i].data.fd, datagram, sizeof datagram, 0)) > 0;)
       if (got >= MARKER + HEADER && datagram[MARKER + 2] == R1)
-        answer(events[i].data.fd, datagram + MARKER, (size_t)got - MARKER);
+        heard(events[i].data.fd, datagram + MARKER, (size_t)got - MARKER);
   }
   sleep_until(until);
 }
 
 int main(int argc, char** argv) {
-  if (argc != 6) {
-    fprintf(stderr, "usage: knock PATTERNS ADDRESS PORT RATE SECONDS\n");
+  blind = argc == 7 && strcmp(argv[6], "blind") == 0;
+  if (argc != 6 && !blind) {
+    fprintf(stderr, "usage: knock PATTERNS ADDRESS PORT RATE SECONDS [blind]\n");
     return 2;
   }
   read_patterns(argv[1]);
