@@ -164,7 +164,7 @@ export const HIP_DROPS = {
   // UPDATE, CLOSE and NOTIFY.
   update_without_seq_or_ack: look("an UPDATE with neither SEQ nor ACK", PEER_BUG),
   update_window: normal("an UPDATE outside the window"),
-  update_repeated: normal("an UPDATE that was taken already"),
+  update_repeated: normal("a copy of an UPDATE that was looked at already"),
   updates_outstanding: normal("enough UPDATEs wait for their answers", "Nothing: it goes out later."),
   ack_unexpected: normal("an ACK of an UPDATE that was not sent, or was acknowledged"),
   rekey_under_way: normal("an offer of new keys while another one is worked on"),

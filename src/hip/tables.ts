@@ -41,6 +41,7 @@ import {
   established,
   exchangeComplete,
   idle,
+  notingRefused,
   probe,
   receiveUpdate,
   unhandled,
@@ -356,9 +357,10 @@ function concludeVerify(state: State, received: Received, result: JobResult, cx:
   if (unknown !== undefined) {
     const type = NOTIFY.UNSUPPORTED_CRITICAL_PARAMETER_TYPE;
     const answer = cx.notify(type, u16Bytes(unknown), path, packet.bytes.length);
-    return step(state, drop("unknown_critical_parameter"), answer);
+    return notingRefused(step(state, drop("unknown_critical_parameter"), answer), packet);
   }
-  if (packet.name === "UPDATE") return verifiedUpdate(state, received, result.inside, cx);
+  if (packet.name === "UPDATE")
+    return notingRefused(verifiedUpdate(state, received, result.inside, cx), packet);
   if (packet.name === "CLOSE") return verifiedClose(state, received, cx);
   if (packet.name === "CLOSE_ACK") return verifiedCloseAck(state, cx);
   return step(state, drop("overtaken"));

@@ -127,7 +127,9 @@ export function sealedUpdate(
   // An answer that asks whether the peer is there must never go anywhere else: it repeats itself.
   const asks = mobility.checks.some(({ updateId }) => updateId === sealed.id);
   const lastAnswer =
-    sealed.answers === undefined || asks ? updates.lastAnswer : { id: sealed.answers, bytes };
+    sealed.answers === undefined || asks
+      ? updates.lastAnswer
+      : { id: sealed.answers, bytes, againAt: Number.NEGATIVE_INFINITY };
   return step(withUpdates(state, { ...updates, outstanding, lastAnswer }), send(path, bytes));
 }
 

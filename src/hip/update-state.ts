@@ -13,6 +13,13 @@ export const REMEMBERED = 64;
  */
 export const REACH = 2 ** 16;
 
+/**
+ * A copy of an UPDATE costs a signature check, and when it is acknowledged again a signature: in the long run one is paid
+ * off in this time, and so many may be owed. A host that has no answer repeats itself ever more slowly: it owes no more.
+ */
+const COPY_MILLIS = 1_000;
+const MAX_COPIES_OWED = 3;
+
 export interface Outstanding {
   readonly id: number;
   readonly parameters: readonly DraftParameter[];
@@ -41,10 +48,14 @@ export interface Updates {
   readonly processed: readonly number[];
   /** The newest that is no longer among them: whatever came after it and is not among them was never processed. */
   readonly forgotten: number | undefined;
-  /** When a repeated UPDATE was last verified again. */
-  readonly repeatedAt: number;
-  /** Our answer to the last one, so that a repeated UPDATE costs no signature. */
-  readonly lastAnswer: { readonly id: number; readonly bytes: Uint8Array } | undefined;
+  /** Until when what repeated UPDATEs have cost is paid off: see `paid`. */
+  readonly paidUntil: number;
+  /** The one that was dropped last though it is the peer's, and the same for its copies. */
+  readonly refused: { readonly id: number; readonly paidUntil: number } | undefined;
+  /** Our answer to the last one, so that a repeated UPDATE costs no signature, and when it may be sent again. */
+  readonly lastAnswer:
+    | { readonly id: number; readonly bytes: Uint8Array; readonly againAt: number }
+    | undefined;
 }
 
 export const NO_UPDATES: Updates = {
@@ -53,7 +64,8 @@ export const NO_UPDATES: Updates = {
   expected: 0,
   processed: [],
   forgotten: undefined,
-  repeatedAt: Number.NEGATIVE_INFINITY,
+  paidUntil: Number.NEGATIVE_INFINITY,
+  refused: undefined,
   lastAnswer: undefined,
 };
 
@@ -97,10 +109,22 @@ function newest(one: number | undefined, other: number): number {
   return one === undefined || isOlder(one, other) ? other : one;
 }
 
+/** The peer's UPDATE was dropped: it may come again and be taken. Each copy costs what it did, whoever sends it. */
+export function withRefused(updates: Updates, id: number): Updates {
+  if (updates.refused?.id === id) return updates;
+  return { ...updates, refused: { id, paidUntil: Number.NEGATIVE_INFINITY } };
+}
+
+/** Until when all is paid off after one more copy; undefined: too much is owed for it. */
+export function paid(until: number, now: number): number | undefined {
+  const later = Math.max(until, now) + COPY_MILLIS;
+  return later > now + MAX_COPIES_OWED * COPY_MILLIS ? undefined : later;
+}
+
 /** As if the peer's UPDATE had not been recorded: it will come again. */
 export function unrecorded(updates: Updates, id: number): Updates {
   return {
-    ...updates,
+    ...withRefused(updates, id),
     processed: updates.processed.filter((one) => one !== id),
     expected: updates.expected === (id + 1) >>> 0 ? id : updates.expected,
   };

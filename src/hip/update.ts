@@ -1,7 +1,7 @@
 /** UPDATE's frame: SEQ, ACK, retransmission (RFC 7401 6.11, 6.12), and what its parameters ask for. */
 
 import { equal } from "../core/bytes.ts";
-import { type Path, samePath } from "../core/types.ts";
+import { after, type Path, samePath } from "../core/types.ts";
 import { macOfPacketValid } from "../crypto/signature.ts";
 import { get, type HasParameters, type Packet } from "../wire/packet.ts";
 import type { DraftParameter } from "../wire/parameter.ts";
@@ -39,14 +39,16 @@ import { answerUpdate, sealUpdate, sendUpdate, withUpdates } from "./update-send
 import {
   type Outstanding,
   outstandingAt,
+  paid,
   reception,
   recorded,
   type Updates,
   withoutAcknowledged,
+  withRefused,
 } from "./update-state.ts";
 
-/** An older UPDATE that is repeated costs two signatures: one at a time, and not more often than this. */
-const REPEATED_MILLIS = 1_000;
+/** The last answer is sent again this often: no host repeats itself sooner, be it in a hurry. */
+const ANSWER_AGAIN_MILLIS = 100;
 const PROBE_BYTES = 8;
 
 /** An UPDATE that asks for a sign of life: SEQ wants an ACK, ECHO_REQUEST_SIGNED wants the same bytes back. */
@@ -153,16 +155,39 @@ export function receiveUpdate(state: Open, received: Received, cx: Context): Ste
   const acknowledges = ack !== undefined && withoutAcknowledged(updates, ack.ids).acknowledged.length > 0;
   if (seq === undefined && !acknowledges) return step(state, drop("ack_unexpected"));
   if (!macOfPacketValid(packet, agreement.rhash, agreement.macIn)) return step(state, drop("mac"));
-  if (how === "repeated" && !acknowledges) {
-    const { lastAnswer } = updates;
-    // 6.12.1 step 2: acknowledge again, from the cache where it is the last one. Anybody may have recorded the packet:
-    // the answer goes to where the peer is, not to where this copy came from.
-    if (lastAnswer !== undefined && lastAnswer.id === seq?.updateId)
-      return step(state, send(state.session.path, lastAnswer.bytes));
-    if (cx.now - updates.repeatedAt < REPEATED_MILLIS) return step(state, drop("update_repeated"));
-    return verify(withUpdates(state, { ...updates, repeatedAt: cx.now }), received, agreement, cx);
+  const known = how === "repeated" || (seq !== undefined && seq.updateId === updates.refused?.id);
+  return seq !== undefined && known && !acknowledges
+    ? receivedAgain(state, received, seq.updateId, cx)
+    : verify(state, received, agreement, cx);
+}
+
+/**
+ * A copy of an UPDATE that was taken (6.12.1 step 2) or dropped. Anybody may have recorded it: so few are worked on that
+ * copies cost little, and so many that the peer has its answer at once when it repeats itself.
+ */
+function receivedAgain(state: Open, received: Received, id: number, cx: Context): Step {
+  const { agreement, updates, path } = state.session;
+  const { lastAnswer, refused } = updates;
+  if (lastAnswer?.id === id) {
+    // Whoever sent this copy, the answer goes to where the peer is: one that is left out was sent a moment ago.
+    if (cx.now < lastAnswer.againAt) return step(state, drop("update_repeated"));
+    const again = { ...lastAnswer, againAt: after(cx.now, ANSWER_AGAIN_MILLIS) };
+    return step(withUpdates(state, { ...updates, lastAnswer: again }), send(path, lastAnswer.bytes));
   }
-  return verify(state, received, agreement, cx);
+  const paidUntil = paid(refused?.id === id ? refused.paidUntil : updates.paidUntil, cx.now);
+  if (paidUntil === undefined) return step(state, drop("update_repeated"));
+  const owing = refused?.id === id ? { refused: { id, paidUntil } } : { paidUntil };
+  return verify(withUpdates(state, { ...updates, ...owing }), received, agreement, cx);
+}
+
+/** What comes of an UPDATE whose signature is valid: one that was dropped is noted, as it would cost the same each time. */
+export function notingRefused(came: Step, packet: Packet): Step {
+  const { next, out } = came;
+  const seq = packet.name === "UPDATE" ? get(packet, SEQ) : undefined;
+  if (seq === undefined || (next.name !== "R2-SENT" && next.name !== "ESTABLISHED")) return came;
+  const { updates } = next.session;
+  if (reception(updates, seq.updateId) !== "new") return came;
+  return step(withUpdates(next, withRefused(updates, seq.updateId)), out);
 }
 
 /** The signature is valid: take the ACKs, then the SEQ and what comes with it. */

@@ -16,7 +16,7 @@ import type { ServiceManager } from "./systemd.ts";
  * Of what `HandedOverlay` and everything in it looks like. To be raised with every change of its shape: test/unit/
  * runtime-takeover.test.ts notices. Another one is refused, and the associations are made anew.
  */
-export const CONTROL_FORMAT = 5;
+export const CONTROL_FORMAT = 6;
 
 const MAGIC = "hipd-takeover-control";
 const DIGEST = "sha256";

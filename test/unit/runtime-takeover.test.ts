@@ -13,7 +13,8 @@ import {
 } from "../../src/runtime/takeover.ts";
 import { has } from "../../src/wire/packet.ts";
 import { SEQ } from "../../src/wire/rfc7401.ts";
-import { read } from "../support/packets.ts";
+import { ESP_INFO } from "../../src/wire/rfc7402.ts";
+import { read, sealed } from "../support/packets.ts";
 import { type Node, Pair } from "../support/pair.ts";
 import { Story } from "../support/story.ts";
 
@@ -34,12 +35,17 @@ function handed(): HandedControl {
   return { version: "1.2.3", now: 12.5 as Instant, boot: 99, overlay };
 }
 
-/** One in the middle of everything: both offer new keys, an ACK is lost, our address is gone, no question is answered. */
+/**
+ * One in the middle of everything: an UPDATE was refused, both offer new keys, an ACK is lost, our address is gone, no
+ * question is answered.
+ */
 function busy(): HandedState {
   const pair = new Pair().settled(["192.0.2.1", "192.0.2.2"], ["198.51.100.7", "198.51.100.8"]);
   const { a, b } = pair;
   pair.input(b, { type: "away", seconds: 300 });
   pair.pass(100);
+  const unknownSa = ESP_INFO.of({ keymatIndex: 0, oldSpi: 0x1111, newSpi: 0x2222 });
+  pair.deliver(a, sealed(b, a.hit, "UPDATE", [unknownSa, SEQ.of({ updateId: 99 })]));
   const acknowledges = (bytes: Uint8Array): boolean => !has(read(bytes), SEQ);
   pair.filter = ({ from, bytes }) => from === a || !acknowledges(bytes);
   for (const node of [a, b])
