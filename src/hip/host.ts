@@ -249,6 +249,9 @@ export class Host {
     if (!this.#config.opportunistic) return [drop("policy")];
     const identity = identityFor(received.packet.sender, this.#identities);
     if (identity === undefined) return [drop("no_identity")];
+    const known = this.#associations.get(identity.hit, received.packet.sender);
+    if (known?.state.name === "ESTABLISHED")
+      return this.#after(known, known.receive(received, this.#context(known, now)), now);
     return this.#answerI1(identity.hit, received, now);
   }
 

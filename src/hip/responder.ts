@@ -27,6 +27,13 @@ export function receiveI1<S extends State>(state: S, received: Received, cx: Con
   return step(state, cx.answerI1(received));
 }
 
+/** Whoever calls in spite of the association that we asked for may begin anew: see `hasLostCrossing`. */
+export function receiveI1Anew(state: StateOf<"ESTABLISHED">, received: Received, cx: Context): Step {
+  const { session } = state;
+  const called = session.called ? state : { ...state, session: { ...session, called: true as const } };
+  return receiveI1(called, received, cx);
+}
+
 /** I1s of ours without an answer after which the peer's is answered, whoever has the greater HIT. */
 const UNHEARD_I1S = 2;
 
@@ -46,12 +53,21 @@ export function localIsGreater(cx: Pick<Context, "local" | "peer">): boolean {
   return cx.local > cx.peer;
 }
 
+/**
+ * 6.9 step 5: of two I2s that cross, the one of the greater HIT counts for nothing. It may be so late that the peer has
+ * accepted ours, and we its R2, before: then it answers an R1 of before, as the peer has not called since.
+ */
+function hasLostCrossing(state: State, cx: Context): boolean {
+  if (state.name === "I2-SENT") return !localIsGreater(cx);
+  return state.name === "ESTABLISHED" && state.session.role === "initiator" && state.session.called !== true;
+}
+
 /** 6.9 steps 3, 4, 5 and 8; the rest is a job. */
 export function receiveI2<S extends State>(state: S, received: Received, cx: Context): Step {
   const { packet, path } = received;
   const answered = sessionOf(state)?.answered;
   if (answered !== undefined && equal(answered.i2, packet.bytes)) return step(state, send(path, answered.r2));
-  if (state.name === "I2-SENT" && !localIsGreater(cx)) return step(state, drop("i2_crossing"));
+  if (hasLostCrossing(state, cx)) return step(state, drop("i2_crossing"));
   // Step 3.
   if (!cx.config.hitSuites.includes(suiteOfHit(cx.peer))) return step(state, drop("hit_suite"));
   if (cx.busy("accept-i2")) return step(state, drop("busy"));
@@ -126,7 +142,7 @@ export function acceptedI2<S extends State>(
   // Its keys exist now: the same solution must never give them a second time.
   if (!cx.usedI2(pending.match)) return step(state, drop("i2_replayed"));
   if (result.agreement.peerSpi === undefined) return step(state, drop("esp_info"));
-  if (state.name === "I2-SENT" && !localIsGreater(cx)) return step(state, drop("i2_crossing"));
+  if (hasLostCrossing(state, cx)) return step(state, drop("i2_crossing"));
   if (!cx.admit(path)) return step(state, drop("policy"));
   return challenge(state, result, pending, cx) ?? takeOver(state, result, pending, cx);
 }

@@ -36,6 +36,8 @@ export interface Session {
   readonly formerSpi: Spi | undefined;
   readonly path: Path;
   readonly role: "initiator" | "responder";
+  /** The peer has sent an I1 since then: it may begin anew. */
+  readonly called?: true;
   readonly establishedAt: Instant;
   readonly exchangeMillis: number;
   /** Responder: the I2 that made it and our answer, for an Initiator that lost the R2 (RFC 7401 6.9 step 4). */

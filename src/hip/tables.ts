@@ -34,7 +34,7 @@ import { keepaliveLater, keepaliveTimeout } from "./keepalive.ts";
 import { isStranded, reconcile } from "./mobility.ts";
 import { receiveNotify } from "./notify.ts";
 import { keyTimeout, madeDh, rekeyAge, rekeyed, startRekey, switchOver } from "./rekey.ts";
-import { acceptedI2, receiveCrossingI1, receiveI1, receiveI2, takeOver } from "./responder.ts";
+import { acceptedI2, receiveCrossingI1, receiveI1, receiveI1Anew, receiveI2, takeOver } from "./responder.ts";
 import { dropSasOf } from "./session.ts";
 import { type Open, type State, type StateOf, UNASSOCIATED } from "./states.ts";
 import {
@@ -79,7 +79,7 @@ export const RECEIVE: { readonly [S in StateName]: Readonly<Partial<Record<Packe
     NOTIFY: receiveNotify,
   },
   ESTABLISHED: {
-    I1: receiveI1,
+    I1: receiveI1Anew,
     I2: receiveI2,
     UPDATE: receiveUpdate,
     CLOSE: receiveClose,

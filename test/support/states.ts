@@ -60,6 +60,9 @@ const ROADS: Readonly<Record<StateName, (pair: Pair) => void>> = {
   },
   ESTABLISHED: (pair) => {
     pair.establish(pair.a);
+    // It has called since: an I2 of it is that of a new exchange.
+    r1Of(pair, pair.a, pair.b);
+    pair.now = (pair.now + 100) as never;
   },
   CLOSING: (pair) => {
     pair.establish(pair.a);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { i1 } from "../../src/hip/messages.ts";
 import { i2Of, r1Of } from "../support/packets.ts";
-import { greaterFirst, Pair } from "../support/pair.ts";
+import { greaterFirst, Pair, pathBetween } from "../support/pair.ts";
 import { problemsOf, unusable } from "../support/pair-problems.ts";
 import { reach, validPacket } from "../support/states.ts";
 
@@ -119,6 +119,64 @@ describe("with the lesser HIT", () => {
     expect(a.state(b)).toBe("I2-SENT");
     expect(a.drops("i2_crossing")).toBe(1);
     expect(pair.count("R2", a)).toBe(0);
+    expect(problemsOf(pair)).toEqual([]);
+  });
+});
+
+describe("an I2 that lost, and comes later than the R2 that was sent after it (6.9 step 5)", () => {
+  function late(): { readonly pair: Pair; readonly i2: Uint8Array } {
+    const pair = pairOf("lesser");
+    const { a, b } = pair;
+    const forB = r1Of(pair, a, b);
+    const forA = r1Of(pair, b, a);
+    pair.filter = ({ name, from }) => name !== "I1" && (name !== "I2" || from === a);
+    pair.connect(a);
+    pair.connect(b);
+    pair.deliver(a, forA);
+    pair.deliver(b, forB);
+    pair.run(() => bothUsable(pair), 5_000);
+    expect([a.state(b), b.state(a)]).toEqual(["ESTABLISHED", "R2-SENT"]);
+    return { pair, i2: pair.sent(b, "I2") as Uint8Array };
+  }
+
+  test.each(["the same address", "another address"])("leaves the association alone: from %s", (from) => {
+    const { pair, i2 } = late();
+    const { a, b } = pair;
+    const path = pathBetween(a, b);
+    const remote = { ...path.remote, address: "198.51.100.8" };
+    pair.deliver(a, i2, from === "another address" ? { ...path, remote } : path);
+    pair.pass(2_000);
+    expect(a.drops("i2_crossing")).toBe(1);
+    expect(a.events("clone-detected")).toEqual([]);
+    expect(unusable(pair)).toEqual([]);
+    expect(problemsOf(pair)).toEqual([]);
+  });
+
+  test("while its job took its time", () => {
+    const { pair, r1OfA } = reach("I1-SENT", { greater: false });
+    const { a, b } = pair;
+    const r1 = r1Of(pair, b, a);
+    a.holdJobs = ["accept-i2"];
+    pair.deliver(a, i2Of(b, r1OfA));
+    pair.filter = () => true;
+    pair.deliver(a, r1);
+    pair.run(() => a.state(b) === "ESTABLISHED", 5_000);
+    pair.releaseJobs(a);
+    expect(a.drops("i2_crossing")).toBe(1);
+    expect(unusable(pair)).toEqual([]);
+    expect(problemsOf(pair)).toEqual([]);
+  });
+
+  test("but not that of a peer that called again, and so began anew", () => {
+    const { pair } = late();
+    const { a, b } = pair;
+    pair.filter = () => true;
+    b.reboot();
+    pair.input(b, { type: "timeout" });
+    pair.connect(b);
+    pair.run(() => bothUsable(pair), 5_000);
+    expect(a.state(b)).toBe("R2-SENT");
+    expect(a.drops("i2_crossing")).toBe(0);
     expect(problemsOf(pair)).toEqual([]);
   });
 });

@@ -78,6 +78,17 @@ describe("opportunistic mode (RFC 7401 4.1.8)", () => {
     expect(unusable(pair)).toEqual([]);
   });
 
+  test("one that lost its association calls whom it was called by, and gets another", () => {
+    const pair = new Pair({ config, configA: { opportunistic: true } }).establish();
+    const { a, b } = pair;
+    b.reboot();
+    pair.input(b, { type: "timeout" });
+    search(pair, b, a.address);
+    pair.run(() => b.state(a) === "ESTABLISHED", 5_000);
+    expect(unusable(pair)).toEqual([]);
+    expect(problemsOf(pair)).toEqual([]);
+  });
+
   test("the Responder shows a HIT of the Initiator's suite, else an RSA one, else any (6.7 step 5)", () => {
     const sender = (initiator: typeof rsa, identities: readonly (typeof rsa)[]): string => {
       const pair = new Pair({ a: [initiator], b: identities, config, configB: { opportunistic: true } });
