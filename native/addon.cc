@@ -134,6 +134,16 @@ napi_value setPathMtu(napi_env env, napi_callback_info info) {
   return undefined(env);
 }
 
+/// shun(plane, address, millis)
+napi_value shun(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info, "shun");
+  Plane* plane = planeOf(env, arguments);
+  const Address address = arguments.address(1, "address");
+  const std::uint32_t millis = arguments.u32(2, "millis");
+  if (arguments.ok()) plane->shun(address, millis);
+  return undefined(env);
+}
+
 /// dropSa(plane, spi, inbound, peer)
 napi_value dropSa(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info, "dropSa");
@@ -255,6 +265,7 @@ napi_value init(napi_env env, napi_value exports) {
       {"setPath", setPath},
       {"probe", probe},
       {"setPathMtu", setPathMtu},
+      {"shun", shun},
       {"dropSa", dropSa},
       {"route", route},
       {"alias", alias},

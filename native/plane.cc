@@ -244,6 +244,12 @@ void Plane::swept() {
   for (const auto& worker : workers_) worker->wake();
 }
 
+void Plane::shun(const Address& address, std::uint32_t millis) {
+  // What there is no room for is heard as before: the table is a relief, not a wall.
+  const std::uint64_t now = monotonicCoarse() / 1'000'000;
+  shared_.shunned.add(address, now, now + millis);
+}
+
 void Plane::dropSa(Spi spi, bool inbound, const Hit& peer) {
   if (inbound ? shared_.routes.dropInbound(spi, peer) : shared_.routes.dropOutbound(spi, peer)) swept();
 }

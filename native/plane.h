@@ -74,6 +74,8 @@ class Plane {
   bool setPath(Spi spi, const Hit* peer, const Path& path, bool verified);
   void probe(const Hit& peer, const Path& path, std::uint32_t token, std::uint32_t bytes);
   void setPathMtu(const Hit& peer, std::uint32_t mtu) { shared_.routes.setPathMtu(peer, mtu, monotonicNow()); }
+  /// Hears little of what begins at `address`, for `millis`.
+  void shun(const Address& address, std::uint32_t millis);
   void dropSa(Spi spi, bool inbound, const Hit& peer);
   void route(const Hit& peer, Mode mode, Spi spi);
   void alias(const Lsi& lsi, const Hit* peer);

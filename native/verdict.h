@@ -54,6 +54,7 @@ namespace hipd {
   X(EspAuth, "drop_esp_auth", "the integrity check failed")                                         \
   X(EspPadding, "drop_esp_padding", "authentic, but with wrong padding")                            \
   X(LsiUnknown, "drop_lsi_unknown", "to be shown as IPv4, but the peer has no LSI")                 \
+  X(Shunned, "drop_shunned", "an I1 or I2 from an address that answers puzzles wrongly")            \
   /* Plumbing. */                                                                                   \
   X(RingFull, "drop_ring_full", "the control plane does not keep up")                               \
   X(RateLimited, "drop_rate_limited", "beyond a rate limit")                                        \

@@ -23,6 +23,7 @@ Shared::Shared(const Lsi& ownLsi, const Prefix& lsiPrefix, void (*notify)(void*)
     : routes(epochs, hold, ownLsi),
       flows(FlowTable::kDefaultEntries, randomPair()),
       events(notify, context),
+      shunned(epochs),
       lsis(lsiPrefix) {}
 
 Worker::Worker(Shared& shared, const WorkerOptions& options, Fd tun, Sockets sockets)

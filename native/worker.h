@@ -28,6 +28,7 @@
 #include "reassembly.h"
 #include "route.h"
 #include "segment.h"
+#include "shunned.h"
 #include "silence.h"
 #include "stats.h"
 #include "udp.h"
@@ -54,6 +55,7 @@ struct Shared {
   Probes probes;
   Awaited awaited;
   Interfaces interfaces;
+  Shunned shunned;
   const Prefix lsis;
   RateLimit<kIcmpPerSecond, kIcmpBurst> icmp;
   RateLimit<kUnknownSpiPerSecond, kUnknownSpiBurst> unknownSpi;

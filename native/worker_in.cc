@@ -137,6 +137,7 @@ Verdict Worker::datagram(Frame frame, std::size_t i, Inlet inlet) {
 
 Verdict Worker::control(const Frame& frame, std::size_t i, Carrier carrier) {
   if (frame.length == 0 || frame.length > kMaxControl) return Verdict::OuterTruncated;
+  if (shared_.shunned.refuses(received_.from(i).address, frame.view(), nowMs_)) return Verdict::Shunned;
   const bool told = shared_.events.push(EventType::Control, [&](Event& event) {
     event.path = pathOf(i, carrier);
     event.length = static_cast<std::uint32_t>(frame.length);

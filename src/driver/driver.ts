@@ -278,6 +278,9 @@ export class Driver {
       case "probe":
         this.#plane.probe(output.peer, output.path, output.token, output.bytes);
         break;
+      case "shun":
+        this.#plane.shun(output.address, output.millis);
+        break;
       case "path-mtu":
         this.#plane.setPathMtu(output.peer, output.mtu);
         break;

@@ -46,6 +46,8 @@ export interface DataPlane {
   probe(peer: Hit, path: Path, token: number, bytes: number): void;
   /** The largest outer packet that the path in use carries, as probes found. Undefined: what the kernel says. */
   setPathMtu(peer: Hit, mtu: number | undefined): void;
+  /** Drops most I1s and I2s from an underlay address, for a while (RFC 7401 4.1.1); whatever else comes from there is heard as before. */
+  shun(address: string, millis: number): void;
   /** An SA that is not there is ignored. Direction tells inbound (our SPIs) from outbound (the peer's). */
   dropSa(spi: Spi, direction: "in" | "out", peer: Hit): void;
   route(peer: Hit, via: Route): void;

@@ -91,7 +91,7 @@ export interface Context {
   /** Answers an I1 statelessly (RFC 7401 6.7). */
   answerI1(received: Received): readonly HostOutput[];
   /** Checks the puzzle of an I2. */
-  matchI2(received: Received): R1Match | { readonly drop: HipDrop };
+  matchI2(received: Received): R1Match | { readonly drop: HipDrop; readonly out: readonly HostOutput[] };
   /** The I2 of this match was accepted; false when its solution was accepted before. */
   usedI2(match: R1Match): boolean;
   /** Its solution was right and its sender an impostor: after some of them that solution counts no more, and puzzles get harder. */

@@ -42,6 +42,7 @@ import { SpiIndex } from "./spi-index.ts";
 import { sessionOf, UNASSOCIATED } from "./states.ts";
 import type { Happening } from "./tables.ts";
 import { type HandedHost, handedHost, inboundOf, isOpen, leftovers, taken } from "./takeover.ts";
+import { SHUN_MILLIS, WrongAnswers } from "./wrong-answers.ts";
 
 /** The key under which the R1 pool sets its alarm; associations are keys themselves. */
 const POOL = "r1-pool";
@@ -57,6 +58,7 @@ export class Host {
   readonly #timers = new Timers<Association | typeof POOL>();
   readonly #jobs = new HostJobs();
   readonly #notices = new Notices();
+  readonly #wrongAnswers = new WrongAnswers();
   readonly #opportunistic: Opportunistic;
   #own: readonly OwnLocator[] | undefined;
 
@@ -261,6 +263,14 @@ export class Host {
     return [{ type: "send", path: received.path, bytes: answer }];
   }
 
+  #matchI2(local: Hit, { packet, path }: Received, now: Instant): ReturnType<Context["matchI2"]> {
+    const match = this.#pool.match(local, packet, path, now);
+    if (!("drop" in match)) return match;
+    const { address } = path.remote;
+    const shuns = match.drop === "puzzle_unsolved" && this.#wrongAnswers.tooMany(address, now);
+    return { drop: match.drop, out: shuns ? [{ type: "shun", address, millis: SHUN_MILLIS }] : [] };
+  }
+
   #happen(peer: Hit, what: Happening, now: Instant): readonly HostOutput[] {
     const existing = this.#associations.of(peer);
     if (existing === undefined && what !== "connect") return [];
@@ -415,7 +425,7 @@ export class Host {
       farewell: (agreement, path) => this.#farewell(association, agreement, path),
       newInbound: () => this.#spis.fresh(this.#config.offerLsiSpi),
       answerI1: (received) => this.#answerI1(local, received, now),
-      matchI2: ({ packet, path }) => this.#pool.match(local, packet, path, now),
+      matchI2: (received) => this.#matchI2(local, received, now),
       usedI2: (match) => this.#pool.used(match),
       forgedI2: (match) => this.#pool.forged(match, now),
       maySpare: () => this.#notices.maySpare(now),

@@ -117,6 +117,8 @@ export type HostOutput =
   | { readonly type: "seen-as"; readonly peer: Hit; readonly local: Endpoint; readonly mapped: Endpoint }
   | { readonly type: "sa-drop"; readonly spi: Spi; readonly direction: "in" | "out"; readonly peer: Hit }
   | { readonly type: "route"; readonly peer: Hit; readonly via: Spi | "demand" | "reject" }
+  /** Little should be heard of what begins there: see wrong-answers.ts. */
+  | { readonly type: "shun"; readonly address: string; readonly millis: number }
   | HostEvent
   /** Every discarded packet. */
   | { readonly type: "drop"; readonly reason: HipDrop };

@@ -72,7 +72,7 @@ export function receiveI2<S extends State>(state: S, received: Received, cx: Con
   if (!cx.config.hitSuites.includes(suiteOfHit(cx.peer))) return step(state, drop("hit_suite"));
   if (cx.busy("accept-i2")) return step(state, drop("busy"));
   const match = cx.matchI2(received);
-  if ("drop" in match) return step(state, drop(match.drop));
+  if ("drop" in match) return step(state, drop(match.drop), match.out);
   if (cx.policy === undefined && !cx.config.opportunistic) {
     return step(
       state,

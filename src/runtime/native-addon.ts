@@ -54,6 +54,7 @@ export interface Addon {
   setPath(plane: Handle, spi: number, peer: Uint8Array, path: Uint8Array, verified: boolean): boolean;
   probe(plane: Handle, peer: Uint8Array, path: Uint8Array, token: number, bytes: number): void;
   setPathMtu(plane: Handle, peer: Uint8Array, mtu: number): void;
+  shun(plane: Handle, address: Uint8Array, millis: number): void;
   dropSa(plane: Handle, spi: number, inbound: boolean, peer: Uint8Array): void;
   route(plane: Handle, peer: Uint8Array, mode: number, spi: number): void;
   alias(plane: Handle, lsi: Uint8Array, peer: Uint8Array): void;

@@ -266,6 +266,10 @@ export class NativePlane implements DataPlane {
     if (this.#handle !== undefined) this.#native.setPathMtu(this.#handle, hitBytes(peer), mtu ?? 0);
   }
 
+  shun(address: string, millis: number): void {
+    if (this.#handle !== undefined) this.#native.shun(this.#handle, bytesOf(address), millis);
+  }
+
   dropSa(spi: Spi, direction: "in" | "out", peer: Hit): void {
     if (this.#handle !== undefined)
       this.#native.dropSa(this.#handle, spi, direction === "in", hitBytes(peer));

@@ -90,6 +90,7 @@ class Actor {
       setPath: () => undefined,
       probe: () => undefined,
       setPathMtu: () => undefined,
+      shun: () => undefined,
       dropSa: () => undefined,
       route: (_, via) => {
         if (typeof via === "number") this.established++;

@@ -2,11 +2,16 @@
 import { expect, it } from "vitest";
 import { formatHit } from "../../src/core/ip.ts";
 import { Identity } from "../../src/crypto/identity.ts";
+import { parse, raw } from "../../src/wire/packet.ts";
+import { SOLUTION } from "../../src/wire/rfc7401.ts";
 import { Capture } from "../../tools/lab/capture.ts";
 import { inject, mutate, repaired } from "../../tools/lab/inject.ts";
 import { espPacket, hipType, type IpPacket } from "../../tools/lab/packet.ts";
 import { associationOf, type Pair, ping, suite, withPair } from "./support.ts";
 
+const UDP_HEADER = 8;
+/** The zero SPI in front of HIP over UDP (RFC 9028 5.1). */
+const MARKER = 4;
 const [I1, R1, I2, R2, UPDATE, CLOSE, CLOSE_ACK] = [1, 2, 3, 4, 16, 18, 19];
 
 /** What `from` sent and is of one of the HIP types. */
@@ -162,6 +167,43 @@ function everyEighthByteChanged(packet: IpPacket): Uint8Array[] {
     );
   }
   return copies;
+}
+
+suite("wrong solutions of puzzles", () => {
+  it("cost little after the first ones, and the peer at the same address is heard again soon", async () => {
+    const hard = { protocol: { puzzle: { idle_k: 12 } } };
+    await withPair({ daemonB: { config: hard } }, async (pair) => {
+      const { a, b, router } = pair;
+      const record = await Capture.start(router, "to-a");
+      await settled(pair);
+      const [i2] = sent(await record.stop(), a.ipv4, I2);
+      const solution = solutionOf(i2 as IpPacket);
+      const others = Array.from({ length: 2_000 }, (_, i) =>
+        mutate(
+          mutate((i2 as IpPacket).bytes, solution, (byte) => byte ^ (1 + (i & 0x7f))),
+          solution - 1,
+          (byte) => byte ^ (i >> 7),
+        ),
+      );
+      await inject(router, others);
+      await settled(pair);
+      expect(await b.daemon.count(/puzzle_unsolved/)).toBeGreaterThan(8);
+      expect(await b.daemon.count(/drop_shunned/)).toBeGreaterThan(1_000);
+      // What belongs to the association went through all the time.
+      expect((await b.daemon.peer("a")).state).toBe("ESTABLISHED");
+      expect((await a.daemon.ctl("association", "close", "b")).status).toBe(0);
+      await settled(pair);
+    });
+  });
+});
+
+/** Where #J of an I2 over UDP ends, behind the IP header. */
+function solutionOf({ payload }: IpPacket): number {
+  const before = UDP_HEADER + MARKER;
+  const parsed = parse(payload.subarray(before));
+  const solution = parsed.ok ? raw(parsed.value, SOLUTION) : undefined;
+  if (solution === undefined) throw new Error("an I2 without SOLUTION");
+  return before + solution.offset + 4 + solution.contents.length - 1;
 }
 
 suite("a flood of I1s", () => {

@@ -220,6 +220,8 @@ export class Daemon implements Station {
       network,
       hooks: {
         saAdded: (sa) => invariants.saAdded(this, sa),
+        // Nobody here ever solves a puzzle wrongly.
+        shunned: (address) => invariants.breach(`${this.name}: shuns ${address}`),
         opened: (sa, size) => invariants.credit.earned(this.name, sa.peerHit, size),
         sealed: (sa, key, sequence, message) => invariants.sealed(this, sa, key, sequence, message),
         delivered: (from, message) => {

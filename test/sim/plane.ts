@@ -43,6 +43,7 @@ export interface SealedMessage {
 /** What the world wants to know of a data plane. */
 export interface PlaneHooks {
   saAdded(sa: SaSpec): void;
+  shunned(address: string): void;
   /** Before every use of an outbound key. */
   sealed(sa: SaSpec, key: string, sequence: number, message: Message): void;
   /** A packet was opened: its sender has its keys. */
@@ -218,6 +219,10 @@ export class MemoryPlane implements DataPlane {
     const size = Math.max((bytes || this.#mtuTo(peer, path)) - OVERHEAD - ESP_OVERHEAD, 24);
     const message = { id, kind: "probe", family: "hit", size, sequence: token, sentAt: now } as const;
     this.#sealAlong(outbound, path, message);
+  }
+
+  shun(address: string): void {
+    this.#options.hooks.shunned(address);
   }
 
   setPathMtu(peer: Hit, mtu: number | undefined): void {

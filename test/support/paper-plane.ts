@@ -27,6 +27,9 @@ export class PaperPlane implements DataPlane {
   }
   probe(): void {}
   setPathMtu(): void {}
+  shun(address: string, millis: number): void {
+    this.calls.push(`shun ${address} ${millis}`);
+  }
   setPath(_peer: Hit, spi: Spi, path: Path): void {
     this.calls.push(`setPath ${spi} ${path.local.address}`);
   }

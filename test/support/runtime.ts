@@ -65,6 +65,7 @@ export class FakePlane implements DataPlane {
   setPath(): void {}
   probe(): void {}
   setPathMtu(): void {}
+  shun(): void {}
   dropSa(spi: Spi, direction: "in" | "out"): void {
     const at = this.sas.findIndex((sa) => sa.spi === spi && sa.direction === direction);
     if (at >= 0) this.sas.splice(at, 1);

@@ -105,6 +105,10 @@ export const DATA_DROPS = {
     "to be shown as IPv4, but the peer has no LSI",
     "Too small an LSI prefix: [network] lsi_prefix.",
   ),
+  shunned: look(
+    "an I1 or I2 from an address that answers puzzles wrongly",
+    "Somebody there tries to keep this host busy: packets of its exchanges show where, tcpdump -n udp port 10500. Others behind the same address wait longer for a first answer.",
+  ),
 
   // Plumbing.
   ring_full: look(
