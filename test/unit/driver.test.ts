@@ -72,8 +72,16 @@ describe("what comes out", () => {
       { type: "send", path: PATH, bytes: I1 },
       { type: "sa-path", peer: BOB, spi: 5 as Spi, path: PATH, verified: true },
       { type: "sa-drop", spi: 4 as Spi, direction: "in", peer: BOB },
+      { type: "shun", address: "192.0.2.66", millis: 1_000 },
     );
-    expect(plane.calls).toEqual(["addSa", "route 5", "send", "setPath 5 192.0.2.1", "dropSa 4 in"]);
+    expect(plane.calls).toEqual([
+      "addSa",
+      "route 5",
+      "send",
+      "setPath 5 192.0.2.1",
+      "dropSa 4 in",
+      "shun 192.0.2.66 1000",
+    ]);
   });
 
   it("gets our own address and port filled in, for packets and SAs", () => {
