@@ -243,19 +243,22 @@ function checkCurrent(state: Open, cx: Context): Stay {
   return startCheck(state, path, mobility.moving?.reason, cx) ?? stay(state);
 }
 
-/** Pairs that were never heard of, or that were silent long enough ago, are asked: to know them before they are needed. */
+/**
+ * Pairs that were never heard of, or that were silent long enough ago, are asked: to know them before they are needed.
+ * While traffic waits those that worked are asked, too: they may have come back only now.
+ */
 function checkUnknown(state: Open, cx: Context): Stay & { readonly postponed: boolean } {
   let now = state;
   const out: HostOutput[] = [];
   for (const path of candidates(state.session, cx)) {
     const known = pathIn(now.session.mobility, path);
     const quiet = known?.downSince !== undefined && cx.now < recheckAt(known, cx.config.mobility);
+    const use = urgency(now.session.mobility);
     // An address that was left and is back has to answer anew (RFC 8046 5.3).
     const works =
       known !== undefined && known.downSince === undefined && isActive(now.session.mobility, path.remote);
-    if (samePath(path, now.session.path) || quiet || works) continue;
+    if (samePath(path, now.session.path) || quiet || (works && use === undefined)) continue;
     if (now.session.mobility.checks.some((one) => samePath(one.path, path))) continue;
-    const use = urgency(now.session.mobility);
     if (use === undefined && !cx.maySpare()) return { ...stay(now, out), postponed: true };
     const asked = askAll(now, [path], use, cx);
     now = asked.next;

@@ -276,6 +276,21 @@ test("an address that comes a moment after the others is tried while nothing els
   expect(pair.now - start).toBeLessThanOrEqual(6 * pair.latency);
 });
 
+test("an address that is gone for a moment only is used again while nothing else answers", () => {
+  const pair = established([A4, A6], [B4, B6]);
+  const { a, b } = pair;
+  pair.move(a, A6);
+  pair.pass(2_000);
+  expect(current(b, a)?.address).toBe(A6);
+  // Without IPv6 it tries where the peer has been before.
+  pair.move(b, B4);
+  expect(current(b, a)?.address).toBe(A4);
+  pair.pass(5);
+  pair.move(b, B4, B6);
+  pair.pass(4 * pair.latency);
+  expect(b.host.paths(a.hit)[0]?.path).toMatchObject({ local: { address: B6 }, remote: { address: A6 } });
+});
+
 test("a host with nothing but link-local addresses has nothing to tell a peer elsewhere, until it has (RFC 8047 5.1)", () => {
   const linkLocal = ["169.254.7.7", "169.254.7.8"];
   const pair = established(linkLocal);
