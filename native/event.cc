@@ -71,7 +71,8 @@ void EventQueue::setAddresses(const std::vector<netlink::LocalAddress>& addresse
 }
 
 std::size_t EventQueue::drain(Bytes out, std::size_t max) {
-  signalled_.store(false);
+  // Read as well as written: what was pushed before a signal that is taken back here is seen below.
+  signalled_.exchange(false);
   std::size_t at = 0;
   std::size_t count = 0;
   if (max > 0) {
