@@ -80,10 +80,10 @@ describe("an I2's solution (RFC 7401 6.9 step 8)", () => {
       const before = pair.b.drops("puzzle_unknown");
       pair.deliver(pair.b, i2, path);
       refused += pair.b.drops("puzzle_unknown") - before;
-      if (pair.b.state(pair.a) !== "UNASSOCIATED") break;
+      // One in 64 addresses shares a puzzle.
+      if (pair.b.state(pair.a) !== "UNASSOCIATED") pair.input(pair.b, { type: "forget", peer: pair.a.hit });
     }
-    // One in 64 addresses shares a puzzle.
-    expect(refused).toBeGreaterThan(0);
+    expect(refused).toBeGreaterThan(10);
   });
 
   test("R1_COUNTER must be that of the R1; a missing one is tolerated (step 7)", () => {
