@@ -23,6 +23,8 @@ import { outstandingAt, unrecorded } from "./update-state.ts";
 
 /** How long the old SAs stay for packets that are still on their way. */
 export const FORMER_SA_MILLIS = 10_000;
+/** Pairs of old SAs of one association: with those in use and those of a rekeying fewer than the data plane has room for. */
+const MAX_FORMER_SAS = 4;
 /** RFC 7402 6.8 step 5: an outstanding request is not kept for ever. */
 const REKEY_MILLIS = 60_000;
 
@@ -237,6 +239,8 @@ export function switchOver(state: Open, cx: Context, proven = false): Step {
     outbound: session.outbound,
     until: after(cx.now, FORMER_SA_MILLIS),
   };
+  const all = [...session.former, former];
+  const gone = all.splice(0, all.length - MAX_FORMER_SAS);
   const next: Open = {
     ...state,
     session: {
@@ -247,12 +251,13 @@ export function switchOver(state: Open, cx: Context, proven = false): Step {
       formerSpi: session.outbound,
       keyedAt: cx.now,
       rekey: undefined,
-      former: [...session.former, former],
+      former: all,
     },
   };
   return step(
     withNewSpi(next),
     { type: "route", peer: cx.peer, via: rekey.keyed.peerSpi },
+    gone.flatMap(({ inbound, outbound }) => dropSas(cx, inbound, outbound)),
     event(cx, "association-rekeyed", { dh: rekey.dh === undefined ? "kept" : "new" }),
   );
 }

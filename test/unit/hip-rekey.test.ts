@@ -146,6 +146,21 @@ describe("rekeying", () => {
     expectMatching(pair);
   });
 
+  test("old SAs are few, however often there are new ones", () => {
+    const pair = established();
+    for (let round = 1; round <= 12; round++) {
+      soften(pair, round % 2 === 0 ? pair.a : pair.b);
+      pair.run(() => [pair.a, pair.b].every((node) => node.events("association-rekeyed").length === round));
+      expectMatching(pair);
+    }
+    // Four pairs, and the one in use: the data plane has room for 8 SAs of a peer and direction.
+    expect([pair.a.sas.size, pair.b.sas.size]).toEqual([10, 10]);
+    pair.pass(15_000);
+    expect([pair.a.sas.size, pair.b.sas.size]).toEqual([2, 2]);
+    expectMatching(pair);
+    expect([...pair.a.faults, ...pair.b.faults]).toEqual([]);
+  });
+
   test("happens by itself when the keys are old", () => {
     const pair = established();
     pair.pass(70 * 60_000);
