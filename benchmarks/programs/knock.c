@@ -1,7 +1,7 @@
 // Exchanges that are attempted and come to nothing: `knock PATTERNS ADDRESS PORT RATE SECONDS` sends RATE I1s a second,
 // from every local address that PATTERNS names, and an I2 for each R1: of an exchange that was completed once, with the
-// solution of the new puzzle if HASHES hashes find one, and with a wrong HIP_MAC. Prints a line of JSON. With "blind" behind
-// that it waits for no R1: it hashes as much for an old puzzle, and sends as many packets of the same sizes.
+// solution of the new puzzle if HASHES hashes find one, and with a wrong HIP_MAC. Prints a line of JSON. With "blind"
+// behind that it waits for no R1: it hashes as much for an old puzzle, and sends as many packets of the same sizes.
 //
 // PATTERNS: a line "from ADDRESS" for each local address, then lines "i2 HEX", a HIP packet each.
 #include <arpa/inet.h>
