@@ -39,10 +39,14 @@ const UNHEARD_I1S = 2;
 
 /**
  * Table 3: of two hosts that call each other, the one with the greater HIT answers. An I1 that came again while ours came
- * to nothing is answered, too: the peer is not where we look for it, but it has found us.
+ * to nothing is answered, too, and one from an address that we do not call: the peer is not where we look for it, but it
+ * has found us.
  */
 export function receiveCrossingI1(state: StateOf<"I1-SENT">, received: Received, cx: Context): Step {
-  const unheard = state.attempt.retransmit.tries >= UNHEARD_I1S;
+  const { candidates, retransmit } = state.attempt;
+  const unheard =
+    retransmit.tries >= UNHEARD_I1S ||
+    !candidates.some(({ remote }) => remote.address === received.path.remote.address);
   return localIsGreater(cx) || unheard
     ? step(state, cx.answerI1(received))
     : step(state, drop("i1_crossing"));

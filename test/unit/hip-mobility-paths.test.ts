@@ -214,6 +214,18 @@ test("a peer that calls again is answered, although ours is the lesser HIT, when
   expect(pair.count("R1", a)).toBe(1);
 });
 
+test("a peer that calls from elsewhere than we look for it is answered at once, although ours is the lesser HIT", () => {
+  const { pair } = reach("I1-SENT", { greater: false });
+  const { a, b } = pair;
+  pair.move(b, "198.51.100.99");
+  pair.filter = () => true;
+  pair.connect(b);
+  pair.pass(6 * pair.latency);
+  expect(a.state(b)).toBe("R2-SENT");
+  expect(b.state(a)).toBe("ESTABLISHED");
+  expect(unusable(pair)).toEqual([]);
+});
+
 test("a CLOSE that somebody sent on from elsewhere does not keep the peer from its answer", () => {
   const pair = established();
   const { a, b } = pair;
