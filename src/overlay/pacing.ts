@@ -31,6 +31,11 @@ export class PacedCalls {
     this.tick(now);
   }
 
+  /** The same, when what happens now is over: see `deadline`. */
+  addSoon(peer: Hit): void {
+    if (!this.#calling.has(peer)) this.#queue.add(peer);
+  }
+
   /** An answer came, or the call is pointless now. */
   done(peer: Hit, now: Instant): void {
     this.#queue.delete(peer);
@@ -44,6 +49,7 @@ export class PacedCalls {
 
   deadline(): Deadline | undefined {
     if (this.#queue.size === 0) return undefined;
+    if (this.#calling.size < this.#pace.atOnce) return { at: 0 as Instant, why: this.#why };
     const oldest = this.#calling.values().next();
     return oldest.done ? undefined : { at: oldest.value, why: this.#why };
   }

@@ -33,8 +33,9 @@ export const SAVE_INTERVAL_PER_PEER = 0.2;
 export const HINT_INTERVAL = 1_000;
 export const MAX_HINTED = 4_096;
 
-/** Ends of associations that nobody wanted. */
-const LOST: ReadonlySet<string> = new Set(["unreachable", "no_answer_to_update", "forgotten"]);
+/** Ends of associations that nobody wanted: the peer did not answer, or the association had to go. */
+const UNHEARD: ReadonlySet<string> = new Set(["unreachable", "no_answer_to_update"]);
+const FORGOTTEN = "forgotten";
 
 /** What the cloud's metadata service says about this machine. */
 export interface CloudFacts {
@@ -207,7 +208,10 @@ export class Whereabouts {
   closed(hit: Hit, reason: string): void {
     this.sightings.forget(hit);
     if (this.own.forgetPeer(hit)) this.tell();
-    if (this.#stopping || LOST.has(reason)) return;
+    if (this.#stopping) return;
+    // A peer that lost the association while we moved knows only where we were: nobody but us can begin anew.
+    if (UNHEARD.has(reason)) this.#reconnects.addSoon(hit);
+    if (UNHEARD.has(reason) || reason === FORGOTTEN) return;
     this.#missed.delete(hit);
     if (this.#wanted.delete(hit)) this.#dirty = true;
   }

@@ -73,6 +73,17 @@ describe("reboot", () => {
     story.sound();
   });
 
+  it("of a host whose peer moves meanwhile: the peer calls it when nobody answers, whoever has something to say", () => {
+    const story = talking();
+    const { alice, bob } = story;
+    alice.crash();
+    bob.move(["10.0.2.2"]);
+    alice.boot();
+    // Alice calls where Bob was, and knows no UPDATE of his.
+    expect(story.reaches(alice, bob, 90_000)).toBeLessThan(45_000);
+    story.sound();
+  });
+
   it("keeps every LSI", () => {
     const story = talking();
     const lsi = story.ask(story.alice, { type: "peer-show", peer: "bob" })[0];

@@ -121,6 +121,24 @@ describe("associations outlive the daemon", () => {
     for (const reason of ["asked", "unused", "close"]) expect(ends(reason)).toEqual([]);
   });
 
+  it.each([
+    ["unreachable", 1],
+    ["no_answer_to_update", 1],
+    ["forgotten", 0],
+    ["asked", 0],
+    ["close", 0],
+  ])("calls a peer again whose association ended so: %s", (reason, calls) => {
+    const bench = new Bench().start();
+    bench.establish(BOB);
+    const before = bench.fake.asked("connect").length;
+    bench.says({ type: "event", name: "association-closed", local: SELF, peer: BOB, detail: { reason } });
+    bench.give({ type: "timeout" });
+    expect(bench.fake.asked("connect")).toHaveLength(before + calls);
+    bench.now += 60_000;
+    bench.give({ type: "timeout" });
+    expect(bench.fake.asked("connect")).toHaveLength(before + calls);
+  });
+
   it("keeps what ends only because we stop", () => {
     const bench = new Bench().start();
     bench.establish(BOB);
