@@ -30,11 +30,12 @@ export function peerLocatorsOf(state: State): readonly PeerLocatorDetails[] {
 
 /**
  * Where the peer was last, best first, for the next exchange with it: where it answered, where it says that it is, where it
- * was before. What is a mere guess from a packet's source is left out.
+ * was before. What is a mere guess from a packet's source is left out. So is where an I2 came from until
+ * the peer shows that it has the R2: it may have left before, and what was known then is not to be forgotten for it.
  */
 export function lastLocatorsOf(state: State): readonly Endpoint[] {
   const session = sessionOf(state);
-  if (session === undefined) return [];
+  if (session === undefined || state.name === "R2-SENT") return [];
   const rank = { ACTIVE: 0, UNVERIFIED: 1, DEPRECATED: 2 } as const;
   const rest = session.mobility.locators
     .filter(({ source, status }) => source !== "observed" || status === "ACTIVE")
@@ -43,12 +44,13 @@ export function lastLocatorsOf(state: State): readonly Endpoint[] {
   return all.filter((one, at) => all.findIndex((other) => sameEndpoint(one, other)) === at);
 }
 
-/** Whether anything that `pathsOf` and `peerLocatorsOf` tell is different. */
+/** Whether anything that the functions above tell is different. */
 export function pathsChanged(before: State, after: State): boolean {
   const [old, now] = [sessionOf(before), sessionOf(after)];
   if (now === undefined) return old !== undefined;
   return (
     old === undefined ||
+    (before.name === "R2-SENT") !== (after.name === "R2-SENT") ||
     !samePath(old.path, now.path) ||
     old.mobility.paths !== now.mobility.paths ||
     old.mobility.locators !== now.mobility.locators

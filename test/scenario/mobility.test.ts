@@ -180,3 +180,23 @@ describe("a host none of whose addresses can reach the peer", () => {
     story.sound();
   });
 });
+
+test("both move at once before a call is answered: what was known of the caller before is not forgotten for it", () => {
+  const story = talking([A[0], A6], [B[0], B6]);
+  const { alice, bob, world } = story;
+  alice.crash();
+  alice.move([A[1]]);
+  alice.boot();
+  story.lose(1, "R2");
+  world.say(alice, bob);
+  world.run(2000, () => story.state(bob, alice) === "R2-SENT");
+  expect(story.state(bob, alice)).toBe("R2-SENT");
+  alice.move([A6]);
+  bob.move(["2001:db8:2::2"]);
+  for (let i = 0; i < 60 && story.state(alice, bob) !== "ESTABLISHED"; i++) {
+    world.say(bob, alice);
+    story.run(1000);
+  }
+  story.talk(alice, bob, 1000);
+  story.sound();
+});

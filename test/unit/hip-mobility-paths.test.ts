@@ -200,6 +200,18 @@ describe("where a peer was last", () => {
     pair.pass(1_000);
     expect(b.host.lastLocators(a.hit).map(({ address }) => address)).toEqual([A1]);
   });
+
+  test("is not where an I2 came from before the peer shows that it has our answer, and then at once", () => {
+    const { pair } = reach("R2-SENT");
+    const { a, b } = pair;
+    expect(a.host.lastLocators(b.hit)).toEqual([]);
+    const before = a.outputs.length;
+    const spi = a.sa("in")?.spi as Spi;
+    pair.input(a, { type: "esp", spi, event: "first-inbound" });
+    expect(a.state(b)).toBe("ESTABLISHED");
+    expect(a.outputs.slice(before)).toContainEqual({ type: "paths", peer: b.hit });
+    expect(a.host.lastLocators(b.hit).map(({ address }) => address)).toEqual([b.address]);
+  });
 });
 
 test("a peer that calls again is answered, although ours is the lesser HIT, when our calls come to nothing", () => {
