@@ -232,15 +232,21 @@ function askAll(state: Open, paths: readonly Path[], reason: HandoverReason | un
   return stay(now, out);
 }
 
-/** The path in use must answer, too: when the peer is not known to be there (RFC 8046 5.4), and when we turned to it. */
+/**
+ * The path in use must answer, too: when the peer is not known to be there (RFC 8046 5.4), when we turned to it, and when
+ * nothing comes through.
+ */
 function checkCurrent(state: Open, cx: Context): Stay {
   const { mobility, path } = state.session;
   const known = pathIn(mobility, path);
   const quiet = known?.downSince !== undefined && cx.now < recheckAt(known, cx.config.mobility);
-  const open = mobility.moving !== undefined || locatorAt(mobility, path.remote)?.status === "UNVERIFIED";
-  if (!open || quiet) return stay(state);
+  const use = hasLocal(state.session, cx) ? urgency(mobility) : mobility.moving?.reason;
+  // While traffic waits something is always asked, unless our address was gone: now that it is back the peer may be, too.
+  const back = use !== undefined && !mobility.checks.some((one) => one.use !== undefined);
+  const open = use !== undefined || locatorAt(mobility, path.remote)?.status === "UNVERIFIED";
+  if (!open || (quiet && !back)) return stay(state);
   if (mobility.checks.some((one) => samePath(one.path, path))) return stay(state);
-  return startCheck(state, path, mobility.moving?.reason, cx) ?? stay(state);
+  return startCheck(state, path, use, cx) ?? stay(state);
 }
 
 /**

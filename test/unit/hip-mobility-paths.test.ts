@@ -181,6 +181,34 @@ test("an answer from one of the peer's addresses does not change their order", (
   expect(order()).toEqual([A1, A2]);
 });
 
+describe("the path in use that failed while its address was gone", () => {
+  function back(loses: boolean): Pair {
+    const pair = established();
+    const { a, b } = pair;
+    const path = pathOf(a, b);
+    pair.move(a, "2001:db8::1");
+    pair.input(a, { type: "path-down", peer: b.hit, path });
+    pair.pass(1_000);
+    if (loses) pair.filter = () => false;
+    pair.move(a, A1);
+    return pair;
+  }
+
+  test("is asked when the address is back", () => {
+    const pair = back(false);
+    pair.pass(1_000);
+    expect(pair.a.host.paths(pair.b.hit)).toMatchObject([{ path: pathOf(pair.a, pair.b), verified: true }]);
+  });
+
+  test("ends the association when the peer is gone by then", () => {
+    const pair = back(true);
+    pair.pass(DEFAULT_CONFIG.mobility.search + 10_000);
+    expect(pair.a.events("association-closed").map(({ detail }) => detail["reason"])).toEqual([
+      "unreachable",
+    ]);
+  });
+});
+
 describe("where a peer was last", () => {
   test("is what it announced, too, although nobody has asked there yet", () => {
     const pair = established();
