@@ -27,7 +27,7 @@ Shunned::~Shunned() {
 bool Shunned::add(const Address& address, std::uint64_t now, std::uint64_t until) {
   Place* known = places_.find(address);
   if (known == nullptr) {
-    if (places_.size() >= kMaxShunned) sweep(now);
+    if (places_.size() >= kMaxShunned && now >= swept_ + kSweepMs) sweep(now);
     if (places_.size() >= kMaxShunned) return false;
     places_.insert(new Place{address, {until}, {}});
   } else {
@@ -45,6 +45,7 @@ bool Shunned::refusesHere(const Address& address, View packet, std::uint64_t now
 }
 
 void Shunned::sweep(std::uint64_t now) {
+  swept_ = now;
   std::vector<Address> over;
   places_.each([&](const Place& place) {
     if (place.until.load(std::memory_order_relaxed) <= now) over.push_back(place.address);

@@ -12,6 +12,8 @@ inline constexpr std::size_t kMaxShunned = 1024;
 /// I1s and I2s that are heard from each of them: others may live behind the same address.
 inline constexpr std::uint64_t kShunnedPerSecond = 10;
 inline constexpr std::uint64_t kShunnedBurst = 10;
+/// A full table is looked through this often at most, in milliseconds.
+inline constexpr std::uint64_t kSweepMs = 100;
 
 class Shunned {
  public:
@@ -49,6 +51,8 @@ class Shunned {
   Table<Place, Traits> places_;
   /// When the last of them may be heard again.
   std::atomic<std::uint64_t> latest_{0};
+  /// When a full table was looked through last. Control thread only.
+  std::uint64_t swept_ = 0;
 };
 
 }  // namespace hipd

@@ -267,6 +267,7 @@ export class Host {
     const match = this.#pool.match(local, packet, path, now);
     if (!("drop" in match)) return match;
     const { address } = path.remote;
+    if (match.drop === "puzzle_unknown") this.#wrongAnswers.guessed(address, now);
     const shuns = match.drop === "puzzle_unsolved" && this.#wrongAnswers.tooMany(address, now);
     return { drop: match.drop, out: shuns ? [{ type: "shun", address, millis: SHUN_MILLIS }] : [] };
   }

@@ -68,6 +68,25 @@ describe("an address that answers puzzles wrongly", () => {
     expect(pair.b.drops("puzzle_unknown")).toBeGreaterThan(300);
   });
 
+  test("is not shunned for what somebody guesses who writes it on his packets: most of the puzzles are wrong", () => {
+    const { pair, i2 } = begun();
+    const others: Uint8Array[] = [];
+    for (let i = 0; i < 63; i++) {
+      const guess = i2.slice();
+      const parsed = parse(i2);
+      const solution = parsed.ok ? raw(parsed.value, SOLUTION) : undefined;
+      guess[(solution?.offset ?? 0) + 8] = (guess[(solution?.offset ?? 0) + 8] as number) ^ (i + 1);
+      others.push(guess);
+    }
+    const path = pathBetween(pair.b, pair.a);
+    for (let round = 0; round < 12; round++) {
+      for (const guess of others) pair.deliver(pair.b, guess, path);
+      flood(pair, i2, 1);
+    }
+    expect(pair.b.drops("puzzle_unsolved")).toBe(12);
+    expect(shunned(pair)).toEqual([]);
+  });
+
   test("is still answered by the protocol itself: the right solution counts", () => {
     const { pair, i2 } = begun();
     flood(pair, i2, 20);
