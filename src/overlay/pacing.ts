@@ -1,5 +1,5 @@
 /** Many peers are to be called, a bounded number at once. */
-import { after, type Deadline, type Hit, type Instant } from "../core/types.ts";
+import { after, type Deadline, earliest, type Hit, type Instant } from "../core/types.ts";
 
 export interface Pace {
   /** Calls that may wait for their answer at once. */
@@ -15,6 +15,8 @@ export class PacedCalls {
   readonly #call: (peer: Hit) => void;
   readonly #queue = new Set<Hit>();
   readonly #calling = new Map<Hit, Instant>();
+  /** Those that are to be called at a certain time, in the order of that. */
+  readonly #due = new Map<Hit, Instant>();
 
   constructor(why: string, pace: Pace, call: (peer: Hit) => void) {
     this.#why = why;
@@ -31,30 +33,38 @@ export class PacedCalls {
     this.tick(now);
   }
 
-  /** The same, when what happens now is over: see `deadline`. */
-  addSoon(peer: Hit): void {
-    if (!this.#calling.has(peer)) this.#queue.add(peer);
+  /** The same, at that time. Later calls name later times. */
+  addAt(peer: Hit, at: Instant): void {
+    if (!this.#due.has(peer)) this.#due.set(peer, at);
   }
 
   /** An answer came, or the call is pointless now. */
   done(peer: Hit, now: Instant): void {
     this.#queue.delete(peer);
+    this.#due.delete(peer);
     if (this.#calling.delete(peer)) this.tick(now);
   }
 
   clear(): void {
     this.#queue.clear();
+    this.#due.clear();
     this.#calling.clear();
   }
 
   deadline(): Deadline | undefined {
-    if (this.#queue.size === 0) return undefined;
-    if (this.#calling.size < this.#pace.atOnce) return { at: 0 as Instant, why: this.#why };
+    const next = this.#due.values().next();
+    const due = next.done ? undefined : { at: next.value, why: this.#why };
+    if (this.#queue.size === 0) return due;
     const oldest = this.#calling.values().next();
-    return oldest.done ? undefined : { at: oldest.value, why: this.#why };
+    return earliest(due, oldest.done ? undefined : { at: oldest.value, why: this.#why });
   }
 
   tick(now: Instant): void {
+    for (const [peer, at] of this.#due) {
+      if (at > now) break;
+      this.#due.delete(peer);
+      if (!this.#calling.has(peer)) this.#queue.add(peer);
+    }
     for (const [peer, until] of this.#calling) {
       // In the order of their ends.
       if (until > now) break;

@@ -1,6 +1,7 @@
 /** Where we are and where the peers were: what the protocol is told about it, what is kept, and whom to call after a start or a sleep. */
 import { BoundedMap } from "../core/bounded.ts";
 import {
+  after,
   type Deadline,
   type Endpoint,
   earliest,
@@ -36,6 +37,8 @@ export const MAX_HINTED = 4_096;
 /** Ends of associations that nobody wanted: the peer did not answer, or the association had to go. */
 const UNHEARD: ReadonlySet<string> = new Set(["unreachable", "no_answer_to_update"]);
 const FORGOTTEN = "forgotten";
+/** Then it is called again after so long, in milliseconds: our CLOSE goes first. */
+const CALL_AGAIN = 1_000;
 
 /** What the cloud's metadata service says about this machine. */
 export interface CloudFacts {
@@ -210,7 +213,7 @@ export class Whereabouts {
     if (this.own.forgetPeer(hit)) this.tell();
     if (this.#stopping) return;
     // A peer that lost the association while we moved knows only where we were: nobody but us can begin anew.
-    if (UNHEARD.has(reason)) this.#reconnects.addSoon(hit);
+    if (UNHEARD.has(reason)) this.#reconnects.addAt(hit, after(this.#port.now, CALL_AGAIN));
     if (UNHEARD.has(reason) || reason === FORGOTTEN) return;
     this.#missed.delete(hit);
     if (this.#wanted.delete(hit)) this.#dirty = true;

@@ -132,6 +132,10 @@ describe("associations outlive the daemon", () => {
     bench.establish(BOB);
     const before = bench.fake.asked("connect").length;
     bench.says({ type: "event", name: "association-closed", local: SELF, peer: BOB, detail: { reason } });
+    // The CLOSE goes first.
+    bench.give({ type: "timeout" });
+    expect(bench.fake.asked("connect")).toHaveLength(before);
+    bench.now += 1_000;
     bench.give({ type: "timeout" });
     expect(bench.fake.asked("connect")).toHaveLength(before + calls);
     bench.now += 60_000;
