@@ -206,7 +206,8 @@ function candidatesIn(state: Opening): readonly Path[] {
 /** RFC 8004 4.2.3: it says that the I1 came to the Responder by way of a rendezvous server that we called. */
 function viaRendezvous(state: Opening, { packet, path }: Received): boolean {
   // VIA_RVS is not signed: once an I2 is under way it leads nowhere else.
-  const called = state.name === "I2-SENT" ? [] : candidatesIn(state);
+  if (state.name === "I2-SENT") return false;
+  const called = candidatesIn(state);
   if (called.some(({ remote }) => remote.address === path.remote.address)) return false;
   return getAll(packet, VIA_RVS).some(({ addresses }) =>
     addresses.some((bytes) => called.some(({ remote }) => remote.address === formatIp(unmapped(bytes)))),

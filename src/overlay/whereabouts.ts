@@ -211,10 +211,12 @@ export class Whereabouts {
   closed(hit: Hit, reason: string): void {
     this.sightings.forget(hit);
     if (this.own.forgetPeer(hit)) this.tell();
-    if (this.#stopping) return;
-    // A peer that lost the association while we moved knows only where we were: nobody but us can begin anew.
-    if (UNHEARD.has(reason)) this.#reconnects.addAt(hit, after(this.#port.now, CALL_AGAIN));
-    if (UNHEARD.has(reason) || reason === FORGOTTEN) return;
+    if (this.#stopping || reason === FORGOTTEN) return;
+    if (UNHEARD.has(reason)) {
+      // A peer that lost the association while we moved knows only where we were: nobody but us can begin anew.
+      this.#reconnects.addAt(hit, after(this.#port.now, CALL_AGAIN));
+      return;
+    }
     this.#missed.delete(hit);
     if (this.#wanted.delete(hit)) this.#dirty = true;
   }
