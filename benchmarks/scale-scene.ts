@@ -99,14 +99,9 @@ export class Scene {
     const patterns = join(this.many.folder, "patterns");
     if (!existsSync(patterns)) await this.tell(`patterns ${patterns}`, 20_000);
     if (blind) await this.many.namespace.nft(FILTER);
-    const to = blind ? [`${rate}`, `${seconds}`, "blind"] : [`${rate}`, `${seconds}`];
-    return this.#crowdHome.spawn([
-      await program("knock"),
-      patterns,
-      MANY,
-      blind ? `${CLOSED_PORT}` : "10500",
-      ...to,
-    ]);
+    const port = blind ? CLOSED_PORT : 10_500;
+    const command = [await program("knock"), patterns, MANY, `${port}`, `${rate}`, `${seconds}`];
+    return this.#crowdHome.spawn(blind ? [...command, "blind"] : command);
   }
 
   /** Gives the crowd a command and waits for its answer. */
