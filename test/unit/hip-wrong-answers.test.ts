@@ -1,14 +1,15 @@
 /** Wrong solutions (RFC 7401 4.1.1, 6.9 step 8): a hash each, and who sends many is heard less. */
 import { describe, expect, test } from "vitest";
+import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
 import { get, parse, raw } from "../../src/wire/packet.ts";
 import { SOLUTION } from "../../src/wire/rfc7401.ts";
 import { Pair, pathBetween } from "../support/pair.ts";
 
-const PUZZLES = { puzzle: { idleK: 12, solveK: 24, lifetime: 37, maxK: 20 } };
+const PUZZLES = { puzzle: { ...DEFAULT_CONFIG.puzzle, idleK: 12 } };
 
 /** A pair whose first I2 is on its way to nowhere, and that I2. */
 function begun(): { readonly pair: Pair; readonly i2: Uint8Array } {
-  const pair = new Pair({ configB: { ...PUZZLES } as never });
+  const pair = new Pair({ configB: PUZZLES });
   pair.filter = ({ name }) => name !== "I2";
   pair.connect(pair.a);
   pair.run(() => pair.count("I2") === 1);
