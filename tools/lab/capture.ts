@@ -1,8 +1,16 @@
 /** tcpdump on one device, read while it runs. */
+import { readFileSync } from "node:fs";
 import type { Namespace } from "./lab.ts";
 import { decode, type IpPacket } from "./packet.ts";
 import { PcapReader } from "./pcap.ts";
 import type { Background } from "./shell.ts";
+
+interface Look {
+  readonly captured: number;
+  readonly received: number;
+  /** How often tcpdump had gone to sleep when it was asked. */
+  readonly sleeps: number;
+}
 
 export class Capture {
   readonly packets: IpPacket[] = [];
@@ -75,22 +83,23 @@ export class Capture {
 
   /** Ends the capture after everything on the wire has been read; gives all packets. */
   async stop(): Promise<readonly IpPacket[]> {
-    // What its filter refuses late counts as received for ever: then nothing more comes between two looks.
-    let before = -1;
+    // What its filter refuses late counts as received for ever: nothing more comes once tcpdump has gone to
+    // sleep without having read a packet since.
+    let before = { captured: -1, sleeps: -1 };
     for (let look = await this.#look(); look.captured < look.received; look = await this.#look()) {
-      if (look.captured === before) break;
-      before = look.captured;
+      if (look.captured > before.captured) before = look;
+      else if (look.sleeps > before.sleeps) break;
     }
     await this.#program.stop("SIGINT");
     return this.packets;
   }
 
   /** At the end tcpdump leaves what the kernel has captured and nobody has read; before, it tells how much that is. */
-  async #look(): Promise<{ readonly captured: number; readonly received: number }> {
+  async #look(): Promise<Look> {
     const { err } = this.#program;
     const said = err.length;
     this.#program.signal("SIGUSR1");
-    return this.#program.until(
+    const counts = await this.#program.until(
       () => {
         const found = err
           .slice(said)
@@ -101,5 +110,12 @@ export class Capture {
       10_000,
       () => `waiting for what tcpdump on ${this.device} has captured`,
     );
+    return { ...counts, sleeps: sleeps(this.#program.child.pid) };
   }
+}
+
+/** How often a process has gone to sleep by itself (voluntary context switches). */
+function sleeps(pid: number | undefined): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)?.[1]);
 }
