@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -132,10 +133,21 @@ void Worker::warmUp() {
   ciphers_.sweep();
 }
 
+/// Linux keeps "nice" by thread.
+void Worker::goAhead() {
+  if (options_.nice == 0 || setpriority(PRIO_PROCESS, 0, options_.nice) == 0) return;
+  if (!options_.fresh || options_.index != 0) return;
+  const std::string nice = std::to_string(options_.nice);
+  shared_.events.note("data threads have no priority over other programs, which makes them slower: nice " + nice +
+                      " is refused (" + errorText(errno) +
+                      "); allow it with LimitNICE=-20 in the unit, or set [network] nice = 0");
+}
+
 void Worker::run() {
   const std::string name = "hipd-data-" + std::to_string(options_.index);
   pthread_setname_np(pthread_self(), name.c_str());
-  if (options_.warm) warmUp();
+  goAhead();
+  if (options_.fresh) warmUp();
   Placement placement;
   std::array<epoll_event, 8> events;
   while (!stopping_.load()) {
@@ -160,7 +172,7 @@ void Worker::run() {
 }
 
 /// Sleeps until something is ready; with the option, looks for a while before it does.
-int Worker::await(std::span<epoll_event> events) const {
+int Worker::await(std::span<epoll_event> events) {
   const int room = static_cast<int>(events.size());
   if (options_.busyPoll != 0) {
     const std::uint64_t until = monotonicNow() + options_.busyPoll * std::uint64_t{1000};
@@ -171,6 +183,7 @@ int Worker::await(std::span<epoll_event> events) const {
       sched_yield();
     } while (monotonicNow() < until);
   }
+  if (wakeups_.tooMany(monotonicNow)) sched_yield();
   return epoll_wait(epoll_.get(), events.data(), room, -1);
 }
 

@@ -32,6 +32,7 @@
 #include "silence.h"
 #include "stats.h"
 #include "udp.h"
+#include "wakeups.h"
 
 namespace hipd {
 
@@ -92,10 +93,13 @@ struct WorkerOptions {
   bool headers = false;
   /// How long to look for more packets before sleeping. Microseconds.
   std::uint32_t busyPoll = 0;
+  /// Of its thread, as of programs: less than 0 goes before others.
+  std::int32_t nice = 0;
   /// Makes its ciphers.
   const Backend* backend = &opensslBackend();
-  /// Ciphers are loaded before the first packet is served, else by the packet that needs them.
-  bool warm = true;
+  /// It follows no other. Ciphers are loaded before the first packet is served, else by the packet that needs them; and
+  /// what is refused is told.
+  bool fresh = true;
   /// Of the latest packet that a predecessor has split.
   std::uint32_t fragmentId = 0;
 };
@@ -159,8 +163,9 @@ class Worker {
   static constexpr std::size_t kTunStride = kHeadroom + kMaxPacket + 1 + kTailroom;
 
   void run();
-  int await(std::span<epoll_event> events) const;
+  int await(std::span<epoll_event> events);
   void warmUp();
+  void goAhead();
   bool watch(int fd, Inlet inlet);
   void serve(Inlet inlet);
   Backlog& backlogOf(Inlet inlet) { return backlogs_[static_cast<std::size_t>(inlet)]; }
@@ -265,6 +270,7 @@ class Worker {
   Coalescer coalescer_;
   /// By `Inlet`.
   std::array<Backlog, kInlets> backlogs_;
+  Wakeups wakeups_;
   /// One socket and one vote for each family; see favourite.h. `heard` in coarse milliseconds.
   struct Near {
     Fd fd;

@@ -58,6 +58,8 @@ export interface DaemonConfig {
     readonly ecn: boolean;
     /** How long data threads look for packets before they sleep. */
     readonly busyPollMicros: number;
+    /** Of data threads, as of programs. */
+    readonly nice: number;
     /** Which HITs have a route: all, or those of peers, beside another overlay on this host. */
     readonly hitRoutes: "prefix" | "peers";
   };
@@ -146,6 +148,7 @@ export function loadConfig(
       ecn: raw.network.ecn,
       hitRoutes: raw.network.hit_routes,
       busyPollMicros: raw.network.busy_poll,
+      nice: raw.network.nice,
     },
     locators: locatorsConfig(raw.locators, raw.network.port),
     metadata: { source: raw.locators.metadata, intervalMillis: raw.locators.metadata_interval },

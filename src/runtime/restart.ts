@@ -16,6 +16,7 @@ const FIXED: readonly Setting[] = [
   ["network.hit_routes", (config) => config.network.hitRoutes],
   ["network.ecn", (config) => config.network.ecn],
   ["network.busy_poll", (config) => config.network.busyPollMicros],
+  ["network.nice", (config) => config.network.nice],
   ["control.socket", (config) => config.control.socket],
   ["control.group", (config) => config.control.group],
   ["dns.listen", (config) => config.dns.listen],

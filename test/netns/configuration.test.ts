@@ -1,5 +1,6 @@
 /** hipd.toml, key files, reload: what operators get wrong is said plainly and changes nothing. */
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { getPriority } from "node:os";
 import { join } from "node:path";
 import { stringify } from "smol-toml";
 import { expect, it } from "vitest";
@@ -123,6 +124,26 @@ suite("a reload", () => {
     });
   });
 });
+
+suite("data threads", () => {
+  it("go before other programs, as far as the configuration says", async () => {
+    const slow = { config: { network: { nice: 3, workers: 2 } } };
+    await withPair({ daemonB: slow }, async ({ a, b }) => {
+      expect(nices(a.daemon.pid, "hipd-data-0")).toEqual([-12]);
+      expect(nices(b.daemon.pid, "hipd-data-0", "hipd-data-1")).toEqual([3, 3]);
+      expect(nices(b.daemon.pid, "hipd")).toEqual([0]);
+    });
+  });
+});
+
+/** The nice values of the threads of a process that have these names. */
+function nices(pid: number, ...names: readonly string[]): number[] {
+  const threads = readdirSync(`/proc/${pid}/task`).map(Number);
+  const name = (thread: number): string => readFileSync(`/proc/${pid}/task/${thread}/comm`, "utf8").trim();
+  return names.flatMap((wanted) =>
+    threads.filter((thread) => name(thread) === wanted).map((id) => getPriority(id)),
+  );
+}
 
 suite("peers", () => {
   it("of peers.d are known at the start and after a reload", async () => {

@@ -5,6 +5,7 @@ import { Machine } from "../../tools/lab/machine.ts";
 import { FOLDER, OLDER } from "./packages.ts";
 import { Member, suite } from "./support.ts";
 
+const CAP_SYS_RESOURCE = 1n << 24n;
 const KEY = "/etc/hipd/key.pem";
 
 suite("the units on a machine", () => {
@@ -62,6 +63,17 @@ suite("the units on a machine", () => {
     expect((await machine.sh(owned)).trim()).toBe("hipd 700\nhipd 600\nhipd 660");
     await machine.run(["systemctl", "stop", "hipd@blue"]);
     expect(await member.property("ActiveState")).toBe("active");
+  });
+
+  test("its data threads go before other programs, where the machine may allow it", async () => {
+    const pid = await member.property("MainPID");
+    const threads = (await machine.run(["ps", "-L", "-o", "comm=,user=,ni=", "-p", pid])).split(/\s*\n/);
+    const data = threads.map((line) => line.split(/\s+/)).find(([name]) => name === "hipd-data-0");
+    const capabilities = /^CapEff:\s*(\w+)/m.exec(await machine.run(["cat", "/proc/1/status"]));
+    const mayRaiseLimits = (BigInt(`0x${capabilities?.[1]}`) & CAP_SYS_RESOURCE) !== 0n;
+    expect(data).toEqual(["hipd-data-0", "hipd", mayRaiseLimits ? "-12" : "0"]);
+    const refusals = (await machine.journal("hipd.service")).match(/nice -12 is refused/g) ?? [];
+    expect(refusals).toHaveLength(mayRaiseLimits ? 0 : 1);
   });
 
   test("a key that only root may read comes as a credential", async () => {

@@ -140,6 +140,7 @@ describe("the example configuration", () => {
       "workers",
       "offloads",
       "busy_poll",
+      "nice",
       "dead_path_after",
     ])
       expect(shown).toMatch(new RegExp(`^${key} = `, "m"));

@@ -15,7 +15,12 @@ test("an empty file means all defaults", () => {
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.error));
   const { network, identity, control, host, peersDirectory } = loaded.value;
   expect(network).toMatchObject({ interface: "hip0", port: 10500, mtu: 0, carrier: "udp", workers: 0 });
-  expect(network).toMatchObject({ offloads: ["tso", "uso", "gso", "gro"], ecn: true, busyPollMicros: 0 });
+  expect(network).toMatchObject({
+    offloads: ["tso", "uso", "gso", "gro"],
+    ecn: true,
+    busyPollMicros: 0,
+    nice: -12,
+  });
   expect(formatPrefix(network.lsiPrefix)).toBe("198.18.0.0/15");
   expect(identity).toMatchObject({
     key: "/var/lib/hipd/identity.pem",
@@ -41,6 +46,7 @@ port = 10501
 encapsulation = "none"
 offloads = ["gso", "gro"]
 busy_poll = "0.05ms"
+nice = -3
 ecn = false
 [state]
 directory = "/srv/state"
@@ -74,7 +80,7 @@ locators = ["192.0.2.12"]
   const loaded = loadConfig(write(folder, "hipd.toml", text));
   if (!loaded.ok) throw new Error(loaded.error.map(problemText).join("\n"));
   const { value } = loaded;
-  expect(value.network).toMatchObject({ offloads: ["gso", "gro"], ecn: false, busyPollMicros: 50 });
+  expect(value.network).toMatchObject({ offloads: ["gso", "gro"], ecn: false, busyPollMicros: 50, nice: -3 });
   expect(value.identity).toMatchObject({
     key: join(folder, "keys/main.pem"),
     extra: ["/etc/hipd/old.pem"],

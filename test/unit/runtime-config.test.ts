@@ -90,6 +90,11 @@ describe("one mistake, one message with its place and the remedy", () => {
       'hipd.toml:2:13: [network] busy_poll: "11ms" is longer than 10ms',
     ],
     [
+      "a priority that there is not",
+      "[network]\nnice = -21\n",
+      "hipd.toml:2:8: [network] nice: -21 is too small; at least -20 is needed",
+    ],
+    [
       "an interface pattern",
       '[locators]\ninterfaces = ["eth 0"]\n',
       'hipd.toml:2:15: [locators] interfaces: "eth 0" is not a pattern for interfaces',

@@ -134,6 +134,10 @@ describe("unit files", () => {
     expect(settings(name, "MemoryDenyWriteExecute")).toEqual([]);
   });
 
+  test.each([...daemons, ...carriers])("%s may give its data threads any priority", (name) => {
+    expect(settings(name, "LimitNICE")).toEqual(["-20"]);
+  });
+
   test.each(daemons)("%s does not start again what cannot succeed", (name) => {
     expect(settings(name, "RestartPreventExitStatus")).toEqual([
       [EXIT.usage, EXIT.config, EXIT.permission].join(" "),
