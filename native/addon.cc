@@ -24,8 +24,9 @@ Path path(Arguments& arguments, std::size_t i) {
   return result;
 }
 
-/// open(interface, mtu, port, raw, workers, ownLsi, lsiNetwork, lsiPrefixLength, notify, offloads, busyPollMicros,
-/// aead, silentMillis, nice) -> [plane, ...notes]; offloads: 1 tso, 2 uso, 4 gso, 8 gro; throws an Error.
+/// open(interface, mtu, port, raw, workers, ownLsi, lsiNetwork, lsiPrefixLength, notify, offloads, busyPollMicros) ->
+/// [plane,
+/// ...notes]; offloads: 1 tso, 2 uso, 4 gso, 8 gro; throws an Error.
 napi_value open(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info, "open");
   PlaneOptions options;
@@ -43,7 +44,6 @@ napi_value open(napi_env env, napi_callback_info info) {
   options.busyPoll = arguments.u32(10, "busyPollMicros");
   options.aead = arguments.string(11, "aead", 31);
   options.silentAfter = arguments.u32(12, "silentMillis");
-  options.nice = arguments.nice(13, "nice");
   if (arguments.ok() && options.lsiPrefix.network.family != 4) arguments.fail("lsiNetwork");
   if (!arguments.ok()) return nullptr;
 

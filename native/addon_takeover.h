@@ -86,7 +86,7 @@ napi_value resume(napi_env env, napi_callback_info info) {
 }
 
 /// resumedOptions(plane) -> [interface, mtu, port, raw, workers, ownLsi, lsiNetwork, lsiPrefixLength, offloads,
-/// busyPollMicros, aead, silentMillis, nice, gapMicros]: as `open` takes them, and how long nobody served the sockets.
+/// busyPollMicros, aead, silentMillis, gapMicros]: as `open` takes them, and how long nobody served the sockets.
 napi_value resumedOptions(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info, "resumedOptions");
   const Plane* plane = planeOf(env, arguments);
@@ -97,7 +97,7 @@ napi_value resumedOptions(napi_env env, napi_callback_info info) {
       (wanted.tso ? 1u : 0u) | (wanted.uso ? 2u : 0u) | (wanted.gso ? 4u : 0u) | (wanted.gro ? 8u : 0u);
   napi_value raw = nullptr;
   napi_get_boolean(env, options.raw, &raw);
-  const std::array<napi_value, 14> values{
+  const std::array<napi_value, 13> values{
       string(env, options.interface),
       number(env, options.mtu),
       number(env, options.port),
@@ -110,7 +110,6 @@ napi_value resumedOptions(napi_env env, napi_callback_info info) {
       number(env, options.busyPoll),
       string(env, options.aead),
       number(env, options.silentAfter),
-      number(env, options.nice),
       number(env, static_cast<double>(plane->gap())),
   };
   napi_value result = nullptr;

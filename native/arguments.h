@@ -89,15 +89,6 @@ class Arguments {
   std::uint8_t u8(std::size_t i, const char* name, double most = 255.0) {
     return static_cast<std::uint8_t>(number(i, name, most));
   }
-  /// As of programs, -20 to 19.
-  std::int32_t nice(std::size_t i, const char* name) {
-    std::int32_t value = 0;
-    if (i >= count_ || napi_get_value_int32(env_, values_[i], &value) != napi_ok || value < -20 || value > 19) {
-      fail(name);
-      return 0;
-    }
-    return value;
-  }
   /// A whole number that JavaScript can hold exactly.
   std::uint64_t large(std::size_t i, const char* name) { return number(i, name, 9007199254740991.0); }
 

@@ -68,7 +68,6 @@ std::string Plane::makeWorker(WorkerOptions options, Fd tun, Sockets sockets) {
   options.offloads = offloads_;
   options.headers = headers_;
   options.busyPoll = options_.busyPoll;
-  options.nice = options_.nice;
   options.backend = backend_;
   workers_.push_back(std::make_unique<Worker>(shared_, options, std::move(tun), std::move(sockets)));
   return workers_.back()->prepare();

@@ -24,8 +24,6 @@ struct PlaneOptions {
   Offloads offloads;
   /// How long a worker looks for more packets before it sleeps. Microseconds; 0: not at all.
   std::uint32_t busyPoll = 0;
-  /// Of the workers' threads, -20 to 19.
-  std::int32_t nice = 0;
   /// Milliseconds without an answer after which a peer is `silent`.
   std::uint32_t silentAfter = kSilentMs;
   /// The AEAD back-end: see chooseBackend.

@@ -154,7 +154,7 @@ std::string Plane::restore(const SavedPlane& saved, std::vector<Fd> tuns, std::v
   if (!wrong.empty()) return wrong;
   for (std::size_t i = 0; i < sets.size(); i++) {
     WorkerOptions worker;
-    worker.fresh = false;
+    worker.warm = false;
     worker.fragmentId = saved.workers[i].fragmentId;
     wrong = makeWorker(worker, std::move(tuns[i]), std::move(sets[i]));
     if (!wrong.empty()) return wrong;

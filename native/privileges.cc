@@ -162,10 +162,6 @@ std::string dropPrivileges(const std::vector<std::string>& keep) {
   if (setrlimit(RLIMIT_CORE, &none) < 0) return "cannot turn core dumps off: " + errorText(errno);
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return "cannot turn core dumps off: " + errorText(errno);
 
-  // Data threads that begin later may still ask for their priority. Who cannot grant it here has it from LimitNICE=.
-  const rlimit any{40, 40};
-  setrlimit(RLIMIT_NICE, &any);
-
   kept.store(wanted);
   failure.store(0);
   const int error = giveUp();

@@ -82,8 +82,6 @@ void optionsOf(Archive& archive, T& options) {
   archive.check(options.lsiPrefix.network.family == 4 && options.lsiPrefix.length <= 32, "the LSI prefix");
   offloadsOf(archive, options.offloads);
   archive.number(options.busyPoll);
-  archive.number(options.nice);
-  archive.check(options.nice >= -20 && options.nice <= 19, "the priority of data threads");
   archive.number(options.silentAfter);
   archive.text(options.aead, 31);
 }

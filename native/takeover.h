@@ -18,7 +18,7 @@ namespace hipd {
 
 /// Raise it with every change of what is written: of its order, its meaning, or the numbers of an enumeration in it. A
 /// successor reads its own version only; with another one the associations are made anew.
-inline constexpr std::uint32_t kTakeoverVersion = 2;
+inline constexpr std::uint32_t kTakeoverVersion = 1;
 inline constexpr std::string_view kTakeoverMagic = "hipd-takeover-plane";
 /// Larger ones are refused.
 inline constexpr std::size_t kMostTakeover = 256u << 20;

@@ -1,5 +1,5 @@
-// Packets of one flow that come one by one may each wake a worker, and each wake-up costs more than the packet. A
-// worker that goes before other programs interrupts the sender every time.
+// Packets of one flow that come one by one may each wake a worker, and each wake-up costs more than the packet. Worst
+// is a worker that goes before other programs (network.nice): it interrupts the sender every time.
 #pragma once
 
 #include <cstdint>

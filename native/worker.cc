@@ -5,7 +5,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -133,21 +132,10 @@ void Worker::warmUp() {
   ciphers_.sweep();
 }
 
-/// Linux keeps "nice" by thread.
-void Worker::goAhead() {
-  if (options_.nice == 0 || setpriority(PRIO_PROCESS, 0, options_.nice) == 0) return;
-  if (!options_.fresh || options_.index != 0) return;
-  const std::string nice = std::to_string(options_.nice);
-  shared_.events.note("data threads have no priority over other programs, which makes them slower: nice " + nice +
-                      " is refused (" + errorText(errno) +
-                      "); allow it with LimitNICE=-20 in the unit, or set [network] nice = 0");
-}
-
 void Worker::run() {
   const std::string name = "hipd-data-" + std::to_string(options_.index);
   pthread_setname_np(pthread_self(), name.c_str());
-  goAhead();
-  if (options_.fresh) warmUp();
+  if (options_.warm) warmUp();
   Placement placement;
   std::array<epoll_event, 8> events;
   while (!stopping_.load()) {

@@ -93,13 +93,10 @@ struct WorkerOptions {
   bool headers = false;
   /// How long to look for more packets before sleeping. Microseconds.
   std::uint32_t busyPoll = 0;
-  /// Of its thread, as of programs: less than 0 goes before others.
-  std::int32_t nice = 0;
   /// Makes its ciphers.
   const Backend* backend = &opensslBackend();
-  /// It follows no other. Ciphers are loaded before the first packet is served, else by the packet that needs them; and
-  /// what is refused is told.
-  bool fresh = true;
+  /// Ciphers are loaded before the first packet is served, else by the packet that needs them.
+  bool warm = true;
   /// Of the latest packet that a predecessor has split.
   std::uint32_t fragmentId = 0;
 };
@@ -165,7 +162,6 @@ class Worker {
   void run();
   int await(std::span<epoll_event> events);
   void warmUp();
-  void goAhead();
   bool watch(int fd, Inlet inlet);
   void serve(Inlet inlet);
   Backlog& backlogOf(Inlet inlet) { return backlogs_[static_cast<std::size_t>(inlet)]; }

@@ -250,7 +250,6 @@ void dropsInEveryThread() {
   CHECK_EQ(prctl(PR_GET_DUMPABLE), 0);
   rlimit core{1, 1};
   CHECK(getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_cur == 0 && core.rlim_max == 0);
-  if ((before & 1ull << 24) != 0) CHECK(setpriority(PRIO_PROCESS, 0, -1) == 0);  // CAP_SYS_RESOURCE
   // The C library's own use of the signal works as before.
   CHECK(setresuid(getuid(), getuid(), getuid()) == 0);
   CHECK(service::dropPrivileges({}).empty());

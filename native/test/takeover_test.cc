@@ -73,7 +73,6 @@ SavedPlane example() {
   plane.options.lsiPrefix = {{4, {198, 18}}, 15};
   plane.options.workers = 2;
   plane.options.busyPoll = 50;
-  plane.options.nice = -12;
   plane.options.aead = "builtin";
   plane.options.offloads.uso = false;
   plane.granted.gso = false;
@@ -95,8 +94,7 @@ void testRoundTrip() {
   SavedPlane plane;
   CHECK(decode(bytes, plane, kNow).empty());
   CHECK(encode(plane) == bytes);
-  CHECK(plane.options.aead == "builtin" && plane.options.busyPoll == 50 && plane.options.nice == -12 &&
-        plane.options.workers == 2);
+  CHECK(plane.options.aead == "builtin" && plane.options.busyPoll == 50 && plane.options.workers == 2);
   CHECK(!plane.options.offloads.uso && !plane.granted.gso && plane.granted.uso);
   CHECK_EQ(plane.workers[1].fragmentId, 78u);
   CHECK(plane.sockets[2].use == SocketUse::Near6);
@@ -136,7 +134,7 @@ void testDamage() {
   CHECK(decode(longer, fresh, kNow) == "the data plane that was handed over is damaged: its end");
   Octets newer = bytes;
   sealTakeover(newer, kTakeoverVersion + 1);
-  CHECK(decode(newer, plane, kNow) == "the data plane was handed over in format 3, and this hipd reads format 2");
+  CHECK(decode(newer, plane, kNow) == "the data plane was handed over in format 2, and this hipd reads format 1");
   CHECK(decode(Octets(100, 7), plane, kNow) == "what was handed over is not a data plane");
   SavedPlane early;
   CHECK(decode(bytes, early, kNow - 1) == "the data plane that was handed over is damaged: it is of another boot");

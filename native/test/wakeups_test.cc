@@ -24,8 +24,10 @@ void tellsManyFromFew() {
   // The first ones are counted from long ago.
   CHECK(!wake(wakeups, now, kWakeupsApart / 10, 1));
   CHECK(wake(wakeups, now, kWakeupsApart - 1, kWakeupsTimed));
-  // One pause ends it only when the mean says so.
-  CHECK(wake(wakeups, now, kWakeupsApart - 1, kWakeupsTimed - 1));
+  // A pause counts by what it does to the mean.
+  CHECK(wake(wakeups, now, kWakeupsApart / 2, kWakeupsTimed - 1));
+  CHECK(wake(wakeups, now, kWakeupsTimed / 4 * kWakeupsApart, 1));
+  CHECK(wake(wakeups, now, kWakeupsApart / 2, kWakeupsTimed - 1));
   CHECK(!wake(wakeups, now, 1'000'000'000, 1));
   CHECK(!wake(wakeups, now, kWakeupsApart, 2 * kWakeupsTimed));
 }

@@ -9,6 +9,7 @@ import { createLog, type Log, standardOutput } from "../runtime/log.ts";
 import { takeoverRefused } from "../runtime/network-options.ts";
 import type { NetworkSystem } from "../runtime/network-port.ts";
 import { instanceConfigFile, parseInstanceName } from "../runtime/overlay-instance.ts";
+import { goAhead } from "../runtime/priority.ts";
 import { keptCapabilities } from "../runtime/privileges.ts";
 import { serviceManager } from "../runtime/systemd.ts";
 import { Tidy } from "../runtime/tidy.ts";
@@ -176,6 +177,7 @@ async function run(
   // Until here a carrier serves packets: whatever takes its time is loaded.
   const inherited = inherit?.();
   if (inherited?.ok === false) takeoverRefused(log, inherited.error);
+  goAhead(config.network.nice, log);
   const started = await Daemon.start({
     config,
     network: system,
@@ -186,6 +188,7 @@ async function run(
     metadata: METADATA_PLACES,
     names: NAMES_PLACES,
     inheritance: inherited?.ok ? inherited.value : undefined,
+    goAhead: (wanted) => goAhead(wanted, log),
   });
   if (!started.ok) {
     for (const message of started.error.messages) log.error("start-failed", message);

@@ -9,7 +9,7 @@ import { unlinkSync } from "node:fs";
 import { CARRY_PROTOCOL, type CarryMessage, type Heard, hearCarry, sendCarry } from "./carry-message.ts";
 import { STORED } from "./early.ts";
 import type { Log } from "./log.ts";
-import { type Addon, type Handle, RESUMED_GAP } from "./native-addon.ts";
+import type { Addon, Handle } from "./native-addon.ts";
 import type { HandoffAddon } from "./native-handoff.ts";
 import type { ServiceAddon } from "./native-service.ts";
 
@@ -62,7 +62,7 @@ export function carry(system: CarrierSystem, listener: number, path: string): Ca
     return refuse(system, connection, fds, (error as Error).message);
   }
   const since = system.now();
-  const gapMicros = native.resumedOptions(plane)[RESUMED_GAP];
+  const gapMicros = native.resumedOptions(plane)[12];
   answer(native, connection, { type: "carrying", gapMicros });
   // A log that is not read must not come between: lines are written when all is done.
   const tell = (): void =>

@@ -58,7 +58,7 @@ export interface DaemonConfig {
     readonly ecn: boolean;
     /** How long data threads look for packets before they sleep. */
     readonly busyPollMicros: number;
-    /** Of data threads, as of programs. */
+    /** Of the process (setpriority(2)). */
     readonly nice: number;
     /** Which HITs have a route: all, or those of peers, beside another overlay on this host. */
     readonly hitRoutes: "prefix" | "peers";

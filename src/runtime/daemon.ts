@@ -68,6 +68,8 @@ export interface DaemonOptions {
   readonly instance?: InstancePlaces;
   /** What the hipd before handed over. */
   readonly inheritance?: Inheritance | undefined;
+  /** Gives the process another nice value, when a reload says so. */
+  readonly goAhead?: (nice: number) => void;
 }
 
 /** What a daemon is put together from. */
@@ -172,6 +174,7 @@ export class Daemon implements ControlBackend {
         this.#metadata?.configure(config.metadata);
         this.#names?.configure(config);
         this.#flows?.configure(config.log);
+        options.goAhead?.(config.network.nice);
       },
     });
     this.#addresses = new SourceAddresses({

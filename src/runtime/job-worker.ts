@@ -1,5 +1,5 @@
 /** A worker thread: runs one crypto job after the other. */
-import { setPriority } from "node:os";
+import { getPriority, setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import type { Hit } from "../core/types.ts";
 import { Identity } from "../crypto/identity.ts";
@@ -14,8 +14,9 @@ export type ToWorker =
   /** The storm is over: nothing that is not needed shall stay in memory. Not answered. */
   | { readonly type: "tidy" };
 
-/** Between the process's 0 and 19: a third of the time that an equal one would get beside a busy data thread. */
-const NICE = 5;
+/** More than the thread that started it: a third of the time that an equal one would get beside a busy data thread. */
+const NICER = 5;
+const LAST = 19;
 
 /** From a worker: one answer for each job, in order. */
 export interface FromWorker {
@@ -34,7 +35,7 @@ function identities(keys: readonly string[]): ReadonlyMap<Hit, Identity> {
 /** Linux has a priority for each thread: packets of those who have an association go before exchanges of those who have none. */
 function stepBack(): void {
   try {
-    setPriority(NICE);
+    setPriority(Math.min(LAST, getPriority() + NICER));
   } catch {
     // Then it works at the priority of the process.
   }

@@ -18,10 +18,7 @@ type Wiring = [
 ];
 
 /** How it works. */
-type Manner = [offloads: number, busyPollMicros: number, aead: string, silentMillis: number, nice: number];
-
-/** Where `resumedOptions` tells for how long nobody served the sockets. */
-export const RESUMED_GAP = 13;
+type Manner = [offloads: number, busyPollMicros: number, aead: string, silentMillis: number];
 
 /** native/addon.cc. Addresses are 4 or 16 bytes; "text" results are described there. */
 export interface Addon {

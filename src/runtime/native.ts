@@ -5,7 +5,7 @@ import type { AssociationStats, DataPlane, DataPlaneEvent, Route } from "../driv
 import type { SaSpec } from "../hip/sa.ts";
 import type { LocalAddress } from "../overlay/own-locators.ts";
 import { addon, type Begun } from "./early.ts";
-import { type Addon, type Handle, RESUMED_GAP } from "./native-addon.ts";
+import type { Addon, Handle } from "./native-addon.ts";
 import { decodeFlows, type FlowRecord } from "./native-flows.ts";
 import { bytesOf, decodeAssociations, decodeEvents, encodePath, parseAddresses } from "./native-records.ts";
 import type { SuspendedPlane } from "./network-port.ts";
@@ -38,8 +38,6 @@ export interface NativePlaneOptions {
   readonly busyPollMicros?: number;
   /** How long nothing may come back from a peer that packets go to before `silent` is raised. Default 500. */
   readonly silentMillis?: number;
-  /** Of data threads, -20 to 19 as of programs; 0 by default. */
-  readonly nice?: number;
 }
 
 /** With which options a resumed plane runs: those of the plane that was suspended. */
@@ -103,7 +101,6 @@ export class NativePlane implements DataPlane {
         options.busyPollMicros ?? 0,
         options.aead ?? "auto",
         options.silentMillis ?? SILENT_MILLIS,
-        options.nice ?? 0,
       ),
     );
     plane.#tellOffloads(wanted, options.busyPollMicros ?? 0);
@@ -176,21 +173,8 @@ export class NativePlane implements DataPlane {
   /** The options that it runs with, whoever gave them. Undefined when it is closed. */
   resumedOptions(): ResumedOptions | undefined {
     if (this.#handle === undefined) return undefined;
-    const [
-      name,
-      mtu,
-      port,
-      raw,
-      workers,
-      ownLsi,
-      bytes,
-      length,
-      mask,
-      busyPollMicros,
-      aead,
-      silentMillis,
-      nice,
-    ] = this.#native.resumedOptions(this.#handle);
+    const [name, mtu, port, raw, workers, ownLsi, bytes, length, mask, busyPollMicros, aead, silentMillis] =
+      this.#native.resumedOptions(this.#handle);
     return {
       interface: name,
       mtu,
@@ -203,13 +187,12 @@ export class NativePlane implements DataPlane {
       offloads: OFFLOADS.filter((one) => (mask & OFFLOAD_BIT[one]) !== 0),
       busyPollMicros,
       silentMillis,
-      nice,
     };
   }
 
   /** For how many microseconds nobody served the TUN device and the sockets before it was resumed; 0 for a new plane. */
   gapMicros(): number {
-    return this.#handle === undefined ? 0 : this.#native.resumedOptions(this.#handle)[RESUMED_GAP];
+    return this.#handle === undefined ? 0 : this.#native.resumedOptions(this.#handle)[12];
   }
 
   /** How many data threads have been busy with what they found in one look at their sockets for longer than `millis`. For a watchdog. */

@@ -23,7 +23,6 @@ export function networkOptions(
     ecn: network.ecn,
     hitRoutes: network.hitRoutes,
     busyPollMicros: network.busyPollMicros,
-    nice: network.nice,
     silentMillis: silentMillis(settings.locators),
     lsi: overlay.ownLsi,
     hits: settings.identities.map((identity) => identity.hit),

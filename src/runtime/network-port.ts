@@ -36,8 +36,6 @@ export interface NetworkOptions {
   readonly busyPollMicros?: number;
   /** How long nothing may come back from a peer that packets go to, before its path is looked at; 500 by default. */
   readonly silentMillis?: number;
-  /** Of data threads, -20 to 19 as of programs; 0 by default. */
-  readonly nice?: number;
   /** The host's own LSI. */
   readonly lsi: Lsi;
   /** The host's own HITs; `preferred` is what the kernel should choose as source. */

@@ -105,7 +105,6 @@ function planeOptions(options: NetworkOptions): NativePlaneOptions {
     ...(options.offloads === undefined ? {} : { offloads: options.offloads }),
     ...(options.busyPollMicros === undefined ? {} : { busyPollMicros: options.busyPollMicros }),
     ...(options.silentMillis === undefined ? {} : { silentMillis: options.silentMillis }),
-    ...(options.nice === undefined ? {} : { nice: options.nice }),
     ownLsi: options.lsi,
     lsiPrefix: options.lsiPrefix,
     log: options.log,

@@ -16,7 +16,6 @@ const FIXED: readonly Setting[] = [
   ["network.hit_routes", (config) => config.network.hitRoutes],
   ["network.ecn", (config) => config.network.ecn],
   ["network.busy_poll", (config) => config.network.busyPollMicros],
-  ["network.nice", (config) => config.network.nice],
   ["control.socket", (config) => config.control.socket],
   ["control.group", (config) => config.control.group],
   ["dns.listen", (config) => config.dns.listen],
@@ -37,7 +36,7 @@ export function changedSettings(running: DaemonConfig, wanted: DaemonConfig): re
 export function withFixed(wanted: DaemonConfig, running: DaemonConfig): DaemonConfig {
   return {
     ...wanted,
-    network: { ...running.network, carrier: wanted.network.carrier },
+    network: { ...running.network, carrier: wanted.network.carrier, nice: wanted.network.nice },
     control: running.control,
     dns: { ...wanted.dns, listen: running.dns.listen },
     metrics: running.metrics,

@@ -125,13 +125,17 @@ suite("a reload", () => {
   });
 });
 
-suite("data threads", () => {
-  it("go before other programs, as far as the configuration says", async () => {
+suite("hipd", () => {
+  it("goes before other programs, as far as the configuration says", async () => {
     const slow = { config: { network: { nice: 3, workers: 2 } } };
     await withPair({ daemonB: slow }, async ({ a, b }) => {
-      expect(nices(a.daemon.pid, "hipd-data-0")).toEqual([-12]);
-      expect(nices(b.daemon.pid, "hipd-data-0", "hipd-data-1")).toEqual([3, 3]);
-      expect(nices(b.daemon.pid, "hipd")).toEqual([0]);
+      expect(nices(a.daemon.pid, "hipd", "hipd-data-0", "WorkerThread")).toEqual([-12, -12, -7]);
+      expect(nices(b.daemon.pid, "hipd", "hipd-data-0", "hipd-data-1")).toEqual([3, 3, 3]);
+      const { network } = b.daemon.config;
+      b.daemon.config["network"] = { ...network, nice: 5 };
+      b.daemon.writeConfig();
+      expect((await b.daemon.ctl("reload")).stdout).not.toContain("restart");
+      expect(nices(b.daemon.pid, "hipd", "hipd-data-0", "hipd-data-1")).toEqual([5, 5, 5]);
     });
   });
 });

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { AWAIT_MILLIS, CARRY_MILLIS, type CarrierAddon, carry } from "../../src/runtime/carry.ts";
 import { CARRY_PROTOCOL, type CarryMessage, parseCarryMessage } from "../../src/runtime/carry-message.ts";
 import type { Log } from "../../src/runtime/log.ts";
-import { type Handle, RESUMED_GAP } from "../../src/runtime/native-addon.ts";
+import type { Handle } from "../../src/runtime/native-addon.ts";
 
 const NETWORK = "net:[1]";
 const LISTENER = 5;
@@ -70,8 +70,7 @@ function run(said: readonly Said[], faults: { resume?: string; strangers?: numbe
       return [Uint8Array.of(9), [30], [31, 32]];
     },
     close: () => void steps.push("close"),
-    resumedOptions: () =>
-      Array.from({ length: RESUMED_GAP + 1 }, (_, i) => (i === RESUMED_GAP ? 4_200 : 0)) as never,
+    resumedOptions: () => Array.from({ length: 13 }, (_, i) => (i === 12 ? 4_200 : 0)) as never,
   };
   const write = (event: string): void => void logged.push(event);
   const log = { debug: write, info: write, warn: write, error: write, setLevel: () => {} } as Log;

@@ -34,7 +34,14 @@ interface Started {
 }
 
 async function start(
-  options: { folder?: string; text?: string; address?: string; medium?: Medium; notified?: string[] } = {},
+  options: {
+    folder?: string;
+    text?: string;
+    address?: string;
+    medium?: Medium;
+    notified?: string[];
+    nice?: number[];
+  } = {},
 ): Promise<Started> {
   const folder = options.folder ?? temporaryFolder();
   const file = join(folder, "hipd.toml");
@@ -46,7 +53,9 @@ async function start(
   const service = serviceManager({ NOTIFY_SOCKET: "@x" }, (_socket, message) =>
     options.notified?.push(message),
   );
-  const started = await Daemon.start({ config: config.value, network, log, service, version: "1.2.3" });
+  const goAhead = (nice: number): unknown => options.nice?.push(nice);
+  const own = { config: config.value, network, log, service, version: "1.2.3", goAhead };
+  const started = await Daemon.start(own);
   if (!started.ok) throw new Error(started.error.messages.join("\n"));
   running.push(started.value);
   const client = ControlClient.open(join(folder, "hipd.sock"));
@@ -187,6 +196,14 @@ describe("reload", () => {
     );
     const { peers } = await ask<Status>(it, "GetStatus");
     expect(peers.map((peer) => peer.name)).toEqual(["a"]);
+  });
+
+  test("another nice value is passed on, without a restart", async () => {
+    const nice: number[] = [];
+    const it = await start({ nice });
+    writeFileSync(it.file, `${BASE}[network]\nnice = 4\n`);
+    expect(await ask(it, "Reload")).toMatchObject({ needsRestart: [] });
+    expect(nice).toEqual([4]);
   });
 
   test("what needs a restart is named and left alone", async () => {

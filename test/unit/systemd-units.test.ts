@@ -16,6 +16,7 @@ import { carrierOf, LIMITS } from "../../src/cli/commands/takeover.ts";
 import { EXIT } from "../../src/cli/exit.ts";
 import { HELP } from "../../src/cli/hipd.ts";
 import { AWAIT_MILLIS, CARRY_MILLIS } from "../../src/runtime/carry.ts";
+import { CONFIG_SCHEMA } from "../../src/runtime/config-schema.ts";
 import { parseInstanceName } from "../../src/runtime/overlay-instance.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -134,7 +135,12 @@ describe("unit files", () => {
     expect(settings(name, "MemoryDenyWriteExecute")).toEqual([]);
   });
 
-  test.each([...daemons, ...carriers])("%s may give its data threads any priority", (name) => {
+  test.each([...daemons, ...carriers])("%s has the priority that is the configuration's default", (name) => {
+    const { nice } = CONFIG_SCHEMA.parse({}).network;
+    expect(settings(name, "Nice")).toEqual([`${nice}`]);
+  });
+
+  test.each(daemons)("%s may give itself any priority", (name) => {
     expect(settings(name, "LimitNICE")).toEqual(["-20"]);
   });
 

@@ -45,6 +45,17 @@ const DAEMON_LINES = {
     meaning: "Capabilities that are not needed could not be given up: hipd ends.",
     fields: { reason: "the kernel's answer" },
   },
+  "priority-refused": {
+    level: "warn",
+    meaning:
+      "hipd cannot have the priority that the configuration asks for: packets wait while other programs run.",
+    fields: {
+      wanted: "the nice value that the configuration asks for",
+      nice: "the one that hipd has",
+      reason: "the kernel's answer",
+      remedy: "what allows it",
+    },
+  },
   "service-manager-deaf": {
     level: "warn",
     meaning: "The service manager cannot be told how hipd is.",
