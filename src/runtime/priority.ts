@@ -14,11 +14,12 @@ const SESSION = 3;
 export function goAhead(nice: number, log: Log): void {
   const refused = setNice(nice);
   if (refused === undefined) return;
+  const now = getPriority();
   log.warn("priority-refused", "packets wait for other programs: the nice value stays as it is", {
     wanted: nice,
-    nice: getPriority(),
+    nice: now,
     reason: refused,
-    remedy: "LimitNICE=-20 in the unit, or [network] nice as it is",
+    remedy: `allow it (LimitNICE=-20 in a unit, --ulimit nice=40 for a container), or set [network] nice = ${now}`,
   });
 }
 
