@@ -114,16 +114,21 @@ void isBounded() {
 
 void samplesBothDirectionsAlike() {
   FlowLog log(8);
+  std::array<int, 4'001> seen{};
+  std::size_t flows = 0;
   for (std::uint16_t port = 1; port <= 4'000; port++) {
     CHECK(log.count(named(port), 1, 1, false, 1'000));
     CHECK(log.count(named(port, true), 1, 1, false, 1'000));
+    // Where a flow is kept depends on the process's key: many at once may find their place full.
+    if (port % 100 != 0) continue;
+    for (const FlowRecord& flow : taken(log, 1'000, true)) {
+      seen[flow.name.peerPort] += flow.name.inbound ? 10 : 1;
+      flows++;
+    }
   }
-  std::array<int, 4'001> seen{};
-  const std::vector<FlowRecord> flows = taken(log, 1'000, true);
-  for (const FlowRecord& flow : flows) seen[flow.name.peerPort] += flow.name.inbound ? 10 : 1;
   for (const int count : seen) CHECK(count == 0 || count == 11);
-  CHECK(flows.size() > 2 * 4'000 / 8 / 2);
-  CHECK(flows.size() < 2 * 4'000 / 8 * 2);
+  CHECK(flows > 2 * 4'000 / 8 / 2);
+  CHECK(flows < 2 * 4'000 / 8 * 2);
   log.setSample(0);
   CHECK(log.count(named(1), 1, 1, false, 2'000));
   CHECK(taken(log, 2'000, true).empty());
