@@ -98,6 +98,7 @@ export class Capture {
   async #look(): Promise<Look> {
     const { err } = this.#program;
     const said = err.length;
+    const slept = sleeps(this.#program.child.pid);
     this.#program.signal("SIGUSR1");
     const counts = await this.#program.until(
       () => {
@@ -110,7 +111,7 @@ export class Capture {
       10_000,
       () => `waiting for what tcpdump on ${this.device} has captured`,
     );
-    return { ...counts, sleeps: sleeps(this.#program.child.pid) };
+    return { ...counts, sleeps: slept };
   }
 }
 
