@@ -1,5 +1,6 @@
 /** `hipd --carry SOCKET`: the carrier's main program (src/runtime/carry.ts). It loads none of what a hipd needs. */
 
+import { getPriority } from "node:os";
 import { wrongCarrierSocket } from "../runtime/carrier.ts";
 import { carry } from "../runtime/carry.ts";
 import { ownNetwork } from "../runtime/carry-message.ts";
@@ -8,6 +9,7 @@ import { createLog, type Log, standardOutput } from "../runtime/log.ts";
 import type { Addon } from "../runtime/native-addon.ts";
 import type { HandoffAddon } from "../runtime/native-handoff.ts";
 import type { ServiceAddon } from "../runtime/native-service.ts";
+import { setNice } from "../runtime/priority.ts";
 import { serviceManager } from "../runtime/systemd.ts";
 import { EXIT, type ExitStatus } from "./exit.ts";
 
@@ -31,6 +33,8 @@ export async function carrierMain(args: readonly string[]): Promise<ExitStatus> 
 function serve(socket: string, log: Log): ExitStatus {
   const native = addon() as Addon & ServiceAddon & HandoffAddon;
   native.nameProcess("hipd-carry");
+  // Its unit says with which nice value it starts; its session follows.
+  setNice(getPriority());
   // It gets everything open.
   native.dropPrivileges([]);
   const listener = native.listenAt(socket);

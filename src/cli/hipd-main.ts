@@ -1,9 +1,11 @@
 /** What bin/hipd runs. */
 import { resumeFirst } from "../runtime/early.ts";
 import type { NetworkSystem } from "../runtime/network-port.ts";
+import { keepSession } from "../runtime/priority.ts";
 import { useCompileCache } from "./compile-cache.ts";
 
 useCompileCache();
+keepSession();
 if (process.argv[2] === "--carry") {
   const { carrierMain } = await import("./carry.ts");
   process.exit(await carrierMain(process.argv.slice(3)));

@@ -160,6 +160,8 @@ async function run(
   const color = terminal && process.env["NO_COLOR"] === undefined;
   const log = createLog({ level: config.log.level, format, color }, standardOutput(process.env));
   crashLoudly(log);
+  // Before there are threads that step back by themselves.
+  goAhead(config.network.nice, log);
   const signals = new Signals();
   const version = packageVersion();
   const { loggedJobs } = await import("../runtime/job-pool.ts");
@@ -177,7 +179,6 @@ async function run(
   // Until here a carrier serves packets: whatever takes its time is loaded.
   const inherited = inherit?.();
   if (inherited?.ok === false) takeoverRefused(log, inherited.error);
-  goAhead(config.network.nice, log);
   const started = await Daemon.start({
     config,
     network: system,
@@ -188,7 +189,7 @@ async function run(
     metadata: METADATA_PLACES,
     names: NAMES_PLACES,
     inheritance: inherited?.ok ? inherited.value : undefined,
-    goAhead: (wanted) => goAhead(wanted, log),
+    goAhead: (nice) => goAhead(nice, log),
   });
   if (!started.ok) {
     for (const message of started.error.messages) log.error("start-failed", message);

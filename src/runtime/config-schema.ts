@@ -153,7 +153,7 @@ export const CONFIG_SCHEMA = z.strictObject({
       ecn: z._default(z.boolean(), true),
       /** Microseconds. */
       busy_poll: z.prefault(text(parseBusyPoll), "0"),
-      /** A data thread that had more than its share loses its processor to whoever wakes up; with this it hardly has. */
+      /** Of the whole process. A data thread that had more than its share loses its processor to whoever wakes up: with this it hardly has. */
       nice: z._default(integer(-20, 19), -12),
       /** "peers" beside another overlay on the same host. */
       hit_routes: z._default(z.enum(["prefix", "peers"]), "prefix"),

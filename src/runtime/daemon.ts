@@ -98,6 +98,7 @@ export class Daemon implements ControlBackend {
   readonly #metadata: MetadataPoller | undefined;
   readonly #flows: FlowLog | undefined;
   readonly #makeNames: () => Names | undefined;
+  #nice: number;
   #names: Names | undefined;
   #control: ControlServer | undefined;
   #metrics: MetricsServer | undefined;
@@ -164,6 +165,7 @@ export class Daemon implements ControlBackend {
     this.#state = state;
     this.#jobs = options.jobs ?? loggedJobs(options.log);
     this.#jobs.setIdentities([...keysOf(prepared), ...this.#rehearsal.identities]);
+    this.#nice = prepared.config.network.nice;
     this.#running = new RunningConfig({
       prepared,
       r1CounterStart,
@@ -174,7 +176,8 @@ export class Daemon implements ControlBackend {
         this.#metadata?.configure(config.metadata);
         this.#names?.configure(config);
         this.#flows?.configure(config.log);
-        options.goAhead?.(config.network.nice);
+        if (config.network.nice !== this.#nice) options.goAhead?.(config.network.nice);
+        this.#nice = config.network.nice;
       },
     });
     this.#addresses = new SourceAddresses({

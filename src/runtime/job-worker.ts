@@ -14,7 +14,7 @@ export type ToWorker =
   /** The storm is over: nothing that is not needed shall stay in memory. Not answered. */
   | { readonly type: "tidy" };
 
-/** More than the thread that started it: a third of the time that an equal one would get beside a busy data thread. */
+/** More than the thread that started it, and than data threads: a third of the time that an equal one would get beside a busy one. */
 const NICER = 5;
 const LAST = 19;
 

@@ -13,7 +13,7 @@ const PROGRAM = `
   import { readFileSync } from "node:fs";
   import { getPriority } from "node:os";
   import { Worker } from "node:worker_threads";
-  import { setNice } from ${JSON.stringify(MODULE)};
+  import { keepSession, setNice } from ${JSON.stringify(MODULE)};
   const thread = new Worker(\`
     const { getPriority, setPriority } = require("node:os");
     const { parentPort } = require("node:worker_threads");
@@ -25,8 +25,9 @@ const PROGRAM = `
     thread.postMessage("");
   });
   const group = () => { try { return readFileSync("/proc/self/autogroup", "utf8").trim(); } catch { return ""; } };
+  keepSession();
   const before = await look();
-  const refused = setNice(Number(process.argv[1])) ?? "";
+  const refused = process.argv.slice(1).map((nice) => setNice(Number(nice)) ?? "").join("");
   const after = await look();
   const later = new Worker('require("node:worker_threads").parentPort.postMessage(require("node:os").getPriority())', { eval: true, execArgv: [] });
   const inherited = await new Promise((resolve) => later.once("message", resolve));
@@ -44,8 +45,8 @@ interface Said {
   readonly group: string;
 }
 
-async function said(nice: number, ...through: readonly string[]): Promise<Said> {
-  const program = [process.execPath, "--input-type=module", "-e", PROGRAM, "--", `${nice}`];
+async function said(nice: readonly number[], ...through: readonly string[]): Promise<Said> {
+  const program = [process.execPath, "--input-type=module", "-e", PROGRAM, "--", ...nice.map(String)];
   const done = await attempt([...through, ...program]);
   expect(done.status, done.stderr).toBe(0);
   return JSON.parse(done.stdout) as Said;
@@ -54,7 +55,7 @@ async function said(nice: number, ...through: readonly string[]): Promise<Said> 
 describe("a nice value", () => {
   test("moves every thread by as much as the first", async () => {
     const nice = BASE + 3;
-    const { before, refused, after, inherited } = await said(nice);
+    const { before, refused, after, inherited } = await said([nice]);
     expect(before).toEqual([BASE, BASE + 5]);
     expect(refused).toBe("");
     expect(after).toEqual([nice, nice + 5]);
@@ -62,16 +63,20 @@ describe("a nice value", () => {
   });
 
   test("that is what it has already moves nothing", async () => {
-    expect(await said(BASE)).toMatchObject({ refused: "", after: [BASE, BASE + 5] });
+    expect(await said([BASE])).toMatchObject({ refused: "", after: [BASE, BASE + 5] });
   });
 
   test("leaves no thread behind the last one that there is", async () => {
-    expect(await said(19)).toMatchObject({ refused: "", after: [19, 19] });
+    expect(await said([19])).toMatchObject({ refused: "", after: [19, 19] });
+  });
+
+  test("leaves each thread in its place when it comes back", async () => {
+    expect(await said([19, 17])).toMatchObject({ refused: "", after: [17, 19] });
   });
 
   test("that is refused changes nothing", async () => {
     const bounded = process.getuid?.() === 0 ? ["setpriv", "--bounding-set=-sys_nice"] : [];
-    const { refused, after } = await said(BASE - 1, ...bounded, "prlimit", "--nice=0");
+    const { refused, after } = await said([BASE - 1], ...bounded, "prlimit", "--nice=0");
     expect(refused).toBe("EACCES");
     expect(after).toEqual([BASE, BASE + 5]);
   });
@@ -80,8 +85,12 @@ describe("a nice value", () => {
     "counts among sessions when it has one of its own (needs autogroups)",
     async () => {
       const nice = BASE + 3;
-      expect((await said(nice, "setsid", "--wait")).group).toMatch(new RegExp(`nice ${nice}$`));
-      expect((await said(nice)).group).not.toMatch(new RegExp(`nice ${nice}$`));
+      expect((await said([nice], "setsid", "--wait")).group).toMatch(new RegExp(`nice ${nice}$`));
+      // As a unit with Nice= starts it: then only the session has to be moved.
+      expect((await said([nice], "nice", "-n", "3", "setsid", "--wait")).group).toMatch(
+        new RegExp(`nice ${nice}$`),
+      );
+      expect((await said([nice])).group).not.toMatch(new RegExp(`nice ${nice}$`));
     },
   );
 });

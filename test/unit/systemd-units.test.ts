@@ -140,7 +140,7 @@ describe("unit files", () => {
     expect(settings(name, "Nice")).toEqual([`${nice}`]);
   });
 
-  test.each(daemons)("%s may give itself any priority", (name) => {
+  test.each([...daemons, ...carriers])("%s may give itself any priority", (name) => {
     expect(settings(name, "LimitNICE")).toEqual(["-20"]);
   });
 

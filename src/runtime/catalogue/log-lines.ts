@@ -47,8 +47,7 @@ const DAEMON_LINES = {
   },
   "priority-refused": {
     level: "warn",
-    meaning:
-      "hipd cannot have the priority that the configuration asks for: packets wait while other programs run.",
+    meaning: "hipd cannot have the priority that the configuration asks for.",
     fields: {
       wanted: "the nice value that the configuration asks for",
       nice: "the one that hipd has",
