@@ -98,7 +98,6 @@ export class Daemon implements ControlBackend {
   readonly #metadata: MetadataPoller | undefined;
   readonly #flows: FlowLog | undefined;
   readonly #makeNames: () => Names | undefined;
-  #nice: number;
   #names: Names | undefined;
   #control: ControlServer | undefined;
   #metrics: MetricsServer | undefined;
@@ -165,19 +164,18 @@ export class Daemon implements ControlBackend {
     this.#state = state;
     this.#jobs = options.jobs ?? loggedJobs(options.log);
     this.#jobs.setIdentities([...keysOf(prepared), ...this.#rehearsal.identities]);
-    this.#nice = prepared.config.network.nice;
     this.#running = new RunningConfig({
       prepared,
       r1CounterStart,
       log: this.#log,
       jobs: this.#jobs,
       configure: (request, answer) => void this.#driver.request(request, answer),
-      applied: (config) => {
+      applied: (config, former) => {
         this.#metadata?.configure(config.metadata);
         this.#names?.configure(config);
         this.#flows?.configure(config.log);
-        if (config.network.nice !== this.#nice) options.goAhead?.(config.network.nice);
-        this.#nice = config.network.nice;
+        const { nice } = config.network;
+        if (nice !== former.network.nice) options.goAhead?.(nice);
       },
     });
     this.#addresses = new SourceAddresses({

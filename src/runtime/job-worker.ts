@@ -1,5 +1,5 @@
 /** A worker thread: runs one crypto job after the other. */
-import { getPriority, setPriority } from "node:os";
+import { constants, getPriority, setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import type { Hit } from "../core/types.ts";
 import { Identity } from "../crypto/identity.ts";
@@ -16,7 +16,6 @@ export type ToWorker =
 
 /** More than the thread that started it, and than data threads: a third of the time that an equal one would get beside a busy one. */
 const NICER = 5;
-const LAST = 19;
 
 /** From a worker: one answer for each job, in order. */
 export interface FromWorker {
@@ -35,7 +34,7 @@ function identities(keys: readonly string[]): ReadonlyMap<Hit, Identity> {
 /** Linux has a priority for each thread: packets of those who have an association go before exchanges of those who have none. */
 function stepBack(): void {
   try {
-    setPriority(Math.min(LAST, getPriority() + NICER));
+    setPriority(Math.min(constants.priority.PRIORITY_LOW, getPriority() + NICER));
   } catch {
     // Then it works at the priority of the process.
   }

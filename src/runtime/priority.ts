@@ -1,12 +1,12 @@
 /** How far this process goes before other programs, or after them (setpriority(2), sched(7)). */
 import { openSync, readdirSync, readFileSync, writeSync } from "node:fs";
-import { getPriority, setPriority } from "node:os";
+import { constants, getPriority, setPriority } from "node:os";
 import type { Log } from "./log.ts";
 
 const TASKS = "/proc/self/task";
 const GROUP = "/proc/self/autogroup";
 /** The last nice value that there is. */
-const LAST = 19;
+const { PRIORITY_LOW: LAST } = constants.priority;
 /** In /proc/self/stat, behind the name. */
 const SESSION = 3;
 /** The kernel lets one process in 100 ms move its session, and answers EAGAIN to the others. */

@@ -19,8 +19,8 @@ export interface RunningConfigOptions {
     request: Extract<ControlRequest, { type: "configure" }>,
     answer: (reply: ControlReply) => void,
   ) => void;
-  /** Settings that the overlay took: whoever else has some follows. */
-  readonly applied: (config: DaemonConfig) => void;
+  /** Settings that the overlay took in place of former ones: whoever else has some follows. */
+  readonly applied: (config: DaemonConfig, former: DaemonConfig) => void;
 }
 
 export class RunningConfig {
@@ -60,7 +60,7 @@ export class RunningConfig {
       reply = answer;
     });
     if (reply?.type === "configured") {
-      applied(prepared.value.config);
+      applied(prepared.value.config, former.config);
       return ok(reply.changes);
     }
     jobs.setIdentities(keysOf(former));
