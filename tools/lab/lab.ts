@@ -3,7 +3,7 @@
  * Every name begins with `hipd-<pid>-`; nothing of the machine itself is changed.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Agent } from "./agent-client.ts";
@@ -209,17 +209,19 @@ export class Lab {
     return program;
   }
 
-  /** Ends every program, then removes every namespace and file. */
+  /** Ends every program with all that it started, then removes every namespace and file. */
   async close(): Promise<void> {
-    for (const program of this.#programs) program.signal("SIGTERM");
-    await Promise.all([...this.#programs].map((program) => program.stop("SIGTERM")));
+    const programs = [...this.#programs];
+    for (const program of programs) program.signal("SIGTERM");
+    await Promise.all(programs.map((program) => program.exit("SIGTERM")));
     this.#remove();
+    await Promise.all(programs.map((program) => program.ended()));
     process.removeListener("exit", this.#onExit);
   }
 
   #remove(): void {
     for (const program of this.#programs) program.signal("SIGKILL");
-    for (const namespace of this.#namespaces) removeNamespace(namespace.name);
+    removeNamespaces(this.#namespaces.map((namespace) => namespace.name));
     this.#namespaces.length = 0;
     rmSync(this.folder, { recursive: true, force: true });
   }
@@ -275,20 +277,49 @@ export async function routedPair(
   };
 }
 
-function removeNamespace(name: string): void {
-  try {
-    execFileSync("ip", ["netns", "del", name], { stdio: "ignore" });
-  } catch {
-    // It is gone already.
+/** With the processes inside: a program's children (a session of sshd, say) may outlive it, and keep its output open. */
+function removeNamespaces(names: readonly string[]): void {
+  if (names.length === 0) return;
+  const theirs = new Set(names.map((name) => identity(join("/run/netns", name))));
+  theirs.delete(undefined);
+  for (const pid of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
+    if (theirs.has(identity(`/proc/${pid}/ns/net`))) end(Number(pid));
   }
-  rmSync(join("/etc/netns", name), { recursive: true, force: true });
+  for (const name of names) {
+    try {
+      execFileSync("ip", ["netns", "del", name], { stdio: "ignore" });
+    } catch {
+      // It is gone already.
+    }
+    rmSync(join("/etc/netns", name), { recursive: true, force: true });
+  }
+}
+
+/** What the kernel calls the namespace behind a path; undefined when that is gone. */
+function identity(path: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(path);
+    return `${dev}:${ino}`;
+  } catch {
+    return undefined;
+  }
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended by itself.
+  }
 }
 
 /** Namespaces of laboratories whose process was killed before it could tidy up. */
 function removeStale(): void {
   if (!existsSync("/run/netns")) return;
-  for (const name of readdirSync("/run/netns")) {
-    const pid = /^hipd-(\d+)-\d+-/.exec(name)?.[1];
-    if (pid !== undefined && !existsSync(`/proc/${pid}`)) removeNamespace(name);
-  }
+  removeNamespaces(
+    readdirSync("/run/netns").filter((name) => {
+      const pid = /^hipd-(\d+)-\d+-/.exec(name)?.[1];
+      return pid !== undefined && !existsSync(`/proc/${pid}`);
+    }),
+  );
 }

@@ -69,6 +69,7 @@ export class Background {
   readonly out: string[] = [];
   readonly err: string[] = [];
   readonly #name: string;
+  readonly #exited: Promise<void>;
   readonly #ended: Promise<number>;
   readonly #watchers = new Set<() => void>();
   #status: number | undefined;
@@ -88,6 +89,10 @@ export class Background {
     this.child.stdin.on("error", () => {});
     if (options.raw !== true) this.#lines(this.child.stdout, this.out);
     this.#lines(this.child.stderr, this.err);
+    this.#exited = new Promise((resolve) => {
+      this.child.once("error", () => resolve());
+      this.child.once("exit", () => resolve());
+    });
     this.#ended = new Promise((resolve) => {
       this.child.once("error", (error) => {
         this.err.push(error.message);
@@ -110,13 +115,18 @@ export class Background {
     if (this.running) this.child.kill(name);
   }
 
-  /** Ends the program and waits for its end; after 5 s by force. */
+  /** Ends the program and waits for its end, that of all who share its output included; after 5 s by force. */
   async stop(name: NodeJS.Signals = "SIGTERM"): Promise<number> {
+    await this.exit(name);
+    return this.#ended;
+  }
+
+  /** Ends the program; its children may live, and write, on. After 5 s by force. */
+  async exit(name: NodeJS.Signals = "SIGTERM"): Promise<void> {
     this.signal(name);
     const force = setTimeout(() => this.signal("SIGKILL"), 5_000);
-    const status = await this.#ended;
+    await this.#exited;
     clearTimeout(force);
-    return status;
   }
 
   /** The first line (of either stream, from line `from` of it on) that fits; fails when the program ends first. */
