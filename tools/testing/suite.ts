@@ -120,7 +120,9 @@ export async function runVitest(name: string, args: readonly string[], minutes =
 
 /** What was wrong, without the logs behind it: those are in the suite's own. */
 function beginning(message = "it left no message"): string {
-  const lines = message.split("\n").filter((line) => line.trim() !== "");
+  // vitest's stand-in: an error of its own time limit has no stack, and its report no message.
+  const said = message.replace("Error: STACK_TRACE_ERROR", "It ran into its time limit.");
+  const lines = said.split("\n").filter((line) => line.trim() !== "");
   return lines
     .slice(0, 6)
     .map((line) => `         ${line.slice(0, 240)}`)
