@@ -48,6 +48,17 @@ const SHOWS_COUNTS: ReadonlySet<ControlRequest["type"]> = new Set([
   "counters",
 ] as const);
 
+type Turn = "network" | "job" | "told";
+
+/** In the order in which somebody waits for them: packets, then what the next packet needs, then operators, files and clients. */
+const TURNS: readonly Turn[] = ["network", "job", "told"];
+
+/** Outputs of one turn stay in order. */
+function turnOf({ type }: OverlayOutput): Turn {
+  if (type === "job") return "job";
+  return type === "event" || type === "save" || type === "reply" ? "told" : "network";
+}
+
 export class Driver {
   readonly #overlay: Overlay;
   readonly #plane: DataPlane;
@@ -216,7 +227,8 @@ export class Driver {
     this.#busy = true;
     for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
       const outputs = this.#overlay.handle(next, this.#clock.now(), this.#clock.wall());
-      for (const output of outputs) this.#execute(output);
+      for (const turn of TURNS)
+        for (const output of outputs) if (turnOf(output) === turn) this.#execute(output);
     }
     this.#busy = false;
     this.#setAlarm();

@@ -84,6 +84,24 @@ describe("what comes out", () => {
     ]);
   });
 
+  it("goes to the network first, then to jobs, then to operators and files", () => {
+    const { plane, says, jobs, shell, driver } = setUp();
+    const order: string[] = [];
+    driver.request({ type: "events", since: undefined }, () => order.push("event"));
+    const send = plane.send.bind(plane);
+    plane.send = (path, bytes) => {
+      order.push("send");
+      send(path, bytes);
+    };
+    jobs.push = (...more) => order.push(...more.map(({ job }) => job.kind));
+    const detail = { reason: "asked" };
+    const closed = { type: "event", local: SELF, peer: BOB, name: "association-closed", detail } as const;
+    shell.length = 0;
+    says(closed, { type: "job", id: 1 as JobId, job: JOB }, { type: "send", path: PATH, bytes: I1 });
+    expect(order).toEqual(["send", "verify", "event"]);
+    expect(shell[0]).toBe("event association-closed");
+  });
+
   it("gets our own address and port filled in, for packets and SAs", () => {
     const { plane, says } = setUp();
     says({ type: "send", path: over("udp"), bytes: I1 }, { type: "send", path: over("none"), bytes: I1 });
