@@ -8,6 +8,7 @@ import { VIA_RVS } from "../wire/rfc8004.ts";
 import { LOCATOR_SET, unmapped } from "../wire/rfc8046.ts";
 import { RELAY_TO } from "../wire/rfc9028.ts";
 import { natTraversalModes, pathTo } from "./carrier.ts";
+import { withMobility } from "./checks.ts";
 import {
   type Context,
   drop,
@@ -26,7 +27,6 @@ import { solveMillis } from "./job-common.ts";
 import { keepaliveLater } from "./keepalive.ts";
 import { announcedLocators } from "./locator-set.ts";
 import { i1 } from "./messages.ts";
-import { reconcile } from "./mobility.ts";
 import { sentAgain, sentOnce } from "./retransmit.ts";
 import { inboundSa, openSession } from "./session.ts";
 import { type AnsweredR1, type Attempt, type State, type StateOf, UNASSOCIATED } from "./states.ts";
@@ -356,10 +356,11 @@ export function acceptedR2(
     startedAt: state.startedAt,
     mapped: result.mapped,
   });
-  const next = reconcile(keepaliveLater({ name: "ESTABLISHED", session }, cx), cx);
+  // Packets that wait for the association leave before anybody speaks of locators: that timer is due at once.
+  const next = withMobility(keepaliveLater({ name: "ESTABLISHED", session }, cx), { wakeAt: cx.now });
   const { mapped } = result;
   const { local } = session.path;
   const seen: readonly HostOutput[] =
     mapped === undefined ? [] : [{ type: "seen-as", peer: cx.peer, local, mapped }];
-  return step(next.next, out, stateEvent(cx, state, "ESTABLISHED"), next.out, seen);
+  return step(next, out, stateEvent(cx, state, "ESTABLISHED"), seen);
 }

@@ -58,6 +58,11 @@ export class Bench {
     return this.#packet({ type: "connect", peer: peer.toString("hex") as Hit });
   }
 
+  /** What the timers have for this moment, as the locators after an exchange. */
+  due(): void {
+    this.input({ type: "timeout" });
+  }
+
   /** Delivers a packet; the one that is sent for it. */
   answer(bytes: Uint8Array): Buffer {
     return this.#packet({ type: "datagram", bytes, path: this.path() });

@@ -90,6 +90,7 @@ export class Story {
     const peer = new PlainResponder(theirs, choice);
     const i2 = this.bench.answer(peer.r1(this.bench.connect(theirs.hit)));
     this.bench.input({ type: "datagram", bytes: peer.r2(i2), path: this.bench.path() });
+    this.bench.due();
     this.session = peer.session as PlainSession;
   }
 

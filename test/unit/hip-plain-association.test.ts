@@ -41,6 +41,7 @@ function open(config = {}, seed = 7): Association {
   const i2 = bench.answer(peer.r1(bench.connect(theirs.hit)));
   const deliver = (bytes: Buffer) => bench.input({ type: "datagram", bytes, path: bench.path() });
   deliver(peer.r2(i2));
+  bench.due();
   const session = peer.session as PlainSession;
   return {
     bench,

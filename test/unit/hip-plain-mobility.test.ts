@@ -197,6 +197,10 @@ describe("locators in the base exchange (RFC 8047 4.2.8)", () => {
       [NEW, "ACTIVE"],
       ["203.0.113.78", "UNVERIFIED"],
     ]);
+    // What waits for the association goes first.
+    expect(sends().at(-1)).toBe(NEW);
+    expect(bench.host.deadline()).toMatchObject({ at: bench.now, why: "locators" });
+    bench.due();
     expect(sends().at(-1)).toBe("203.0.113.78");
   });
 
