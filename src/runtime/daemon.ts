@@ -29,6 +29,7 @@ import { type Found, keysOf, type Prepared, prepareStart, type StartFailure } fr
 import { SYSTEM_RANDOM } from "./random.ts";
 import { Rehearsal } from "./rehearsal.ts";
 import { logReload, RunningConfig } from "./running-config.ts";
+import { ShortJobs } from "./short-jobs.ts";
 import { SourceAddresses } from "./source-addresses.ts";
 import type { StateStore } from "./state-store.ts";
 import { Succession } from "./succession.ts";
@@ -89,7 +90,8 @@ export class Daemon implements ControlBackend {
   readonly #version: string;
   readonly #network: Network;
   readonly #driver: Driver;
-  readonly #jobs: JobPool;
+  readonly #threads: JobPool;
+  readonly #jobs: ShortJobs;
   readonly #rehearsal = new Rehearsal();
   readonly #state: StateStore;
   readonly #running: RunningConfig;
@@ -146,7 +148,7 @@ export class Daemon implements ControlBackend {
       return failed("failed", serving.error);
     }
     // "Ready" means that an I1 is answered: the first R1s are those of the preferred group, one for each carrier.
-    await daemon.#jobs.ran(2 * prepared.identities.length, FIRST_R1_MILLIS);
+    await daemon.#threads.ran(2 * prepared.identities.length, FIRST_R1_MILLIS);
     // Peers of a predecessor have their associations; their packets need the processors now.
     const hurry = inheritance === undefined;
     const rehearsed = daemon.#rehearse(hurry);
@@ -162,7 +164,8 @@ export class Daemon implements ControlBackend {
     this.#version = options.version;
     this.#network = network;
     this.#state = state;
-    this.#jobs = options.jobs ?? loggedJobs(options.log);
+    this.#threads = options.jobs ?? loggedJobs(options.log);
+    this.#jobs = new ShortJobs(this.#threads);
     this.#jobs.setIdentities([...keysOf(prepared), ...this.#rehearsal.identities]);
     this.#running = new RunningConfig({
       prepared,
@@ -239,8 +242,9 @@ export class Daemon implements ControlBackend {
     const begun = performance.now();
     return this.#rehearsal.start({
       host: this.#active.overlay.host,
-      jobs: this.#jobs,
-      idle: () => this.#jobs.counters().job_queue_depth === 0,
+      first: { run: (job, done) => this.#jobs.runHere(job, done) },
+      jobs: this.#threads,
+      idle: () => this.#threads.counters().job_queue_depth === 0,
       hurry,
       finished: (exchanges) => {
         this.#jobs.setIdentities(keysOf(this.#active));
@@ -298,7 +302,7 @@ export class Daemon implements ControlBackend {
 
   /** Memory that other threads do not need is freed. */
   tidy(): void {
-    this.#jobs.tidy();
+    this.#threads.tidy();
   }
 
   /** For "systemctl status". */
@@ -386,7 +390,7 @@ export class Daemon implements ControlBackend {
     this.#watchdog?.stop();
     this.#control?.close();
     this.#metrics?.close();
-    await Promise.all([this.#jobs.close(), this.#state.flush()]);
+    await Promise.all([this.#threads.close(), this.#state.flush()]);
   }
 
   /** Whether the last stop was a take-over: then nothing is left to wait for. */

@@ -267,6 +267,7 @@ const SAMPLES: { readonly [M in Exclude<MetricName, keyof typeof HISTOGRAMS>]: S
   hipd_queue_depth: counted("hipd_queue_depth"),
   hipd_jobs_in_flight: counted("hipd_jobs_in_flight"),
   hipd_jobs_total: counted("hipd_jobs_total"),
+  hipd_jobs_short_total: counted("hipd_jobs_short_total"),
   hipd_jobs_refused_total: counted("hipd_jobs_refused_total"),
   hipd_job_threads: counted("hipd_job_threads"),
   hipd_job_threads_crashed_total: counted("hipd_job_threads_crashed_total"),

@@ -159,6 +159,8 @@ const SCENES: readonly ((initiator: Actor, responder: Actor) => void)[] = [
 
 export interface RehearsalOptions {
   readonly host: HostConfig;
+  /** Who does the jobs of the first exchanges, and of the others: each thread compiles for itself. */
+  readonly first: JobRunner;
   readonly jobs: JobRunner;
   /** Whether nothing more important waits for `jobs`. */
   readonly idle: () => boolean;
@@ -187,14 +189,15 @@ export class Rehearsal {
   /** Resolves when the code is no longer new: an exchange with a peer may follow, and the rest of the rehearsal goes on beside it. */
   start(options: RehearsalOptions): Promise<void> {
     this.#options = options;
-    const { host, jobs } = options;
+    const { host, first, jobs } = options;
     const world: World = {
       // One kind of R1 and no puzzle: other algorithms are not our code.
       host: { ...host, dhGroups: host.dhGroups.slice(0, 1), puzzle: { ...host.puzzle, idleK: 0 } },
       jobs: {
         run: (job, done) => {
           this.#pending++;
-          jobs.run(job, (result) => this.#after(() => done(result)));
+          const runner = this.#round < FIRST_ROUNDS ? first : jobs;
+          runner.run(job, (result) => this.#after(() => done(result)));
         },
       },
       now: () => this.#now as Instant,

@@ -3,17 +3,17 @@ import { err, ok, type Result } from "../core/types.ts";
 import type { ConfigChanges, ControlReply, ControlRequest } from "../overlay/control.ts";
 import { type DaemonConfig, loadConfig, problemText } from "./config-file.ts";
 import type { Problem, ReloadReport } from "./control-convert.ts";
-import type { JobPool } from "./job-pool.ts";
 import type { Log } from "./log.ts";
 import { keysOf, type Prepared, prepare } from "./prepare.ts";
 import { changedSettings, withFixed } from "./restart.ts";
+import type { ShortJobs } from "./short-jobs.ts";
 
 export interface RunningConfigOptions {
   /** What it runs with at first. */
   readonly prepared: Prepared;
   readonly r1CounterStart: bigint;
   readonly log: Log;
-  readonly jobs: Pick<JobPool, "setIdentities">;
+  readonly jobs: Pick<ShortJobs, "setIdentities">;
   /** Answers at once. */
   readonly configure: (
     request: Extract<ControlRequest, { type: "configure" }>,

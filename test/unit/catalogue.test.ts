@@ -13,6 +13,7 @@ import { METRICS } from "../../src/runtime/catalogue/metrics.ts";
 import { DRIVER_COUNTERS, JOB_COUNTERS, PLANE_COUNTERS } from "../../src/runtime/catalogue/plane-metrics.ts";
 import { JobPool } from "../../src/runtime/job-pool.ts";
 import { createMetricsPage, type MetricsInput } from "../../src/runtime/metrics-page.ts";
+import { ShortJobs } from "../../src/runtime/short-jobs.ts";
 import { MISSING, prometheusProgram } from "../../tools/lab/prometheus.ts";
 import { overlayBench } from "../support/catalogue.ts";
 
@@ -135,9 +136,9 @@ describe("metrics", () => {
         .map((reason) => `drop_${reason}_total`)
         .sort(),
     ).toEqual(drops.sort());
-    const jobs = new JobPool([]);
-    expect(Object.keys(JOB_COUNTERS).sort()).toEqual(Object.keys(jobs.counters()).sort());
-    await jobs.close();
+    const threads = new JobPool([]);
+    expect(Object.keys(JOB_COUNTERS).sort()).toEqual(Object.keys(new ShortJobs(threads).counters()).sort());
+    await threads.close();
   });
 
   test("the page has every metric of the catalogue, with help and type, and no other of ours", async () => {

@@ -23,7 +23,7 @@ test("thirty whole exchanges, from the first packet to the close, without a time
   const rehearsal = new Rehearsal();
   const { jobs, kinds } = runner(rehearsal);
   const exchanges = await new Promise<number>((finished) =>
-    rehearsal.start({ host: DEFAULT_CONFIG, jobs, idle: () => true, hurry: true, finished }),
+    rehearsal.start({ host: DEFAULT_CONFIG, first: jobs, jobs, idle: () => true, hurry: true, finished }),
   );
   expect(exchanges).toBe(30);
   const count = (kind: Job["kind"]) => kinds.filter((one) => one === kind).length;
@@ -39,7 +39,14 @@ test("the first eight wait for nobody and are told of; the others wait while som
   const seen: number[] = [];
   const idle = () => seen.push(exchanges()) > 3;
   const finished = new Promise<number>((resolve) => {
-    const told = rehearsal.start({ host: DEFAULT_CONFIG, jobs, idle, hurry: true, finished: resolve });
+    const told = rehearsal.start({
+      host: DEFAULT_CONFIG,
+      first: jobs,
+      jobs,
+      idle,
+      hurry: true,
+      finished: resolve,
+    });
     void told.then(() => seen.push(-exchanges()));
   });
   expect(await finished).toBe(30);
@@ -53,7 +60,7 @@ test("where nobody waits for it, all of it waits while something more important 
   const seen: boolean[] = [];
   const idle = () => seen.push(kinds.includes("answer-r1")) > 3;
   await new Promise<unknown>((finished) => {
-    void rehearsal.start({ host: DEFAULT_CONFIG, jobs, idle, hurry: false, finished });
+    void rehearsal.start({ host: DEFAULT_CONFIG, first: jobs, jobs, idle, hurry: false, finished });
   });
   expect(seen.slice(0, 4)).toEqual([false, false, false, false]);
   expect(seen).toContain(true);
@@ -62,6 +69,7 @@ test("where nobody waits for it, all of it waits while something more important 
 test("nobody waits long for jobs that are never answered, nor for a rehearsal that is stopped", async () => {
   const silent = {
     host: DEFAULT_CONFIG,
+    first: { run: () => undefined },
     jobs: { run: () => undefined },
     idle: () => true,
     hurry: true,
@@ -80,6 +88,23 @@ test("nobody waits long for jobs that are never answered, nor for a rehearsal th
   expect(silent.finished).not.toHaveBeenCalled();
 });
 
+test("the jobs of the first eight are done by one, those of the others by another", async () => {
+  const rehearsal = new Rehearsal();
+  const [one, other] = [runner(rehearsal), runner(rehearsal)];
+  await new Promise<number>((finished) =>
+    rehearsal.start({
+      host: DEFAULT_CONFIG,
+      first: one.jobs,
+      jobs: other.jobs,
+      idle: () => true,
+      hurry: true,
+      finished,
+    }),
+  );
+  const exchanges = ({ kinds }: typeof one) => kinds.filter((kind) => kind === "accept-r2").length;
+  expect([exchanges(one), exchanges(other)]).toEqual([8, 22]);
+});
+
 test("refused jobs end it with nothing done", async () => {
   const rehearsal = new Rehearsal();
   const jobs: JobRunner = {
@@ -87,7 +112,7 @@ test("refused jobs end it with nothing done", async () => {
       done({ kind: "refused", of: job.kind, reason: "identity_gone", detail: "", notify: undefined }),
   };
   const exchanges = await new Promise<number>((finished) =>
-    rehearsal.start({ host: DEFAULT_CONFIG, jobs, idle: () => true, hurry: true, finished }),
+    rehearsal.start({ host: DEFAULT_CONFIG, first: jobs, jobs, idle: () => true, hurry: true, finished }),
   );
   expect(exchanges).toBe(0);
 });
@@ -106,7 +131,7 @@ test("stopped, it asks for nothing more and does not finish", async () => {
         done(result);
       });
     };
-    rehearsal.start({ host: DEFAULT_CONFIG, jobs: { run }, idle: () => true, hurry: true, finished });
+    rehearsal.start({ host: DEFAULT_CONFIG, first: { run }, jobs, idle: () => true, hurry: true, finished });
   });
   await new Promise((resolve) => setTimeout(resolve, 100));
   expect(finished).not.toHaveBeenCalled();

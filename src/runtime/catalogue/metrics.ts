@@ -287,6 +287,11 @@ export const METRICS = {
   },
   hipd_jobs_in_flight: { kind: "gauge", help: "Crypto jobs given to threads and not answered.", labels: {} },
   hipd_jobs_total: { kind: "counter", help: "Crypto jobs done.", labels: {} },
+  hipd_jobs_short_total: {
+    kind: "counter",
+    help: "Crypto jobs done by the main thread, since they are short and there was little to do.",
+    labels: {},
+  },
   hipd_jobs_refused_total: {
     kind: "counter",
     help: "Crypto jobs refused: queue full, or their thread died.",

@@ -77,9 +77,10 @@ export const DRIVER_COUNTERS: Readonly<Record<string, Counted>> = {
   jobs_running: as("hipd_jobs_in_flight"),
 };
 
-/** By name in `JobPool.counters()`. */
+/** By name in `ShortJobs.counters()`. */
 export const JOB_COUNTERS: Readonly<Record<string, Counted>> = {
   jobs_run_total: as("hipd_jobs_total"),
+  jobs_short_total: as("hipd_jobs_short_total"),
   jobs_refused_total: as("hipd_jobs_refused_total"),
   job_threads_crashed_total: as("hipd_job_threads_crashed_total"),
   job_queue_depth: as("hipd_queue_depth", { queue: "jobs" }),
