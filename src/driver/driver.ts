@@ -69,6 +69,8 @@ export class Driver {
   readonly #ring = new EventRing();
   readonly #replies = new BoundedMap<RequestId, OnReply>("requests", MAX_REQUESTS, "refuse");
   readonly #inputs: OverlayInput[] = [];
+  /** Answers of jobs that were done at once. They come before other inputs: peers wait for what follows from them. */
+  readonly #answers: OverlayInput[] = [];
   readonly #drops = { checksum: 0, no_source: 0 };
   #requestIds = 0;
   #busy = false;
@@ -225,7 +227,8 @@ export class Driver {
   #work(): void {
     if (this.#stopped || this.#busy) return;
     this.#busy = true;
-    for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+    const take = (): OverlayInput | undefined => this.#answers.shift() ?? this.#inputs.shift();
+    for (let next = take(); next !== undefined; next = take()) {
       const outputs = this.#overlay.handle(next, this.#clock.now(), this.#clock.wall());
       for (const turn of TURNS)
         for (const output of outputs) if (turnOf(output) === turn) this.#execute(output);
@@ -329,7 +332,9 @@ export class Driver {
 
   #jobDone(id: JobId, result: Parameters<Parameters<JobRunner["run"]>[1]>[0]): void {
     this.#jobsRunning--;
-    this.#feed({ type: "job-done", id, result });
+    if (this.#stopped) return;
+    this.#answers.push({ type: "job-done", id, result });
+    this.#work();
   }
 
   #send(path: Path, bytes: Uint8Array): void {

@@ -102,6 +102,28 @@ describe("what comes out", () => {
     expect(shell[0]).toBe("event association-closed");
   });
 
+  it("brings the answer of a job that is done at once before the next input", () => {
+    const { fake, plane, jobs, driver } = setUp();
+    jobs.push = (...more) => {
+      for (const { done } of more) done({ kind: "verify", inside: [], insideUnknown: [] });
+      return 0;
+    };
+    const taken: string[] = [];
+    fake.answers.set("datagram", () => {
+      taken.push("datagram");
+      return [1, 2].map((id) => ({ type: "job", id: id as JobId, job: JOB }));
+    });
+    fake.answers.set("job-done", (input) => {
+      taken.push(`job ${input.type === "job-done" ? input.id : "?"}`);
+      return [];
+    });
+    const heard: DataPlaneEvent = { type: "control", path: PATH, bytes: I1 };
+    plane.waiting.push(heard, heard);
+    plane.onReady();
+    expect(taken).toEqual(["datagram", "job 1", "job 2", "datagram", "job 1", "job 2"]);
+    expect(driver.metrics().driver["jobs_running"]).toBe(0);
+  });
+
   it("gets our own address and port filled in, for packets and SAs", () => {
     const { plane, says } = setUp();
     says({ type: "send", path: over("udp"), bytes: I1 }, { type: "send", path: over("none"), bytes: I1 });
