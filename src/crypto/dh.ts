@@ -36,8 +36,8 @@ interface Group {
 }
 
 /**
- * Private keys that are ready for use: one that has an R1 is used for many I2s. As the R1 pool makes new ones all the
- * time, none stays here for long.
+ * Private keys that are ready for use: one that has an R1 is used for many I2s. On a thread that the R1 pool makes new ones
+ * on all the time, none stays here for long; others call `forgetReadyKeys`.
  */
 const MAX_READY_KEYS = 32;
 const readyKeys = new BoundedMap<string, KeyObject>("ready_dh_keys", MAX_READY_KEYS, "evict-oldest");
@@ -76,6 +76,11 @@ export function agree(key: DhKey, peerPublic: Uint8Array): Result<Uint8Array, st
   } catch {
     return err(`DH group ${key.group}: no agreement with this public value`);
   }
+}
+
+/** Nothing of former Diffie-Hellman keys is kept for speed any more: whoever reads this memory later learns no Kij. */
+export function forgetReadyKeys(): void {
+  readyKeys.clear();
 }
 
 function readyKey(pkcs8: Uint8Array): KeyObject {

@@ -11,25 +11,25 @@ const FAST_KEYS: ReadonlySet<KeyKind> = new Set<KeyKind>(["ecdsa-p256", "ed25519
 /** The puzzle that takes a tenth of a millisecond or two, with its 2^K attempts in the mean. */
 const EASY_K = 6;
 
+export function signsFast(identity: Pick<Identity, "kind"> | undefined): boolean {
+  return identity !== undefined && FAST_KEYS.has(identity.kind);
+}
+
 /**
- * Whether a job takes about a millisecond at most: no search for a solution, no slow group, no slow key of ours. Checking
- * a signature is never slow, whatever key the peer has.
+ * Whether a job takes about a millisecond at most: no search for a solution, no slow group, no slow key of ours. Checking a
+ * signature takes 0.03 (RSA) to 0.7 ms (P-384), whatever key the peer has.
  */
 export function isShort(job: Job, identities: ReadonlyMap<Hit, Pick<Identity, "kind">>): boolean {
-  const signsFast = (hit: Hit): boolean => {
-    const kind = identities.get(hit)?.kind;
-    return kind !== undefined && FAST_KEYS.has(kind);
-  };
   switch (job.kind) {
     case "accept-r2":
     case "verify":
       return true;
     case "seal":
-      return signsFast(job.localHit);
+      return signsFast(identities.get(job.localHit));
     case "accept-i2":
-      return signsFast(job.localHit) && job.dh.group === DH_GROUP.P256;
+      return signsFast(identities.get(job.localHit)) && job.dh.group === DH_GROUP.P256;
     case "answer-r1":
-      return signsFast(job.localHit) && isEasy(job.r1);
+      return signsFast(identities.get(job.localHit)) && isEasy(job.r1);
     case "make-r1":
     case "make-dh":
     case "rekey":

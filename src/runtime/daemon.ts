@@ -25,7 +25,7 @@ import { type MetricsPage, MetricsServer } from "./metrics-server.ts";
 import { fitting, networkOptions } from "./network-options.ts";
 import type { Network, NetworkSystem } from "./network-port.ts";
 import { dropPeer, keepPeer } from "./peers-directory.ts";
-import { type Found, keysOf, type Prepared, prepareStart, type StartFailure } from "./prepare.ts";
+import { type Found, keysOf, ownKey, type Prepared, prepareStart, type StartFailure } from "./prepare.ts";
 import { SYSTEM_RANDOM } from "./random.ts";
 import { Rehearsal } from "./rehearsal.ts";
 import { logReload, RunningConfig } from "./running-config.ts";
@@ -242,7 +242,7 @@ export class Daemon implements ControlBackend {
     const begun = performance.now();
     return this.#rehearsal.start({
       host: this.#active.overlay.host,
-      first: { run: (job, done) => this.#jobs.runHere(job, done) },
+      first: this.#jobs.rehearsal(ownKey(this.#active)),
       jobs: this.#threads,
       idle: () => this.#threads.counters().job_queue_depth === 0,
       hurry,

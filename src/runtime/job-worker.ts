@@ -2,6 +2,7 @@
 import { constants, getPriority, setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import type { Hit } from "../core/types.ts";
+import { forgetReadyKeys } from "../crypto/dh.ts";
 import { Identity } from "../crypto/identity.ts";
 import type { Job, JobResult } from "../hip/job.ts";
 import { runJob } from "../hip/run-job.ts";
@@ -45,6 +46,8 @@ let own = identities((workerData as { keys: readonly string[] }).keys);
 
 parentPort?.on("message", (message: ToWorker) => {
   if (message.type === "identities") own = identities(message.keys);
-  else if (message.type === "tidy") collectAll();
-  else parentPort?.postMessage({ result: runJob(message.job, own) } satisfies FromWorker);
+  else if (message.type === "tidy") {
+    forgetReadyKeys();
+    collectAll();
+  } else parentPort?.postMessage({ result: runJob(message.job, own) } satisfies FromWorker);
 });

@@ -36,6 +36,10 @@ export function keysOf(prepared: Prepared): readonly Identity[] {
   return prepared.identities.map(({ identity }) => identity);
 }
 
+export function ownKey({ identities, overlay }: Prepared): Identity | undefined {
+  return identities.find(({ identity }) => identity.hit === overlay.defaultIdentity)?.identity;
+}
+
 export function places(config: DaemonConfig): IdentityPlaces {
   const { key, extra, directory } = config.identity;
   return { key, extra, directory };

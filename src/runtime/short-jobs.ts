@@ -3,10 +3,11 @@
  * and the first packets to a peer wait for three of them one after the other; but the main thread must not be kept busy.
  */
 import type { Hit } from "../core/types.ts";
+import { forgetReadyKeys } from "../crypto/dh.ts";
 import type { Identity } from "../crypto/identity.ts";
 import type { JobRunner } from "../driver/ports.ts";
 import type { Job, JobResult } from "../hip/job.ts";
-import { isShort } from "../hip/job-length.ts";
+import { isShort, signsFast } from "../hip/job-length.ts";
 import { runJob } from "../hip/run-job.ts";
 import type { JobPool, JobPoolCounters } from "./job-pool.ts";
 
@@ -51,24 +52,37 @@ export class ShortJobs implements JobRunner {
       this.#threads.run(job, done);
       return;
     }
-    this.runHere(job, (result) => {
-      this.#spent += this.#now() - begun;
-      done(result);
-    });
+    const result = this.#attempt(job);
+    this.#spent += this.#now() - begun;
+    if (result !== undefined) this.#run++;
+    this.#answer(job, result, done);
   }
 
-  /** Answers at once, whatever it takes. */
-  runHere(job: Job, done: (result: JobResult) => void): void {
-    let result: JobResult;
+  /**
+   * For exchanges in memory whose code shall be compiled where the jobs of `own` will run. What is short here is not limited,
+   * nor counted.
+   */
+  rehearsal(own: Identity | undefined): JobRunner {
+    if (!signsFast(own)) return this.#threads;
+    const attempt = (job: Job) => (isShort(job, this.#identities) ? this.#attempt(job) : undefined);
+    return { run: (job, done) => this.#answer(job, attempt(job), done) };
+  }
+
+  /** Undefined when it threw. A thread may die of that, and say why; this one may not. */
+  #attempt(job: Job): JobResult | undefined {
     try {
-      result = this.#work(job, this.#identities);
+      return this.#work(job, this.#identities);
     } catch {
-      // A thread may die of it, and say why; this one may not.
-      this.#threads.run(job, done);
-      return;
+      return undefined;
+    } finally {
+      // Unlike the threads that make R1s, this one has no new keys that would push them out.
+      forgetReadyKeys();
     }
-    this.#run++;
-    done(result);
+  }
+
+  #answer(job: Job, result: JobResult | undefined, done: (result: JobResult) => void): void {
+    if (result === undefined) this.#threads.run(job, done);
+    else done(result);
   }
 
   counters(): JobPoolCounters & { readonly jobs_short_total: number } {

@@ -1,6 +1,8 @@
 import { describe, expect, test, vi } from "vitest";
 import type { Hit, Instant } from "../../src/core/types.ts";
+import { agree, generateDh } from "../../src/crypto/dh.ts";
 import { Identity, type KeyKind } from "../../src/crypto/identity.ts";
+import * as keyobject from "../../src/crypto/keyobject.ts";
 import { DH_GROUP } from "../../src/crypto/suites.ts";
 import type { HostConfig } from "../../src/hip/config.ts";
 import { DEFAULT_CONFIG } from "../../src/hip/config.ts";
@@ -9,6 +11,8 @@ import { isShort } from "../../src/hip/job-length.ts";
 import { runJob } from "../../src/hip/run-job.ts";
 import { MAX_SHARE, MAX_STRETCH_MILLIS, ShortJobs } from "../../src/runtime/short-jobs.ts";
 import { jobsOfExchange } from "../support/jobs.ts";
+
+vi.mock(import("../../src/crypto/keyobject.ts"), { spy: true });
 
 /** The jobs of an exchange in which only the first things of `config` are new. */
 const short = (kind: KeyKind, config: Partial<HostConfig> = {}): Readonly<Record<string, boolean>> => {
@@ -131,13 +135,36 @@ describe("who does a job", () => {
     expect(ask(jobs, check)?.kind).toBe("verify");
   });
 
-  test("what must be done here is, and costs none of the share", () => {
+  test("what is rehearsed costs none of the share and is not counted; what is long goes to a thread all the same", () => {
     const { jobs, given } = setUp();
     let answers = 0;
-    for (let count = 0; count < 100; count++) jobs.runHere(check, () => answers++);
+    const rehearsal = jobs.rehearsal(identity);
+    for (let count = 0; count < 100; count++) rehearsal.run(check, () => answers++);
     expect(answers).toBe(100);
+    expect(jobs.counters()).toMatchObject({ jobs_run_total: 0, jobs_short_total: 0 });
     ask(jobs, check);
-    expect(given).toEqual([]);
+    rehearsal.run(long, () => answers++);
+    expect(given).toEqual(["make-r1"]);
+    for (const slow of [Identity.generate("ecdsa-p384"), undefined])
+      jobs.rehearsal(slow).run(check, () => answers++);
+    expect(given).toEqual(["make-r1", "verify", "verify"]);
+  });
+
+  test("no Diffie-Hellman key stays on this thread, whether the job went well or not", () => {
+    const key = generateDh(DH_GROUP.P256);
+    const other = generateDh(DH_GROUP.P256);
+    const reads = vi.mocked(keyobject.privateKeyOfPkcs8).mockClear();
+    agree(key, other.publicValue);
+    expect(reads).not.toHaveBeenCalled();
+    ask(setUp().jobs, check);
+    agree(key, other.publicValue);
+    expect(reads).toHaveBeenCalledTimes(1);
+    const throws = setUp(() => {
+      throw new Error("a bug");
+    });
+    ask(throws.jobs, check);
+    agree(key, other.publicValue);
+    expect(reads).toHaveBeenCalledTimes(2);
   });
 
   test("one that fails beyond all reason is left to a thread, which may die of it", () => {
@@ -147,5 +174,7 @@ describe("who does a job", () => {
     expect(ask(jobs, check)).toBeUndefined();
     expect(given).toEqual(["verify"]);
     expect(jobs.counters()).toMatchObject({ jobs_short_total: 0 });
+    jobs.rehearsal(identity).run(check, () => undefined);
+    expect(given).toEqual(["verify", "verify"]);
   });
 });

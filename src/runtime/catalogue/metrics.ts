@@ -285,7 +285,7 @@ export const METRICS = {
     help: "Things that wait, by queue.",
     labels: { queue: "events, jobs, requests" },
   },
-  hipd_jobs_in_flight: { kind: "gauge", help: "Crypto jobs given to threads and not answered.", labels: {} },
+  hipd_jobs_in_flight: { kind: "gauge", help: "Crypto jobs that are not answered yet.", labels: {} },
   hipd_jobs_total: { kind: "counter", help: "Crypto jobs done.", labels: {} },
   hipd_jobs_short_total: {
     kind: "counter",
