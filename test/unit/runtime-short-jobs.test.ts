@@ -16,7 +16,7 @@ vi.mock(import("../../src/crypto/keyobject.ts"), { spy: true });
 
 /** The jobs of an exchange in which only the first things of `config` are new. */
 const short = (kind: KeyKind, config: Partial<HostConfig> = {}): Readonly<Record<string, boolean>> => {
-  const { jobs, identities } = jobsOfExchange(kind, { ...DEFAULT_CONFIG, ...config });
+  const { jobs, identities } = jobsOfExchange(kind, config);
   return Object.fromEntries(jobs.map((job) => [job.kind, isShort(job, identities)]));
 };
 
@@ -61,7 +61,7 @@ describe("short jobs", () => {
 
 describe("who does a job", () => {
   const identity = Identity.generate("ecdsa-p256");
-  const { jobs: exchange } = jobsOfExchange("ecdsa-p256", DEFAULT_CONFIG);
+  const { jobs: exchange } = jobsOfExchange("ecdsa-p256");
   const check = exchange.find(({ kind }) => kind === "verify") as Job;
   const long = exchange.find(({ kind }) => kind === "make-r1") as Job;
 
