@@ -218,9 +218,9 @@ export class Driver {
   }
 
   /** Inputs that arise while outputs are carried out wait until those are done: outputs stay in order. */
-  #feed(input: OverlayInput): void {
+  #feed(input: OverlayInput, queue = this.#inputs): void {
     if (this.#stopped) return;
-    this.#inputs.push(input);
+    queue.push(input);
     this.#work();
   }
 
@@ -332,9 +332,7 @@ export class Driver {
 
   #jobDone(id: JobId, result: Parameters<Parameters<JobRunner["run"]>[1]>[0]): void {
     this.#jobsRunning--;
-    if (this.#stopped) return;
-    this.#answers.push({ type: "job-done", id, result });
-    this.#work();
+    this.#feed({ type: "job-done", id, result }, this.#answers);
   }
 
   #send(path: Path, bytes: Uint8Array): void {

@@ -194,7 +194,7 @@ export class Overlay {
     return this.host.associations().some(({ state }) => LIVELY.has(state));
   }
 
-  /** `now` never decreases; `wall` is milliseconds since 1970 and may jump. What of the outputs goes to the network is to be carried out in order. */
+  /** `now` never decreases; `wall` is milliseconds since 1970 and may jump. Outputs to the network are in order. */
   handle(input: OverlayInput, now: Instant, wall: number): readonly OverlayOutput[] {
     this.#now = now;
     // The two clocks tick apart by a millisecond now and then: times that are shown must not.

@@ -68,6 +68,15 @@ export class ShortJobs implements JobRunner {
     return { run: (job, done) => this.#answer(job, attempt(job), done) };
   }
 
+  counters(): JobPoolCounters & { readonly jobs_short_total: number } {
+    const counters = this.#threads.counters();
+    return {
+      ...counters,
+      jobs_run_total: counters.jobs_run_total + this.#run,
+      jobs_short_total: this.#run,
+    };
+  }
+
   /** Undefined when it threw. A thread may die of that, and say why; this one may not. */
   #attempt(job: Job): JobResult | undefined {
     try {
@@ -83,14 +92,5 @@ export class ShortJobs implements JobRunner {
   #answer(job: Job, result: JobResult | undefined, done: (result: JobResult) => void): void {
     if (result === undefined) this.#threads.run(job, done);
     else done(result);
-  }
-
-  counters(): JobPoolCounters & { readonly jobs_short_total: number } {
-    const counters = this.#threads.counters();
-    return {
-      ...counters,
-      jobs_run_total: counters.jobs_run_total + this.#run,
-      jobs_short_total: this.#run,
-    };
   }
 }
