@@ -127,6 +127,14 @@ Verdict sealInPlace(CipherCache& cache, OutboundSa& sa, std::uint32_t spi, std::
 }
 
 Verdict open(CipherCache& cache, InboundSa& sa, Frame& frame, Opened& opened) {
+  Cipher* const cipher = cache.find(sa.keys());
+  if (cipher == nullptr) return Verdict::EspAuth;
+  const Verdict verdict = openWith(*cipher, cache.scratch(), sa, frame, opened);
+  if (verdict == Verdict::Ok || verdict == Verdict::Dummy) sa.counters.add(1, frame.length);
+  return verdict;
+}
+
+Verdict openWith(Cipher& cipher, Bytes scratch, InboundSa& sa, Frame& frame, Opened& opened) {
   const SuiteShape& shape = sa.shape();
   const std::size_t fixed = kHeaderLength + std::size_t{shape.ivLength} + shape.icvLength;
   if (frame.length < fixed + kTrailerLength) return Verdict::EspTruncated;
@@ -138,8 +146,6 @@ Verdict open(CipherCache& cache, InboundSa& sa, Frame& frame, Opened& opened) {
   opened.lsi = header.spi == sa.lsiSpi() && header.spi != 0;
   if (header.spi != sa.spi() && !opened.lsi) return Verdict::UnknownSpi;
   if (const Verdict early = sa.window.check(header.sequence); early != Verdict::Ok) return early;
-  Cipher* const cipher = cache.find(sa.keys());
-  if (cipher == nullptr) return Verdict::EspAuth;
 
   const View sealed = frame.view().subspan(kHeaderLength);
   std::uint8_t* const text = frame.data() + kHeaderLength + shape.ivLength;
@@ -148,11 +154,11 @@ Verdict open(CipherCache& cache, InboundSa& sa, Frame& frame, Opened& opened) {
   // Opening in place spoils the ciphertext, so the one packet that gets more tries is opened from a copy.
   Bytes copy;
   if (resync) {
-    copy = cache.scratch().first(sealed.size() <= cache.scratch().size() ? sealed.size() : 0);
+    copy = scratch.first(sealed.size() <= scratch.size() ? sealed.size() : 0);
     if (!copy.empty()) std::memcpy(copy.data(), sealed.data(), sealed.size());
   }
-  Verdict verdict = cipher->open(header, sealed, text);
-  if (verdict != Verdict::Ok && !copy.empty()) verdict = resynchronise(*cipher, header, copy, text, header.sequence);
+  Verdict verdict = cipher.open(header, sealed, text);
+  if (verdict != Verdict::Ok && !copy.empty()) verdict = resynchronise(cipher, header, copy, text, header.sequence);
   if (verdict != Verdict::Ok) {
     sa.failures.fetch_add(1, std::memory_order_relaxed);
     return verdict;
@@ -167,7 +173,6 @@ Verdict open(CipherCache& cache, InboundSa& sa, Frame& frame, Opened& opened) {
       sa.untouched.load(std::memory_order_relaxed) && sa.untouched.exchange(false, std::memory_order_relaxed);
   frame.start += kHeaderLength + shape.ivLength;
   frame.length = payloadLength;
-  sa.counters.add(1, payloadLength);
   return opened.nextHeader == proto::kNone ? Verdict::Dummy : Verdict::Ok;
 }
 

@@ -76,5 +76,8 @@ struct Opened {
 /// @return Ok, Dummy, EspTruncated, EspAlignment, EspReplay, EspStale, EspAuth, EspPadding or UnknownSpi (the packet's
 ///         SPI is not one of this SA). After anything but Ok and Dummy the buffer's content is garbage.
 Verdict open(CipherCache& cache, InboundSa& sa, Frame& frame, Opened& opened);
+/// The same with the SA's cipher, for whoever opens many in a row. Counts nothing in the SA.
+/// @param scratch memory for one packet.
+Verdict openWith(Cipher& cipher, Bytes scratch, InboundSa& sa, Frame& frame, Opened& opened);
 
 }  // namespace hipd::esp

@@ -215,8 +215,15 @@ class Worker {
   Verdict datagram(Frame frame, std::size_t i, Inlet inlet);
   Verdict control(const Frame& frame, std::size_t i, Carrier carrier);
   Verdict espPacket(Frame frame, std::size_t i, Carrier carrier);
+  bool follow(Spi spi);
+  /// Counts what came since `follow` found its SA, and forgets that.
+  void settleFlight();
+  Verdict segment(Frame frame, const esp::Opened& opened, std::size_t i, Carrier carrier);
+  Verdict rare(Verdict verdict, InboundRoute& route, Frame frame, esp::Opened& opened, std::size_t i, Carrier carrier);
+  Verdict familyOf(const InboundRoute& route, const Frame& frame, const esp::Opened& opened, InnerView& view,
+                   InnerFamily& family);
   Verdict unknownSpi(Spi spi, std::size_t i, Carrier carrier);
-  void heard(InboundRoute& route, const esp::Opened& opened, bool probe, std::size_t i, Carrier carrier);
+  bool heard(InboundRoute& route, const esp::Opened& opened, bool probe, std::size_t i, Carrier carrier);
   bool isOwnEcho(const InboundRoute& route, std::uint8_t nextHeader, View payload);
   Path pathOf(std::size_t i, Carrier carrier) const;
   Verdict toTun(View packet);
@@ -274,6 +281,19 @@ class Worker {
     std::uint64_t heard = 0;
   };
   std::array<Near, 2> near_;
+  /// What consecutive datagrams of one SA have in common. Ends with the batch.
+  struct Flight {
+    Spi spi = 0;
+    InboundRoute* route = nullptr;
+    Cipher* cipher = nullptr;
+    /// All of this message comes along the path that is expected, and that is known already.
+    bool expected = false;
+    /// Not counted yet, with the bytes of ESP's payloads and of whole ESP packets.
+    std::uint64_t packets = 0;
+    std::uint64_t payload = 0;
+    std::uint64_t bytes = 0;
+  };
+  Flight flight_;
   /// What is processed now waited in a long queue.
   bool late_ = false;
 };

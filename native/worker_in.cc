@@ -38,6 +38,7 @@ bool Worker::batch(Inlet inlet, int fd) {
   stats_.count(Tally::ReceiveCalls);
   late_ = backlog.tooLong();
   for (std::size_t i = 0; i < count; i++) message(i, inlet);
+  settleFlight();
   backlog.took(received_.bytes());
   if (received_.drained()) backlog.wasEmpty();
   // What it holds lies in buffers that the next call takes over.
@@ -82,6 +83,7 @@ void Worker::favour(Inlet inlet) {
 void Worker::message(std::size_t i, Inlet inlet) {
   stats_.count(Tally::MessagesReceived);
   if (received_.truncated(i)) return stats_.count(Verdict::OuterTruncated);
+  flight_.expected = false;
   const Frame all = received_.frame(i);
   const std::size_t segment = received_.segment(i) == 0 ? all.length : received_.segment(i);
   std::size_t at = 0;
@@ -158,47 +160,100 @@ Verdict Worker::unknownSpi(Spi spi, std::size_t i, Carrier carrier) {
   return Verdict::UnknownSpi;
 }
 
+/// The first datagram of an SA looks it up, and those behind it go on from there.
+bool Worker::follow(Spi spi) {
+  if (flight_.route != nullptr && flight_.spi == spi) return true;
+  settleFlight();
+  InboundRoute* const route = shared_.routes.bySpi(spi);
+  if (route == nullptr) return false;
+  flight_.spi = spi;
+  flight_.route = route;
+  flight_.cipher = ciphers_.find(route->sa->keys());
+  return true;
+}
+
+void Worker::settleFlight() {
+  if (flight_.packets != 0) {
+    flight_.route->sa->counters.add(flight_.packets, flight_.payload);
+    stats_.count(Tally::RxPackets, flight_.packets);
+    stats_.count(Tally::RxBytes, flight_.bytes);
+  }
+  flight_ = {};
+}
+
 Verdict Worker::espPacket(Frame frame, std::size_t i, Carrier carrier) {
   if (frame.length < esp::kHeaderLength) return Verdict::EspTruncated;
   const Spi spi = esp::spiOf(frame.view());
-  InboundRoute* route = shared_.routes.bySpi(spi);
-  if (route == nullptr) return unknownSpi(spi, i, carrier);
-  InboundSa& sa = *route->sa;
+  if (!follow(spi)) return unknownSpi(spi, i, carrier);
+  if (flight_.cipher == nullptr) return Verdict::EspAuth;
   const std::size_t length = frame.length;
+  InboundRoute& route = *flight_.route;
   esp::Opened opened;
-  const Verdict verdict = esp::open(ciphers_, sa, frame, opened);
+  const Verdict verdict = esp::openWith(*flight_.cipher, ciphers_.scratch(), *route.sa, frame, opened);
   if (verdict != Verdict::Ok && verdict != Verdict::Dummy) return verdict;
-  stats_.count(Tally::RxPackets);
-  stats_.count(Tally::RxBytes, length);
-  const bool probe = verdict == Verdict::Ok && isProbe(opened.nextHeader, frame.view());
-  heard(*route, opened, probe, i, carrier);
-  if (verdict == Verdict::Dummy) return verdict;
-  if (probe) return probed(*route, frame.view(), i, carrier);
-  if (isOwnEcho(*route, opened.nextHeader, frame.view())) return Verdict::Ok;
+  flight_.packets++;
+  flight_.payload += frame.length;
+  flight_.bytes += length;
+  if (verdict == Verdict::Ok && Coalescer::takes(opened.nextHeader, frame.view())) {
+    return segment(frame, opened, i, carrier);
+  }
+  // Answers need ciphers, too, and counters that are right.
+  settleFlight();
+  return rare(verdict, route, frame, opened, i, carrier);
+}
 
-  InnerView view;
+/// TCP and UDP.
+Verdict Worker::segment(Frame frame, const esp::Opened& opened, std::size_t i, Carrier carrier) {
+  InboundRoute& route = *flight_.route;
+  // The whole message came along one path.
+  if (!flight_.expected || opened.firstInbound) flight_.expected = heard(route, opened, false, i, carrier);
+  InnerFamily family = opened.lsi ? InnerFamily::Lsi : InnerFamily::Hit;
+  if (route.sa->lsiSpi() == 0 || flowLog_.load(std::memory_order_relaxed) != nullptr) {
+    InnerView view;
+    const Verdict parsed = familyOf(route, frame, opened, view, family);
+    if (parsed != Verdict::Ok) return parsed;
+  }
+  // ECN as RFC 6040 says, DSCP as RFC 2983 does for one header all the way: BEET has no inner field of its own.
+  const std::uint8_t trafficClass = classOf(received_.trafficClass(i));
+  return coalescer_.add(
+      {route.peer, route.pair.load(), family, trafficClass, beet::kHopLimit, opened.nextHeader, frame.bytes()});
+}
+
+/// What the application sees, and what of the packet its log tells.
+Verdict Worker::familyOf(const InboundRoute& route, const Frame& frame, const esp::Opened& opened, InnerView& view,
+                         InnerFamily& family) {
   const Verdict parsed = parsePayload(opened.nextHeader, frame.view(), view);
   if (parsed != Verdict::Ok) return parsed;
-  InnerFamily family = opened.lsi ? InnerFamily::Lsi : InnerFamily::Hit;
-  if (sa.lsiSpi() == 0) {
-    family = shared_.flows.decide(route->peer->hit, view, frame.view(), sa.inboundFamily(),
+  family = opened.lsi ? InnerFamily::Lsi : InnerFamily::Hit;
+  if (route.sa->lsiSpi() == 0) {
+    family = shared_.flows.decide(route.peer->hit, view, frame.view(), route.sa->inboundFamily(),
                                   static_cast<std::uint32_t>(nowMs_ / 1000));
   }
   if (FlowLog* log = flowLog_.load(std::memory_order_acquire)) [[unlikely]] {
-    logReceived(*log, view, frame.view(), *route->peer, family);
+    logReceived(*log, view, frame.view(), *route.peer, family);
   }
-  const std::uint8_t trafficClass = classOf(received_.trafficClass(i));
-  if (Coalescer::takes(opened.nextHeader, frame.view())) {
-    // ECN as RFC 6040 says, DSCP as RFC 2983 does for one header all the way: BEET has no inner field of its own.
-    return coalescer_.add(
-        {route->peer, route->pair.load(), family, trafficClass, beet::kHopLimit, opened.nextHeader, frame.bytes()});
-  }
+  return Verdict::Ok;
+}
+
+/// Everything that is neither TCP nor UDP.
+Verdict Worker::rare(Verdict verdict, InboundRoute& route, Frame frame, esp::Opened& opened, std::size_t i,
+                     Carrier carrier) {
+  const bool probe = verdict == Verdict::Ok && isProbe(opened.nextHeader, frame.view());
+  heard(route, opened, probe, i, carrier);
+  if (verdict == Verdict::Dummy) return verdict;
+  if (probe) return probed(route, frame.view(), i, carrier);
+  if (isOwnEcho(route, opened.nextHeader, frame.view())) return Verdict::Ok;
+
+  InnerView view;
+  InnerFamily family = InnerFamily::Hit;
+  const Verdict parsed = familyOf(route, frame, opened, view, family);
+  if (parsed != Verdict::Ok) return parsed;
   // It may belong to a flow that is being collected, and its new header to what lies before it in the buffer.
   coalescer_.flush();
   if (family == InnerFamily::Lsi && IcmpReassembly::wantsPayload(view)) {
     Frame whole;
     const Verdict added =
-        reassembly_.addPayload(route->peer->hit, frame.view(), view, static_cast<std::uint32_t>(nowMs_ / 1000), whole);
+        reassembly_.addPayload(route.peer->hit, frame.view(), view, static_cast<std::uint32_t>(nowMs_ / 1000), whole);
     stats_.count(Verdict::FragmentIcmp, reassembly_.takeLost());
     if (added != Verdict::Ok) return added;
     frame = whole;
@@ -206,7 +261,8 @@ Verdict Worker::espPacket(Frame frame, std::size_t i, Carrier carrier) {
     const Verdict again = parsePayload(opened.nextHeader, frame.view(), view);
     if (again != Verdict::Ok) return again;
   }
-  const Verdict shown = beet::inbound(frame, opened.nextHeader, view, *route->pair.load(), {family, trafficClass});
+  const std::uint8_t trafficClass = classOf(received_.trafficClass(i));
+  const Verdict shown = beet::inbound(frame, opened.nextHeader, view, *route.pair.load(), {family, trafficClass});
   if (shown != Verdict::Ok) return shown;
   return toTun(frame.view());
 }
@@ -218,7 +274,8 @@ void Worker::logReceived(FlowLog& log, const InnerView& view, View payload, cons
 }
 
 /// What an authenticated packet tells beside its content. A probe keeps no association alive, and comes along any path.
-void Worker::heard(InboundRoute& route, const esp::Opened& opened, bool probe, std::size_t i, Carrier carrier) {
+/// True when the next one along the same path would tell nothing more.
+bool Worker::heard(InboundRoute& route, const esp::Opened& opened, bool probe, std::size_t i, Carrier carrier) {
   const auto fill = [&](Event& event) {
     event.spi = route.sa->spi();
     event.peer = route.peer->hit;
@@ -234,19 +291,20 @@ void Worker::heard(InboundRoute& route, const esp::Opened& opened, bool probe, s
   if (carrier == Carrier::None) from.port = 0;
   const bool asExpected = expected.carrier == carrier && expected.remote == from;
   if (asExpected || !probe) route.peer->silence.heard();
-  if (probe) return;
+  if (probe) return false;
   route.peer->lastUsed.store(nowMs_, std::memory_order_relaxed);
   const FormerPaths* former = route.peer->former.load();
   if (asExpected) {
     if (former != nullptr) former->follow();
-    return;
+    return true;
   }
   // The peer may not know yet that we went elsewhere, or finish what it had begun to send. But where it had followed,
   // what is newer than all that came shows that it is back: behind a NAT it does not know itself.
   const bool back = former != nullptr && former->followed() && opened.sequence >= route.sa->window.top();
-  if (former != nullptr && !back && former->has(carrier, from, nowMs_)) return;
-  if (!route.moved.take(monotonicNow())) return;
+  if (former != nullptr && !back && former->has(carrier, from, nowMs_)) return false;
+  if (!route.moved.take(monotonicNow())) return false;
   if (!shared_.events.push(EventType::Moved, fill)) stats_.count(Verdict::RingFull);
+  return false;
 }
 
 bool Worker::isOwnEcho(const InboundRoute& route, std::uint8_t nextHeader, View payload) {
