@@ -52,6 +52,8 @@ std::string_view tallyName(Tally tally) {
       return "peer_sockets";
     case Tally::ProcessorsLeft:
       return "processors_left";
+    case Tally::Lingered:
+      return "lingered";
     case Tally::FlowsMissed:
       return "flows_missed";
     case Tally::Count:

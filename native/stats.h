@@ -36,6 +36,7 @@ enum class Tally : std::uint8_t {
   ProbeReplies,
   PeerSockets,
   ProcessorsLeft,
+  Lingered,
   FlowsMissed,
   Count,
 };

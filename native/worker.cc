@@ -159,20 +159,38 @@ void Worker::run() {
   shared_.epochs.offline(reader_);
 }
 
-/// Sleeps until something is ready; with the option, looks for a while before it does.
+/// Sleeps until something is ready; with the option, or where that saves time, looks for a while before it does.
 int Worker::await(std::span<epoll_event> events) {
-  const int room = static_cast<int>(events.size());
   if (options_.busyPoll != 0) {
-    const std::uint64_t until = monotonicNow() + options_.busyPoll * std::uint64_t{1000};
-    do {
-      const int count = epoll_wait(epoll_.get(), events.data(), room, 0);
-      if (count != 0) return count;
-      // Whoever looks until its time is used up has none left when a packet comes.
-      sched_yield();
-    } while (monotonicNow() < until);
+    const int count = lookUntil(monotonicNow() + options_.busyPoll * std::uint64_t{1000}, events);
+    if (count != 0) return count;
   }
-  if (wakeups_.tooMany(monotonicNow)) sched_yield();
-  return epoll_wait(epoll_.get(), events.data(), room, -1);
+  if (!lingering_.hasWorked()) {
+    if (wakeups_.tooMany(monotonicNow)) sched_yield();
+    return ready(events, -1);
+  }
+  const std::uint64_t now = monotonicNow();
+  const std::uint64_t look = lingering_.look(now);
+  int count = look == 0 ? 0 : lookUntil(now + look, events);
+  if (count != 0) stats_.count(Tally::Lingered);
+  if (count == 0) count = ready(events, -1);
+  lingering_.found(monotonicNow());
+  return count;
+}
+
+/// 0 when nothing was ready until then.
+int Worker::lookUntil(std::uint64_t until, std::span<epoll_event> events) {
+  do {
+    const int count = ready(events, 0);
+    if (count != 0) return count;
+    // Whoever looks until its time is used up has none left when a packet comes.
+    sched_yield();
+  } while (monotonicNow() < until);
+  return 0;
+}
+
+int Worker::ready(std::span<epoll_event> events, int timeout) {
+  return epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout);
 }
 
 std::uint8_t Worker::classOf(std::uint8_t trafficClass) {

@@ -20,6 +20,7 @@
 #include "icmp.h"
 #include "interface.h"
 #include "limit.h"
+#include "lingering.h"
 #include "mtu.h"
 #include "offload.h"
 #include "ping.h"
@@ -161,6 +162,8 @@ class Worker {
 
   void run();
   int await(std::span<epoll_event> events);
+  int lookUntil(std::uint64_t until, std::span<epoll_event> events);
+  int ready(std::span<epoll_event> events, int timeout);
   void warmUp();
   bool watch(int fd, Inlet inlet);
   void serve(Inlet inlet);
@@ -274,6 +277,7 @@ class Worker {
   /// By `Inlet`.
   std::array<Backlog, kInlets> backlogs_;
   Wakeups wakeups_;
+  Lingering lingering_;
   /// One socket and one vote for each family; see favourite.h. `heard` in coarse milliseconds.
   struct Near {
     Fd fd;

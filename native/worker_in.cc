@@ -36,6 +36,7 @@ bool Worker::batch(Inlet inlet, int fd) {
   Backlog& backlog = backlogOf(inlet);
   const std::size_t count = received_.receive(fd);
   stats_.count(Tally::ReceiveCalls);
+  if (count != 0) lingering_.arrived(monotonicNow);
   late_ = backlog.tooLong();
   for (std::size_t i = 0; i < count; i++) message(i, inlet);
   settleFlight();

@@ -257,6 +257,7 @@ const SAMPLES: { readonly [M in Exclude<MetricName, keyof typeof HISTOGRAMS>]: S
   hipd_ecn_marked_total: counted("hipd_ecn_marked_total"),
   hipd_peer_sockets_total: counted("hipd_peer_sockets_total"),
   hipd_processors_left_total: counted("hipd_processors_left_total"),
+  hipd_lingered_total: counted("hipd_lingered_total"),
   hipd_flow_log_missed_total: counted("hipd_flow_log_missed_total"),
   hipd_sas_refused_total: counted("hipd_sas_refused_total"),
 

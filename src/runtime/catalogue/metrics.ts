@@ -264,6 +264,11 @@ export const METRICS = {
     help: "Times a data worker left a processor on which it had to wait.",
     labels: {},
   },
+  hipd_lingered_total: {
+    kind: "counter",
+    help: "Times a data worker found more packets without having slept, as it looked for them for a moment.",
+    labels: {},
+  },
   hipd_flow_log_missed_total: {
     kind: "counter",
     help: "Packets that the flow log did not count, because its table was full.",

@@ -43,6 +43,7 @@ export const PLANE_COUNTERS: Readonly<Record<string, Counted>> = {
   probe_replies_total: as("hipd_probe_replies_total"),
   peer_sockets_total: as("hipd_peer_sockets_total"),
   processors_left_total: as("hipd_processors_left_total"),
+  lingered_total: as("hipd_lingered_total"),
   flows_missed_total: as("hipd_flow_log_missed_total"),
   sa_refused_total: as("hipd_sas_refused_total"),
   peers: as("hipd_plane_peers"),
