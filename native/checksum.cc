@@ -4,13 +4,21 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#if !defined(__clang__)
+// GCC's own headers leave registers undefined on purpose, and GCC 12 warns of it here.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #endif
 
 namespace hipd {
 namespace {
 
 #if defined(__x86_64__)
-/// Sums whole 64-byte lines as 32-bit words of the machine's order, in 64 bits each. Moves `p` and `left` on.
+// Both sum 32-bit words of the machine's order, in 64 bits each: the one's complement sum does not care for the order
+// of bytes within a word, nor for how words are put together (RFC 1071 2 B).
+
+/// Whole 64-byte lines. Moves `p` and `left` on.
 __attribute__((target("avx2"))) std::uint64_t sumLines(const std::uint8_t*& p, std::size_t& left) {
   const __m256i low = _mm256_set1_epi64x(0xffffffff);
   __m256i a = _mm256_setzero_si256();
@@ -30,9 +38,46 @@ __attribute__((target("avx2"))) std::uint64_t sumLines(const std::uint8_t*& p, s
   return static_cast<std::uint64_t>(_mm_cvtsi128_si64(half)) + static_cast<std::uint64_t>(_mm_extract_epi64(half, 1));
 }
 
-bool hasAvx2() {
-  static const bool has = __builtin_cpu_supports("avx2") != 0;
-  return has;
+/// Everything: a mask reads what is left behind the last whole line.
+__attribute__((target("avx512f,avx512bw"))) std::uint64_t sumAll(const std::uint8_t* p, std::size_t left) {
+  const __m512i low = _mm512_set1_epi64(0xffffffff);
+  __m512i a = _mm512_setzero_si512();
+  __m512i b = a;
+  for (; left >= 64; p += 64, left -= 64) {
+    const __m512i x = _mm512_loadu_si512(p);
+    a = _mm512_add_epi64(a, _mm512_and_si512(x, low));
+    b = _mm512_add_epi64(b, _mm512_srli_epi64(x, 32));
+  }
+  const __m512i x = _mm512_maskz_loadu_epi8((1ULL << left) - 1, p);
+  a = _mm512_add_epi64(a, _mm512_and_si512(x, low));
+  b = _mm512_add_epi64(b, _mm512_srli_epi64(x, 32));
+  return static_cast<std::uint64_t>(_mm512_reduce_add_epi64(_mm512_add_epi64(a, b)));
+}
+
+enum class Vectors : std::uint8_t { None, Avx2, Avx512 };
+
+/// Processors with VBMI2 and later do not slow down for vectors of 512 bits.
+Vectors vectors() {
+  static const Vectors best = __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vbmi2") != 0
+                                  ? Vectors::Avx512
+                              : __builtin_cpu_supports("avx2") != 0 ? Vectors::Avx2
+                                                                    : Vectors::None;
+  return best;
+}
+
+std::uint64_t sumByVectors(const std::uint8_t*& p, std::size_t& left) {
+  switch (vectors()) {
+    case Vectors::Avx512: {
+      const std::uint64_t sum = sumAll(p, left);
+      left = 0;
+      return sum;
+    }
+    case Vectors::Avx2:
+      return sumLines(p, left);
+    case Vectors::None:
+      break;
+  }
+  return 0;
 }
 #endif
 
@@ -45,7 +90,7 @@ std::uint64_t sumBytes(View bytes, std::uint64_t sum) {
   std::size_t left = bytes.size();
   std::uint64_t native = 0;
 #if defined(__x86_64__)
-  if (left >= 128 && hasAvx2()) native = sumLines(p, left);
+  if (left >= 128) native = sumByVectors(p, left);
 #endif
   while (left >= 16) {
     std::uint32_t words[4];
