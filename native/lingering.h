@@ -19,12 +19,12 @@ inline constexpr unsigned kDisappointment = 2;
 /// Knows no clock. Instants are in nanoseconds and never 0.
 class Lingering {
  public:
-  /// Something came from a socket and will be worked on. Asks the clock for the first one since `found` only.
+  /// A packet of a peer is there and will be worked on. Asks the clock for the first one since `found` only.
   template <class Clock>
   void arrived(Clock&& now) {
     if (began_ == 0) began_ = now();
   }
-  /// Whether something came: else the two below are not called, and sleeping costs no look at the clock.
+  /// Whether there was one: else the two below are not called, and sleeping costs no look at the clock.
   bool hasWorked() const { return began_ != 0; }
 
   /// All is done that was there. @return for how long to look for more; 0: sleep at once.

@@ -162,31 +162,35 @@ void Worker::run() {
 /// Sleeps until something is ready; with the option, or where that saves time, looks for a while before it does.
 int Worker::await(std::span<epoll_event> events) {
   if (options_.busyPoll != 0) {
-    const int count = lookUntil(monotonicNow() + options_.busyPoll * std::uint64_t{1000}, events);
-    if (count != 0) return count;
+    const std::uint64_t now = monotonicNow();
+    const int count = lookUntil(now, now + options_.busyPoll * std::uint64_t{1000}, events);
+    return count != 0 ? count : sleep(events);
   }
-  if (!lingering_.hasWorked()) {
-    if (wakeups_.tooMany(monotonicNow)) sched_yield();
-    return ready(events, -1);
-  }
+  if (!lingering_.hasWorked()) return sleep(events);
   const std::uint64_t now = monotonicNow();
   const std::uint64_t look = lingering_.look(now);
-  int count = look == 0 ? 0 : lookUntil(now + look, events);
+  int count = look == 0 ? 0 : lookUntil(now, now + look, events);
   if (count != 0) stats_.count(Tally::Lingered);
-  if (count == 0) count = ready(events, -1);
+  if (count == 0) count = sleep(events);
   lingering_.found(monotonicNow());
   return count;
 }
 
 /// 0 when nothing was ready until then.
-int Worker::lookUntil(std::uint64_t until, std::span<epoll_event> events) {
-  do {
+int Worker::lookUntil(std::uint64_t now, std::uint64_t until, std::span<epoll_event> events) {
+  while (now < until) {
     const int count = ready(events, 0);
     if (count != 0) return count;
     // Whoever looks until its time is used up has none left when a packet comes.
     sched_yield();
-  } while (monotonicNow() < until);
+    now = monotonicNow();
+  }
   return 0;
+}
+
+int Worker::sleep(std::span<epoll_event> events) {
+  if (wakeups_.tooMany(monotonicNow)) sched_yield();
+  return ready(events, -1);
 }
 
 int Worker::ready(std::span<epoll_event> events, int timeout) {

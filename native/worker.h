@@ -162,7 +162,8 @@ class Worker {
 
   void run();
   int await(std::span<epoll_event> events);
-  int lookUntil(std::uint64_t until, std::span<epoll_event> events);
+  int lookUntil(std::uint64_t now, std::uint64_t until, std::span<epoll_event> events);
+  int sleep(std::span<epoll_event> events);
   int ready(std::span<epoll_event> events, int timeout);
   void warmUp();
   bool watch(int fd, Inlet inlet);
@@ -285,10 +286,11 @@ class Worker {
     std::uint64_t heard = 0;
   };
   std::array<Near, 2> near_;
-  /// What consecutive datagrams of one SA have in common. Ends with the batch.
+  /// What consecutive datagrams of one SA have in common. Ends with the batch, or with a message of many.
   struct Flight {
     Spi spi = 0;
     InboundRoute* route = nullptr;
+    /// Good until the cache is asked for another: `settleFlight` comes before whatever might.
     Cipher* cipher = nullptr;
     /// All of this message comes along the path that is expected, and that is known already.
     bool expected = false;

@@ -36,7 +36,6 @@ bool Worker::batch(Inlet inlet, int fd) {
   Backlog& backlog = backlogOf(inlet);
   const std::size_t count = received_.receive(fd);
   stats_.count(Tally::ReceiveCalls);
-  if (count != 0) lingering_.arrived(monotonicNow);
   late_ = backlog.tooLong();
   for (std::size_t i = 0; i < count; i++) message(i, inlet);
   settleFlight();
@@ -93,6 +92,8 @@ void Worker::message(std::size_t i, Inlet inlet) {
     stats_.count(datagram({all.buffer, all.capacity, all.start + at, length}, i, inlet));
     at += length;
   } while (at < all.length);
+  // Credit and statistics wait for no more than 64 KiB.
+  if (flight_.packets > 1) settleFlight();
 }
 
 Path Worker::pathOf(std::size_t i, Carrier carrier) const {
@@ -192,6 +193,8 @@ Verdict Worker::espPacket(Frame frame, std::size_t i, Carrier carrier) {
   esp::Opened opened;
   const Verdict verdict = esp::openWith(*flight_.cipher, ciphers_.scratch(), *route.sa, frame, opened);
   if (verdict != Verdict::Ok && verdict != Verdict::Dummy) return verdict;
+  // What nobody has vouched for is no reason to stay awake.
+  lingering_.arrived(monotonicNow);
   flight_.packets++;
   flight_.payload += frame.length;
   flight_.bytes += length;
@@ -236,7 +239,7 @@ Verdict Worker::familyOf(const InboundRoute& route, const Frame& frame, const es
   return Verdict::Ok;
 }
 
-/// Everything that is neither TCP nor UDP.
+/// Everything but whole TCP segments and UDP datagrams.
 Verdict Worker::rare(Verdict verdict, InboundRoute& route, Frame frame, esp::Opened& opened, std::size_t i,
                      Carrier carrier) {
   const bool probe = verdict == Verdict::Ok && isProbe(opened.nextHeader, frame.view());
