@@ -20,16 +20,25 @@ Crowding::Advice Crowding::look(std::uint64_t now, std::uint64_t waited) {
     if (share_ == 0 || now < left_ + kPlacementRest) return Advice::Stay;
     share_ = 0;
     pause_ = kPlacementLook;
-    return Advice::Relax;
+    return comeBack();
   }
-  if (now < notBefore_) return Advice::Stay;
+  // Here it is crowded, too. Two workers may have left the same place for the same other one: only the kernel, which
+  // sees both, can part them.
+  if (now < notBefore_) return comeBack();
   // Elsewhere it is as crowded: all processors are busy.
   const bool useless = share_ != 0 && share * 10 >= share_ * 8;
   pause_ = useless ? std::min(pause_ * 2, kPlacementPause) : kPlacementLook;
   notBefore_ = now + pause_;
   share_ = share;
   left_ = now;
+  away_ = true;
   return Advice::Leave;
+}
+
+Crowding::Advice Crowding::comeBack() {
+  if (!away_) return Advice::Stay;
+  away_ = false;
+  return Advice::Relax;
 }
 
 namespace {

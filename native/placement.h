@@ -20,7 +20,7 @@ inline constexpr std::uint64_t kPlacementShare = 30;
 /// After so long without such waits all processors are welcome again. Milliseconds.
 inline constexpr std::uint64_t kPlacementRest = 1000;
 /// Moves that do not help come less and less often, at least this often. Milliseconds.
-inline constexpr std::uint64_t kPlacementPause = 1024;
+inline constexpr std::uint64_t kPlacementPause = 64;
 
 /// When to leave. Knows no clock and no processor.
 class Crowding {
@@ -33,6 +33,8 @@ class Crowding {
   bool due(std::uint64_t now) const { return now >= looked_ + kPlacementLook; }
 
  private:
+  Advice comeBack();
+
   std::uint64_t looked_ = 0;
   std::uint64_t waited_ = 0;
   /// What it left for the last time; 0: it has not left, or has forgotten.
@@ -40,6 +42,8 @@ class Crowding {
   std::uint64_t pause_ = kPlacementLook;
   std::uint64_t notBefore_ = 0;
   std::uint64_t left_ = 0;
+  /// It keeps away from a processor now.
+  bool away_ = false;
 };
 
 /// Where the calling thread may run.
