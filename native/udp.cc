@@ -176,9 +176,12 @@ std::size_t ReceiveBatch::receive(int fd) {
   drained_ = count < limit_;
   count_ = count;
   bytes_ = 0;
+  datagrams_ = 0;
   for (std::size_t i = 0; i < count; i++) {
-    bytes_ += messages_[i].msg_len;
     readControl(i);
+    const std::size_t segment = details_[i].segment;
+    bytes_ += messages_[i].msg_len;
+    datagrams_ += segment == 0 ? 1 : (messages_[i].msg_len + segment - 1) / segment;
   }
   // What comes next is probably like what came.
   if (bytes_ > 0) limit_ = std::clamp(kReceiveBytes * count / bytes_, kLeastReceiveBatch, kReceiveBatch);

@@ -48,7 +48,7 @@ bool Worker::batch(Inlet inlet, int fd) {
 
 void Worker::favour(Inlet inlet) {
   const std::size_t count = received_.count();
-  if (options_.shared || count < kFavouriteBatch) return;
+  if (options_.shared || received_.datagrams() < kFavouriteBatch) return;
   const bool v6 = inlet == Inlet::Udp6;
   Near& near = near_[v6];
   const Endpoint from = received_.from(count - 1);

@@ -152,10 +152,10 @@ void arriveAsTheyLeft(const Offloads& offloadsA, const Offloads& offloadsB, cons
 }
 
 /// Nothing is lost or overtaken when a busy peer gets a socket of its own, nor behind it.
-void busyPeer() {
-  Offloads withoutGro;
-  withoutGro.gro = false;
-  TwoPlanes pair(1500, {}, withoutGro);
+void busyPeer(bool gro) {
+  Offloads offloads;
+  offloads.gro = gro;
+  TwoPlanes pair(1500, {}, offloads);
   pair.open();
   const Octets packet = superPacket(InnerFamily::Hit, proto::kTcp, 60'200, 1400);
   const std::vector<Octets> uppers = uppersOf(packet);
@@ -169,7 +169,7 @@ void busyPeer() {
   }
   CHECK_EQ(pair.b.count("peer_sockets_total"), 1u);
   CHECK_EQ(pair.b.count("drop_esp_replay_total"), 0u);
-  passed("a busy peer gets a socket of its own");
+  passed(gro ? "a busy peer gets a socket of its own" : "a busy peer gets a socket of its own, without GRO");
 }
 
 /// Super-packets for a peer whose exchange is under way are cut for the queue, and leave in order.
@@ -293,7 +293,8 @@ int main() {
   arriveAsTheyLeft({true, true, false, true}, all, "a sender without GSO");
   arriveAsTheyLeft(all, {true, true, true, false}, "a receiver without GRO");
   arriveAsTheyLeft({false, false, false, false}, {false, false, false, false}, "no offloads");
-  busyPeer();
+  busyPeer(true);
+  busyPeer(false);
   heldAndReleased();
   splitOrTold();
   pathShrinks();

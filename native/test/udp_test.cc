@@ -183,6 +183,7 @@ void likeDatagramsShareMessages(int family) {
     pollfd ready{to.fd.get(), POLLIN, 0};
     CHECK(poll(&ready, 1, 5000) == 1);
     const std::size_t count = receives->receive(to.fd.get());
+    const std::size_t before = seen;
     for (std::size_t i = 0; i < count; i++, messages++) {
       const Frame frame = receives->frame(i);
       CHECK(!receives->truncated(i));
@@ -196,6 +197,7 @@ void likeDatagramsShareMessages(int family) {
         for (std::size_t k = 0; k < length; k++) CHECK_EQ(frame.data()[at + k], sent[seen].content);
       }
     }
+    CHECK_EQ(receives->datagrams(), seen - before);
   }
   CHECK_EQ(messages, 9u);
 }
