@@ -27,14 +27,25 @@ const fields = new WeakMap<Lab, Map<string, Promise<Entrant>>>();
 /** What could not start once is not tried again. */
 const failed = new WeakMap<Lab, Set<Contestant>>();
 
+const keyOf = (contestant: Contestant, path: PathSpec): string => `${contestant.name} ${pathName(path)}`;
+
 /** Starts a contestant on a path, once in a run, and waits until its tunnel carries echo requests. */
 export function entrant(bench: Bench, contestant: Contestant, path: PathSpec): Promise<Entrant> {
   const known = fields.get(bench.lab) ?? new Map<string, Promise<Entrant>>();
   fields.set(bench.lab, known);
-  const key = `${contestant.name} ${pathName(path)}`;
+  const key = keyOf(contestant, path);
   const begun = known.get(key) ?? begin(bench, contestant, path);
   known.set(key, begun);
   return begun;
+}
+
+/** Stops a contestant on a path, if it runs; `entrant` would start it anew. */
+export async function dismiss(bench: Bench, contestant: Contestant, path: PathSpec): Promise<void> {
+  const known = fields.get(bench.lab);
+  const key = keyOf(contestant, path);
+  const one = await known?.get(key)?.catch(() => undefined);
+  known?.delete(key);
+  await one?.running.stop();
 }
 
 async function begin(bench: Bench, contestant: Contestant, path: PathSpec): Promise<Entrant> {

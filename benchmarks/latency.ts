@@ -3,7 +3,7 @@ import type { Namespace } from "../tools/lab/lab.ts";
 import { startBulk } from "./bulk.ts";
 import type { Contestant } from "./contestants/contestant.ts";
 import { hipdPolling } from "./contestants/hipd.ts";
-import { briefly, type Lane, lanes, takeTurns } from "./field.ts";
+import { briefly, dismiss, type Lane, lanes, takeTurns } from "./field.ts";
 import { rows } from "./rows.ts";
 import { ETHERNET } from "./site.ts";
 import { noise, percentile, summarize } from "./stats.ts";
@@ -92,6 +92,8 @@ async function run(bench: Bench): Promise<readonly Table[]> {
     bench.tell(loaded ? "beside a TCP stream" : "idle");
     tables.push(await latencyTable(briefly(bench), contestants, loaded));
   }
+  // Whatever wakes it up, it takes a processor for a while: not beside the suites that follow.
+  if (polls) await dismiss(bench, hipdPolling, ETHERNET);
   return tables;
 }
 
