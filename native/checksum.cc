@@ -4,11 +4,6 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#if !defined(__clang__)
-// GCC's own headers leave registers undefined on purpose, and GCC 12 warns of it here.
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
 #endif
 
 namespace hipd {
@@ -38,6 +33,12 @@ __attribute__((target("avx2"))) std::uint64_t sumLines(const std::uint8_t*& p, s
   return static_cast<std::uint64_t>(_mm_cvtsi128_si64(half)) + static_cast<std::uint64_t>(_mm_extract_epi64(half, 1));
 }
 
+#if !defined(__clang__)
+// GCC's own headers leave registers undefined on purpose, and GCC 12 warns of it here.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 /// Everything: a mask reads what is left behind the last whole line.
 __attribute__((target("avx512f,avx512bw"))) std::uint64_t sumAll(const std::uint8_t* p, std::size_t left) {
   const __m512i low = _mm512_set1_epi64(0xffffffff);
@@ -54,43 +55,47 @@ __attribute__((target("avx512f,avx512bw"))) std::uint64_t sumAll(const std::uint
   return static_cast<std::uint64_t>(_mm512_reduce_add_epi64(_mm512_add_epi64(a, b)));
 }
 
-enum class Vectors : std::uint8_t { None, Avx2, Avx512 };
+#if !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
-/// Processors with VBMI2 and later do not slow down for vectors of 512 bits.
-Vectors vectors() {
-  static const Vectors best = __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vbmi2") != 0
-                                  ? Vectors::Avx512
-                              : __builtin_cpu_supports("avx2") != 0 ? Vectors::Avx2
-                                                                    : Vectors::None;
-  return best;
-}
-
-std::uint64_t sumByVectors(const std::uint8_t*& p, std::size_t& left) {
-  switch (vectors()) {
-    case Vectors::Avx512: {
-      const std::uint64_t sum = sumAll(p, left);
-      left = 0;
-      return sum;
-    }
-    case Vectors::Avx2:
-      return sumLines(p, left);
-    case Vectors::None:
-      break;
-  }
-  return 0;
+/// Of those that `by` allows. Moves `p` and `left` on.
+std::uint64_t sumByVectors(SumBy by, const std::uint8_t*& p, std::size_t& left) {
+  if (by == SumBy::Words || left < 128) return 0;
+  if (by == SumBy::Avx2) return sumLines(p, left);
+  const std::uint64_t sum = sumAll(p, left);
+  left = 0;
+  return sum;
 }
 #endif
 
 }  // namespace
 
+SumBy fastestSum() {
+#if defined(__x86_64__)
+  // Processors with VBMI2 and later do not slow down for vectors of 512 bits.
+  static const SumBy best = __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vbmi2") != 0
+                                ? SumBy::Avx512
+                            : __builtin_cpu_supports("avx2") != 0 ? SumBy::Avx2
+                                                                  : SumBy::Words;
+  return best;
+#else
+  return SumBy::Words;
+#endif
+}
+
 std::uint64_t sumBytes(View bytes, std::uint64_t sum) {
+  return sumBytesBy(fastestSum(), bytes, sum);
+}
+
+std::uint64_t sumBytesBy([[maybe_unused]] SumBy by, View bytes, std::uint64_t sum) {
   // Words are added in the machine's order, which commutes with the one's complement sum (RFC 1071 2 B), and swapped
   // once.
   const std::uint8_t* p = bytes.data();
   std::size_t left = bytes.size();
   std::uint64_t native = 0;
 #if defined(__x86_64__)
-  if (left >= 128) native = sumByVectors(p, left);
+  native = sumByVectors(by, p, left);
 #endif
   while (left >= 16) {
     std::uint32_t words[4];

@@ -7,6 +7,12 @@ namespace hipd {
 
 /// Adds bytes to a running one's complement sum; an odd last byte counts as the upper half of a word.
 std::uint64_t sumBytes(View bytes, std::uint64_t sum = 0);
+/// How bytes are summed: each does all that the ones before it do.
+enum class SumBy : std::uint8_t { Words, Avx2, Avx512 };
+/// What this processor has.
+SumBy fastestSum();
+/// The same in a way that this processor has: for tests.
+std::uint64_t sumBytesBy(SumBy by, View bytes, std::uint64_t sum = 0);
 /// Folds a running sum to 16 bits.
 std::uint16_t foldSum(std::uint64_t sum);
 /// The checksum field's value for a running sum.

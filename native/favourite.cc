@@ -9,8 +9,9 @@ namespace hipd {
 
 namespace {
 
+/// Of one user: another one's program cannot slip in.
 bool allowTwo(int fd, int on) {
-  return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0;
+  return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0;
 }
 
 bool isLinkLocal(const Address& address) {

@@ -9,7 +9,8 @@
 
 namespace hipd {
 
-/// Datagrams that a batch needs to count, however many of them came as one message: what comes less often costs little.
+/// Authenticated packets that a batch needs to count, however many of them came as one message: what comes less often
+/// costs little.
 inline constexpr std::size_t kFavouriteBatch = 32;
 /// Batches of one peer, less those of others, after which it is the favourite.
 inline constexpr std::uint32_t kFavouriteVotes = 64;
@@ -19,7 +20,8 @@ inline constexpr std::uint64_t kFavouriteRest = 1000;
 /// Who sent most of the latest large batches: a majority vote in constant space.
 class Favourites {
  public:
-  /// One batch of at least kFavouriteBatch datagrams. @return whether its sender has enough votes now.
+  /// One batch of at least kFavouriteBatch packets, most of them from there. @return whether its sender has enough
+  /// votes now.
   bool vote(const Endpoint& from, const Address& to) {
     if (votes_ == 0) {
       from_ = from;

@@ -171,17 +171,19 @@ std::size_t ReceiveBatch::receive(int fd) {
     messages_[i].msg_hdr.msg_namelen = sizeof names_[i].v6;
     messages_[i].msg_hdr.msg_controllen = kControl;
   }
-  const int got = recvmmsg(fd, messages_.data(), static_cast<unsigned>(limit_), MSG_DONTWAIT, nullptr);
+  const auto take = [&] {
+    return recvmmsg(fd, messages_.data(), static_cast<unsigned>(limit_), MSG_DONTWAIT, nullptr);
+  };
+  int got = take();
+  // An ICMP error is told once, before what waits behind it.
+  if (got < 0 && errno != EAGAIN) got = take();
   const std::size_t count = got > 0 ? static_cast<std::size_t>(got) : 0;
   drained_ = count < limit_;
   count_ = count;
   bytes_ = 0;
-  datagrams_ = 0;
   for (std::size_t i = 0; i < count; i++) {
-    readControl(i);
-    const std::size_t segment = details_[i].segment;
     bytes_ += messages_[i].msg_len;
-    datagrams_ += segment == 0 ? 1 : (messages_[i].msg_len + segment - 1) / segment;
+    readControl(i);
   }
   // What comes next is probably like what came.
   if (bytes_ > 0) limit_ = std::clamp(kReceiveBytes * count / bytes_, kLeastReceiveBatch, kReceiveBatch);

@@ -119,11 +119,10 @@ class ReceiveBatch {
   ReceiveBatch();
   /// Reads what waits, kReceiveBatch messages at most. 0 when there is nothing.
   std::size_t receive(int fd);
-  /// Whether the latest `receive` left nothing behind, and the bytes, messages and datagrams that it read.
+  /// Whether the latest `receive` left nothing behind, and the bytes and messages that it read.
   bool drained() const { return drained_; }
   std::size_t bytes() const { return bytes_; }
   std::size_t count() const { return count_; }
-  std::size_t datagrams() const { return datagrams_; }
   /// All of message `i`. Cut to the buffer where `truncated`.
   Frame frame(std::size_t i) const;
   /// Bytes of each datagram in message `i` but the last; 0 when it is only one.
@@ -148,7 +147,6 @@ class ReceiveBatch {
   bool drained_ = true;
   std::size_t bytes_ = 0;
   std::size_t count_ = 0;
-  std::size_t datagrams_ = 0;
   Arena arena_;
   std::array<mmsghdr, kReceiveBatch> messages_{};
   std::array<iovec, kReceiveBatch> vectors_{};

@@ -170,7 +170,7 @@ int Worker::await(std::span<epoll_event> events) {
   const std::uint64_t now = monotonicNow();
   const std::uint64_t look = lingering_.look(now);
   int count = look == 0 ? 0 : lookUntil(now, now + look, events);
-  if (count != 0) stats_.count(Tally::Lingered);
+  if (count > 0) stats_.count(Tally::Lingered);
   if (count == 0) count = sleep(events);
   lingering_.found(monotonicNow());
   return count;

@@ -145,6 +145,12 @@ class Worker {
   std::uint32_t fragmentId() const { return fragmentId_; }
 
  private:
+  /// One socket and one vote for each family; see favourite.h. `heard`: coarse milliseconds of its latest large batch.
+  struct Near {
+    Fd fd;
+    Favourites votes;
+    std::uint64_t heard = 0;
+  };
   enum class Inlet : std::uint8_t { Mailbox, Tun, Udp4, Udp6, Esp4, Esp6, Hip4, Hip6, Near4, Near6 };
   static constexpr std::size_t kInlets = 10;
   /// A packet from the TUN device until it has left the machine: what EMSGSIZE's answer needs.
@@ -213,8 +219,10 @@ class Worker {
   void fromSocket(Inlet inlet);
   /// Takes one batch. False when it left nothing behind.
   bool batch(Inlet inlet, int fd);
+  void drain(Inlet inlet, int fd);
   /// A connected socket for the peer that sends most.
   void favour(Inlet inlet);
+  void leaveNear(Inlet inlet, Near& near);
   void message(std::size_t i, Inlet inlet);
   Verdict datagram(Frame frame, std::size_t i, Inlet inlet);
   Verdict control(const Frame& frame, std::size_t i, Carrier carrier);
@@ -279,12 +287,6 @@ class Worker {
   std::array<Backlog, kInlets> backlogs_;
   Wakeups wakeups_;
   Lingering lingering_;
-  /// One socket and one vote for each family; see favourite.h. `heard` in coarse milliseconds.
-  struct Near {
-    Fd fd;
-    Favourites votes;
-    std::uint64_t heard = 0;
-  };
   std::array<Near, 2> near_;
   /// What consecutive datagrams of one SA have in common. Ends with the batch, or with a message of many.
   struct Flight {
@@ -300,6 +302,13 @@ class Worker {
     std::uint64_t bytes = 0;
   };
   Flight flight_;
+  /// Authenticated packets of this batch, and the message with most of them (of several the latest).
+  std::size_t opened_ = 0;
+  struct Largest {
+    std::size_t index = 0;
+    std::size_t opened = 0;
+  };
+  Largest largest_;
   /// What is processed now waited in a long queue.
   bool late_ = false;
 };

@@ -15,8 +15,10 @@ namespace {
 constexpr std::uint8_t kKeepalive = 0xff;
 /// The "non-ESP marker" of RFC 9028 5.1.
 constexpr std::size_t kMarker = 4;
-/// More batches than the largest receive buffer holds.
-constexpr std::size_t kDrainBatches = 2 * kSocketBuffer / kReceiveBytes + kReceiveBatch;
+/// More than the largest receive buffer holds, which the kernel doubles: bytes of data, and batches of empty datagrams,
+/// each of which takes at least half a kilobyte of it.
+constexpr std::size_t kDrainBytes = std::size_t{2} * kSocketBuffer;
+constexpr std::size_t kDrainBatches = kDrainBytes / (512 * kReceiveBatch);
 /// ICMPv6 echo reply (RFC 4443 4.2).
 constexpr std::uint8_t kEchoReply = 129;
 constexpr std::size_t kIpv4Header = 20;
@@ -28,6 +30,7 @@ void Worker::fromSocket(Inlet inlet) {
   for (std::size_t round = 0; round < kBatchesInARow; round++) {
     if (!batch(inlet, fd)) break;
   }
+  if (options_.shared || opened_ < kFavouriteBatch) return;
   if (inlet == Inlet::Near4 || inlet == Inlet::Near6) near_[inlet == Inlet::Near6].heard = nowMs_;
   if (inlet == Inlet::Udp4 || inlet == Inlet::Udp6) favour(inlet);
 }
@@ -37,6 +40,8 @@ bool Worker::batch(Inlet inlet, int fd) {
   const std::size_t count = received_.receive(fd);
   stats_.count(Tally::ReceiveCalls);
   late_ = backlog.tooLong();
+  opened_ = 0;
+  largest_ = {};
   for (std::size_t i = 0; i < count; i++) message(i, inlet);
   settleFlight();
   backlog.took(received_.bytes());
@@ -46,37 +51,47 @@ bool Worker::batch(Inlet inlet, int fd) {
   return !received_.drained();
 }
 
+/// Everything that waits. The worker does nothing else meanwhile.
+void Worker::drain(Inlet inlet, int fd) {
+  std::size_t bytes = 0;
+  for (std::size_t round = 0; round < kDrainBatches && bytes < kDrainBytes; round++) {
+    if (!batch(inlet, fd)) break;
+    bytes += received_.bytes();
+  }
+}
+
 void Worker::favour(Inlet inlet) {
-  const std::size_t count = received_.count();
-  if (options_.shared || received_.datagrams() < kFavouriteBatch) return;
   const bool v6 = inlet == Inlet::Udp6;
   Near& near = near_[v6];
-  const Endpoint from = received_.from(count - 1);
-  const Endpoint to{received_.to(count - 1), options_.port};
+  const Endpoint from = received_.from(largest_.index);
+  const Endpoint to{received_.to(largest_.index), options_.port};
   if (!near.votes.vote(from, to.address)) return;
-  if (near.fd.valid() && nowMs_ - near.heard < kFavouriteRest) return;
+  if (nowMs_ - near.heard < kFavouriteRest) return;
   near.votes.forget();
+  // Also the time before the next try, if this one fails.
+  near.heard = nowMs_;
   const Inlet own = v6 ? Inlet::Near6 : Inlet::Near4;
-  fds_[static_cast<std::size_t>(own)].store(-1, std::memory_order_release);
-  near.fd.reset();
+  leaveNear(own, near);
   near.fd = bindBeside(fdOf(inlet), to);
   if (!near.fd.valid()) return;
   if (options_.offloads.gro) receiveMany(near.fd.get());
   // Order: first what came before it was there, then what came to it from all, and only then again what comes to the
   // other.
-  const auto drain = [this](Inlet which, int fd) {
-    for (std::size_t round = 0; round < kDrainBatches && batch(which, fd); round++) {
-    }
-  };
   drain(inlet, fdOf(inlet));
   const bool connected = connectTo(near.fd.get(), from);
   drain(own, near.fd.get());
-  near.heard = nowMs_;
   if (connected && watch(near.fd.get(), own)) {
     stats_.count(Tally::PeerSockets);
   } else {
-    near.fd.reset();
+    leaveNear(own, near);
   }
+}
+
+/// Closes a socket of a favourite, after all that came to it.
+void Worker::leaveNear(Inlet inlet, Near& near) {
+  if (near.fd.valid()) drain(inlet, near.fd.get());
+  fds_[static_cast<std::size_t>(inlet)].store(-1, std::memory_order_release);
+  near.fd.reset();
 }
 
 /// One message is one datagram, or several that came in a row (UDP_GRO).
@@ -84,6 +99,7 @@ void Worker::message(std::size_t i, Inlet inlet) {
   stats_.count(Tally::MessagesReceived);
   if (received_.truncated(i)) return stats_.count(Verdict::OuterTruncated);
   flight_.expected = false;
+  const std::size_t before = opened_;
   const Frame all = received_.frame(i);
   const std::size_t segment = received_.segment(i) == 0 ? all.length : received_.segment(i);
   std::size_t at = 0;
@@ -92,8 +108,10 @@ void Worker::message(std::size_t i, Inlet inlet) {
     stats_.count(datagram({all.buffer, all.capacity, all.start + at, length}, i, inlet));
     at += length;
   } while (at < all.length);
-  // Credit and statistics wait for no more than 64 KiB.
-  if (flight_.packets > 1) settleFlight();
+  const std::size_t opened = opened_ - before;
+  if (opened >= largest_.opened) largest_ = {i, opened};
+  // Credit and statistics do not wait for more than that.
+  if (opened > 1) settleFlight();
 }
 
 Path Worker::pathOf(std::size_t i, Carrier carrier) const {
@@ -177,8 +195,8 @@ bool Worker::follow(Spi spi) {
 void Worker::settleFlight() {
   if (flight_.packets != 0) {
     flight_.route->sa->counters.add(flight_.packets, flight_.payload);
-    stats_.count(Tally::RxPackets, flight_.packets);
     stats_.count(Tally::RxBytes, flight_.bytes);
+    stats_.count(Tally::RxPackets, flight_.packets);
   }
   flight_ = {};
 }
@@ -195,6 +213,7 @@ Verdict Worker::espPacket(Frame frame, std::size_t i, Carrier carrier) {
   if (verdict != Verdict::Ok && verdict != Verdict::Dummy) return verdict;
   // What nobody has vouched for is no reason to stay awake.
   lingering_.arrived(monotonicNow);
+  opened_++;
   flight_.packets++;
   flight_.payload += frame.length;
   flight_.bytes += length;

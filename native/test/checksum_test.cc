@@ -25,7 +25,11 @@ void compare(const std::vector<std::uint8_t>& bytes) {
     for (std::size_t length = 0; offset + length <= bytes.size(); length += length < 300 ? 1 : 97) {
       const View view(bytes.data() + offset, length);
       for (const std::uint64_t sum : {std::uint64_t{0}, std::uint64_t{0xffff}, std::uint64_t{0x1234567}}) {
-        CHECK_EQ(foldSum(sumBytes(view, sum)), slow(view.data(), length, sum));
+        const std::uint16_t right = slow(view.data(), length, sum);
+        CHECK_EQ(foldSum(sumBytes(view, sum)), right);
+        for (const SumBy by : {SumBy::Words, SumBy::Avx2, SumBy::Avx512}) {
+          if (by <= fastestSum()) CHECK_EQ(foldSum(sumBytesBy(by, view, sum)), right);
+        }
       }
     }
   }
@@ -41,5 +45,7 @@ int main() {
   // Carries everywhere.
   compare(std::vector<std::uint8_t>(9000, 0xff));
   compare(std::vector<std::uint8_t>(9000, 0x00));
+  if (fastestSum() < SumBy::Avx2) std::puts("  skipped: sums by AVX2: not on this processor");
+  if (fastestSum() < SumBy::Avx512) std::puts("  skipped: sums by AVX-512: not on this processor");
   std::puts("ok  checksums are those of RFC 1071 at every length and alignment");
 }

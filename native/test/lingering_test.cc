@@ -59,6 +59,12 @@ void givesUpSoon() {
   looks = 0;
   for (unsigned i = 0; i < 3000; i++) looks += scene.turn(20'000, i % 2 == 0 ? 1'000 : 500'000) != 0 ? 1 : 0;
   CHECK_EQ(looks, 0u);
+  for (unsigned i = 0; i < 3000; i++) scene.turn(20'000, i % 3 == 0 ? 500'000 : 1'000);
+  CHECK_EQ(scene.turn(20'000, 500'000), 0u);
+  // Three of four are enough.
+  for (unsigned i = 0; i < 4000; i++) scene.turn(20'000, i % 4 == 0 ? 500'000 : 1'000);
+  for (unsigned i = 0; i < 40; i++) looks += scene.turn(20'000, i % 4 == 0 ? 500'000 : 1'000) != 0 ? 1 : 0;
+  CHECK_EQ(looks, 40u);
 }
 
 /// Whoever gets single packets far apart neither looks nor waits.

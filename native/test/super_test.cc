@@ -157,13 +157,16 @@ void busyPeer(bool gro) {
   offloads.gro = gro;
   TwoPlanes pair(1500, {}, offloads);
   pair.open();
-  const Octets packet = superPacket(InnerFamily::Hit, proto::kTcp, 60'200, 1400);
-  const std::vector<Octets> uppers = uppersOf(packet);
+  // Whatever overtakes another packet is seen by its sequence numbers.
+  std::vector<Octets> packets;
   std::vector<Octets> wanted;
-  for (int i = 0; i < 4; i++) wanted.insert(wanted.end(), uppers.begin(), uppers.end());
+  for (std::uint32_t i = 0; i < 16; i++) {
+    packets.push_back(superPacket(InnerFamily::Hit, proto::kTcp, 60'200, 1400, false, 1 + i * 60'200));
+    for (Octets& one : uppersOf(packets.back())) wanted.push_back(std::move(one));
+  }
   int after = 0;
   for (int round = 0; round < 2000 && after < 10; round++) {
-    for (int i = 0; i < 4; i++) pair.a.give(packet);
+    for (const Octets& packet : packets) pair.a.give(packet);
     checkSame(arrivals(pair.b, wanted.size()), wanted);
     if (pair.b.count("peer_sockets_total") > 0) after++;
   }

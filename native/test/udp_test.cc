@@ -183,7 +183,6 @@ void likeDatagramsShareMessages(int family) {
     pollfd ready{to.fd.get(), POLLIN, 0};
     CHECK(poll(&ready, 1, 5000) == 1);
     const std::size_t count = receives->receive(to.fd.get());
-    const std::size_t before = seen;
     for (std::size_t i = 0; i < count; i++, messages++) {
       const Frame frame = receives->frame(i);
       CHECK(!receives->truncated(i));
@@ -197,7 +196,6 @@ void likeDatagramsShareMessages(int family) {
         for (std::size_t k = 0; k < length; k++) CHECK_EQ(frame.data()[at + k], sent[seen].content);
       }
     }
-    CHECK_EQ(receives->datagrams(), seen - before);
   }
   CHECK_EQ(messages, 9u);
 }
@@ -280,6 +278,7 @@ void connectedSocketTakesItsPeers(int family) {
   const Fd thief(::socket(family == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   const int on = 1;
   CHECK(setsockopt(thief.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
+  CHECK(setsockopt(thief.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0);
   const SocketAddress address(local);
   CHECK(bind(thief.get(), &address.any, address.length) < 0);
 }
