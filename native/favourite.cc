@@ -14,6 +14,12 @@ bool allowTwo(int fd, int on) {
   return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0;
 }
 
+int roomOf(int fd) {
+  int room = 0;
+  socklen_t size = sizeof room;
+  return getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, &size) == 0 ? room : 0;
+}
+
 bool isLinkLocal(const Address& address) {
   return address.family == 6 && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
 }
@@ -27,11 +33,12 @@ Fd bindBeside(int shared, const Endpoint& local) {
   Fd fd(::socket(family == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return fd;
   const int on = 1;
+  // A carrier may not ask for large buffers: a small one would lose what the other holds.
+  if (!prepareSocket(fd.get(), family) || roomOf(fd.get()) < roomOf(shared)) return Fd();
   if (family == 6 && setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0) return Fd();
   const SocketAddress address(local);
   // Both must allow it, for the moment of bind only.
-  const bool bound = prepareSocket(fd.get(), family) && allowTwo(fd.get(), 1) && allowTwo(shared, 1) &&
-                     bind(fd.get(), &address.any, address.length) == 0;
+  const bool bound = allowTwo(fd.get(), 1) && allowTwo(shared, 1) && bind(fd.get(), &address.any, address.length) == 0;
   allowTwo(shared, 0);
   if (!bound) return Fd();
   allowTwo(fd.get(), 0);

@@ -43,7 +43,8 @@ class Favourites {
 };
 
 /// A second socket on the port of `shared`, bound to one local address. The port stays closed to other programs. From
-/// now on until `connectTo` it gets all that comes to this address. Invalid when refused.
+/// now on until `connectTo` it gets all that comes to this address. Invalid when refused, and where its buffer would be
+/// the smaller one.
 Fd bindBeside(int shared, const Endpoint& local);
 /// From now on it gets what this one sends, and `shared` the rest. False when refused.
 bool connectTo(int fd, const Endpoint& remote);
