@@ -20,8 +20,8 @@ inline constexpr std::uint64_t kFavouriteRest = 1000;
 /// Who sent most of the latest large batches: a majority vote in constant space.
 class Favourites {
  public:
-  /// One batch of at least kFavouriteBatch packets, most of them from there. @return whether its sender has enough
-  /// votes now.
+  /// One batch of at least kFavouriteBatch packets, and who sent its largest message, of several the latest. @return
+  /// whether its sender has enough votes now.
   bool vote(const Endpoint& from, const Address& to) {
     if (votes_ == 0) {
       from_ = from;
@@ -42,11 +42,16 @@ class Favourites {
   std::uint32_t votes_ = 0;
 };
 
-/// A second socket on the port of `shared`, bound to one local address. The port stays closed to other programs. From
-/// now on until `connectTo` it gets all that comes to this address. Invalid when refused, and where its buffer would be
-/// the smaller one.
-Fd bindBeside(int shared, const Endpoint& local);
+/// A socket like `shared`, to be bound to one local address. Invalid when refused, and where its buffer would be the
+/// smaller one.
+Fd openBeside(int shared, const Address& local);
+/// Binds it to the port of `shared`, which must be of the same user. The port stays closed to other programs. From now
+/// on until `connectTo` it gets all that comes to this address. False when refused.
+bool bindBeside(int fd, int shared, const Endpoint& local);
 /// From now on it gets what this one sends, and `shared` the rest. False when refused.
 bool connectTo(int fd, const Endpoint& remote);
+/// From now on it gets nothing, and `shared` all, although a copy of it may stay open. Has no effect while its address
+/// is gone.
+void turnAside(int fd);
 
 }  // namespace hipd

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "favourite.h"
 #include "netlink.h"
 #include "plane.h"
 #include "rawip.h"
@@ -64,6 +65,7 @@ std::string Plane::suspend(Suspended& suspended) {
       // Without it the favourite's packets come by the other socket; only those that wait now are lost.
       if (!copyAll({{near, workers_[i]->nearSocket(v6)}}, saved.sockets, suspended.sockets)) {
         suspended.sockets.pop_back();
+        turnAside(workers_[i]->nearSocket(v6));
       }
     }
   }

@@ -39,6 +39,10 @@ Worker::Worker(Shared& shared, const WorkerOptions& options, Fd tun, Sockets soc
   coalescer_.allow(options.headers && options.offloads.tso, options.headers && options.offloads.uso);
   near_[0].fd = std::move(sockets.near4);
   near_[1].fd = std::move(sockets.near6);
+  // Whom a predecessor chose keeps the place until it is silent for a while.
+  for (Near& near : near_) {
+    if (near.fd.valid()) near.heard = monotonicCoarse() / 1'000'000;
+  }
   for (std::atomic<int>& fd : fds_) fd.store(-1);
 }
 

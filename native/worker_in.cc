@@ -55,7 +55,9 @@ bool Worker::batch(Inlet inlet, int fd) {
 void Worker::drain(Inlet inlet, int fd) {
   std::size_t bytes = 0;
   for (std::size_t round = 0; round < kDrainBatches && bytes < kDrainBytes; round++) {
-    if (!batch(inlet, fd)) break;
+    batch(inlet, fd);
+    // Fewer than there was room for may also be those before an ICMP error.
+    if (received_.count() == 0) break;
     bytes += received_.bytes();
   }
 }
@@ -71,9 +73,11 @@ void Worker::favour(Inlet inlet) {
   // Also the time before the next try, if this one fails.
   near.heard = nowMs_;
   const Inlet own = v6 ? Inlet::Near6 : Inlet::Near4;
+  Fd next = openBeside(fdOf(inlet), to.address);
+  if (!next.valid()) return;
   leaveNear(own, near);
-  near.fd = bindBeside(fdOf(inlet), to);
-  if (!near.fd.valid()) return;
+  if (!bindBeside(next.get(), fdOf(inlet), to)) return;
+  near.fd = std::move(next);
   if (options_.offloads.gro) receiveMany(near.fd.get());
   // Order: first what came before it was there, then what came to it from all, and only then again what comes to the
   // other.
@@ -89,7 +93,11 @@ void Worker::favour(Inlet inlet) {
 
 /// Closes a socket of a favourite, after all that came to it.
 void Worker::leaveNear(Inlet inlet, Near& near) {
-  if (near.fd.valid()) drain(inlet, near.fd.get());
+  if (!near.fd.valid()) return;
+  turnAside(near.fd.get());
+  drain(inlet, near.fd.get());
+  // A copy in the service manager's store would keep it watched.
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, near.fd.get(), nullptr);
   fds_[static_cast<std::size_t>(inlet)].store(-1, std::memory_order_release);
   near.fd.reset();
 }

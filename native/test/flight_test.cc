@@ -1,115 +1,18 @@
 // Datagrams that came as one message (UDP_GRO), of several SAs and with what does not belong among them: each is judged
 // as if it had come alone. A real plane, and a peer that is nothing but sealed packets and a socket.
-#include <netinet/udp.h>
 #include <sys/prctl.h>
 
-#include "../esp.h"
 #include "namespace.h"
-#include "planes.h"
+#include "sealed.h"
 
 using namespace hipd;
 using namespace hipd::test;
 
 namespace {
 
-constexpr Hit kHitC{{0x20, 0x01, 0x00, 0x22, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xc}};
-constexpr Spi kSpiC = 0x20000;
+using Scene = SealedScene;
 constexpr Spi kNobodys = 0x30000;
-constexpr std::size_t kData = 1000;
 constexpr Endpoint kElsewhere{{4, {127, 0, 0, 9}}, kPortA};
-
-/// A sender that seals by hand.
-class Peer {
- public:
-  Peer(const Hit& hit, Spi spi) : hit_(hit), spi_(spi), sa_(OutboundSa::make(parameters())) {}
-
-  SaParameters parameters(bool inbound = false) const {
-    SaParameters result = inbound ? associationOf(kHitB, hit_) : associationOf(hit_, kHitB);
-    result.spi = spi_;
-    result.lsiSpi = spi_ + 1;
-    return result;
-  }
-
-  /// An ESP packet with a UDP datagram from port `from`, or what `nextHeader` names.
-  Octets packet(std::uint16_t from, std::uint8_t nextHeader = proto::kUdp) {
-    Octets upper(8 + kData, static_cast<std::uint8_t>(from));
-    store16(upper.data(), from);
-    store16(upper.data() + 2, 2000);
-    store16(upper.data() + 4, static_cast<std::uint32_t>(upper.size()));
-    store16(upper.data() + 6, 0);
-    const std::uint16_t pseudo = foldSum(sumAddresses(hit_, kHitB) + sumPseudo(proto::kUdp, upper.size()));
-    store16(upper.data() + 6, checksumOf(sumBytes(upper, pseudo)));
-    Octets sealed(esp::sealedLength(sa_->shape(), upper.size()));
-    const View piece(upper);
-    esp::Sealed result;
-    CHECK_VERDICT(esp::seal(cache_, *sa_, spi_, nextHeader, {&piece, 1}, sealed, result), Ok);
-    return sealed;
-  }
-
- private:
-  Hit hit_;
-  Spi spi_;
-  std::unique_ptr<OutboundSa> sa_;
-  CipherCache cache_;
-};
-
-/// Sends from an address of its own; datagrams of one length leave as one message.
-class Sender {
- public:
-  explicit Sender(const Endpoint& from = {{4, {127, 0, 0, 1}}, kPortA})
-      : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
-    const SocketAddress own(from);
-    CHECK(bind(fd_.get(), &own.any, own.length) == 0);
-  }
-  void send(const std::vector<Octets>& datagrams) const {
-    const int size = static_cast<int>(datagrams[0].size());
-    CHECK(setsockopt(fd_.get(), SOL_UDP, UDP_SEGMENT, &size, sizeof size) == 0);
-    Octets all;
-    for (const Octets& one : datagrams) all.insert(all.end(), one.begin(), one.end());
-    const SocketAddress to(Endpoint{{4, {127, 0, 0, 1}}, kPortB});
-    CHECK_EQ(sendto(fd_.get(), all.data(), all.size(), 0, &to.any, to.length), static_cast<ssize_t>(all.size()));
-  }
-
- private:
-  Fd fd_;
-};
-
-struct Scene {
-  End b;
-  Peer a{kHitA, kSpi};
-  Peer c{kHitC, kSpiC};
-
-  Scene() : b((setLoopback(65'535), "hipB"), kPortB, kLsiB, Offloads{}) {
-    CHECK(b.plane->addInbound(a.parameters(true), path(), 0) == Routes::Added::Done);
-    CHECK(b.plane->addInbound(c.parameters(true), path(), 0) == Routes::Added::Done);
-  }
-  static Path path() {
-    Path from;
-    from.local = {{4, {127, 0, 0, 1}}, kPortB};
-    from.remote = {{4, {127, 0, 0, 1}}, kPortA};
-    return from;
-  }
-  AssociationStats of(const Hit& peer) const {
-    for (const AssociationStats& one : b.plane->associations()) {
-      if (one.peer == peer) return one;
-    }
-    fail("association", __LINE__, "not found");
-  }
-  /// How many events of a type there are until now.
-  std::size_t events(EventType type) const {
-    std::size_t count = 0;
-    Octets records(kMaxEventRecord);
-    while (const std::size_t length = b.plane->drain(records, 100)) {
-      for (std::size_t at = 0; at < length;) {
-        std::uint32_t size = 0;
-        std::memcpy(&size, records.data() + at, sizeof size);
-        if (records[at + 4] == static_cast<std::uint8_t>(type)) count++;
-        at += size;
-      }
-    }
-    return count;
-  }
-};
 
 /// Bytes of datagrams that the application of port 2000 gets from a port.
 std::size_t arrivedFrom(const End& end, std::uint16_t port, std::size_t datagrams) {
@@ -126,7 +29,7 @@ std::size_t arrivedFrom(const End& end, std::uint16_t port, std::size_t datagram
 
 void severalSasInOneMessage() {
   Scene scene;
-  Peer stranger(kHitC, kNobodys);
+  SealingPeer stranger(kHitC, kNobodys);
   const Octets first = scene.a.packet(11);
   Octets forged = scene.a.packet(11);
   forged[200] ^= 1;
@@ -184,6 +87,7 @@ void eachMessageHasAPath() {
     CHECK_EQ(scene.events(EventType::Moved), 1u);
     if (scene.b.count("receive_calls_total") < 4) together++;
   }
+  if (together == 0) std::puts("  skipped: two messages of one batch: this machine was too fast or too slow for it");
   passed("each message has its path");
 }
 

@@ -166,8 +166,14 @@ void busyPeer(bool gro) {
   }
   int after = 0;
   for (int round = 0; round < 2000 && after < 10; round++) {
-    for (const Octets& packet : packets) pair.a.give(packet);
-    checkSame(arrivals(pair.b, wanted.size()), wanted);
+    std::vector<Octets> came;
+    for (std::size_t i = 0; i < packets.size(); i++) {
+      pair.a.give(packets[i]);
+      // No more than what small buffers hold.
+      if (i % 4 != 3) continue;
+      for (Octets& one : arrivals(pair.b, 4 * wanted.size() / packets.size())) came.push_back(std::move(one));
+    }
+    checkSame(came, wanted);
     if (pair.b.count("peer_sockets_total") > 0) after++;
   }
   CHECK_EQ(pair.b.count("peer_sockets_total"), 1u);

@@ -267,14 +267,14 @@ void connectedSocketTakesItsPeers(int family) {
     return setsockopt(shared.fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) == 0;
   };
   if (resize(2 * kSocketBuffer)) {
-    CHECK(!bindBeside(shared.fd.get(), local).valid());
+    CHECK(!openBeside(shared.fd.get(), here).valid());
     CHECK(resize(kSocketBuffer));
   } else {
     std::puts("  skipped: a favourite's buffer: needs CAP_NET_ADMIN");
   }
   sendByte(peer.fd.get(), local, '1');
-  const Fd near = bindBeside(shared.fd.get(), local);
-  CHECK(near.valid());
+  const Fd near = openBeside(shared.fd.get(), here);
+  CHECK(near.valid() && bindBeside(near.get(), shared.fd.get(), local));
   sendByte(peer.fd.get(), local, '2');
   sendByte(other.fd.get(), local, '3');
   CHECK(connectTo(near.get(), {here, portOf(peer.fd.get())}));
@@ -283,6 +283,11 @@ void connectedSocketTakesItsPeers(int family) {
   // Nothing is lost, and shared, near, shared is the order of arrival.
   CHECK(bytesOf(shared.fd.get()) == "15");
   CHECK(bytesOf(near.get()) == "234");
+  sendByte(peer.fd.get(), local, '6');
+  turnAside(near.get());
+  sendByte(peer.fd.get(), local, '7');
+  CHECK(bytesOf(near.get()) == "6");
+  CHECK(bytesOf(shared.fd.get()) == "7");
   // The port is as closed to others as before.
   CHECK(openUdp(family, local.port, false).error.find("in use") != std::string::npos);
   const Fd thief(::socket(family == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -291,6 +296,34 @@ void connectedSocketTakesItsPeers(int family) {
   CHECK(setsockopt(thief.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0);
   const SocketAddress address(local);
   CHECK(bind(thief.get(), &address.any, address.length) < 0);
+}
+
+/// Somebody to whom we sent is gone: the kernel tells it at the next call, before what waits.
+void errorsHideNothing() {
+  const Socket from = openUdp(4, 0, false);
+  const Address here{4, {127, 0, 0, 1}};
+  Endpoint gone{here, 0};
+  {
+    const Socket other = openUdp(4, 0, false);
+    gone.port = portOf(other.fd.get());
+  }
+  const Socket to = openUdp(4, 0, false);
+  CHECK(connectTo(to.fd.get(), gone));
+  const char byte = 'x';
+  CHECK_EQ(send(to.fd.get(), &byte, 1, 0), 1);
+  int error = 0;
+  socklen_t size = sizeof error;
+  // The answer comes within the call on the loopback device; it is left where it is.
+  pollfd ready{to.fd.get(), POLLIN, 0};
+  CHECK(poll(&ready, 1, 5000) == 1 && (ready.revents & POLLERR) != 0);
+  // Now from a peer that is there, in place of the one that is gone.
+  const SocketAddress peer(Endpoint{here, portOf(from.fd.get())});
+  CHECK(connect(to.fd.get(), &peer.any, peer.length) == 0);
+  sendByte(from.fd.get(), {here, portOf(to.fd.get())}, 'y');
+  const auto receives = std::make_unique<ReceiveBatch>();
+  CHECK_EQ(receives->receive(to.fd.get()), 1u);
+  CHECK(getsockopt(to.fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0);
+  CHECK_EQ(error, 0);
 }
 
 void favouriteNeedsMostVotes() {
@@ -350,6 +383,7 @@ int main() {
   usedPortIsNamed();
   connectedSocketTakesItsPeers(4);
   connectedSocketTakesItsPeers(6);
+  errorsHideNothing();
   favouriteNeedsMostVotes();
   kernelsAnswers();
   ipv4HeadersAreCutOff();
