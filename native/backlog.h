@@ -3,23 +3,45 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 namespace hipd {
 
-/// Bytes that may be taken from a queue in a row before those behind them count as late: about 4 ms of a worker's
-/// time, more than a burst of a flow that is not too fast.
-inline constexpr std::size_t kLongBacklog = 4 * 1024 * 1024;
+/// How long a queue may go without being empty. Nanoseconds. A packet waits in two, its sender's device and its
+/// receiver's socket.
+inline constexpr std::uint64_t kLongWait = 1'000'000;
+/// Bytes taken in a row below which no wait is long: a burst of a flow that is not too fast, or a worker that had no
+/// processor.
+inline constexpr std::size_t kShortBacklog = std::size_t{1024} * 1024;
+/// And above which it is long on the fastest machine, too.
+inline constexpr std::size_t kLongBacklog = 4 * kShortBacklog;
+/// Bytes from one mark to the next, at least. If all were marked until the queue is empty, senders would slow down by
+/// so much that it stays empty.
+inline constexpr std::size_t kMarkEvery = kShortBacklog / 2;
 
-/// How much has been taken from a queue since it was empty. The kernel does not tell how long its queues are.
+/// How much has been taken from a queue since it was empty, and for how long. The kernel does not tell how long its
+/// queues are. Knows no clock; instants are in nanoseconds and never 0.
 class Backlog {
  public:
-  void took(std::size_t bytes) { taken_ += bytes; }
-  void wasEmpty() { taken_ = 0; }
-  /// What is taken now has waited for too long.
-  bool tooLong() const { return taken_ >= kLongBacklog; }
+  /// Asks the clock once in every kMarkEvery bytes.
+  template <class Clock>
+  void took(std::size_t bytes, Clock&& now) {
+    taken_ += bytes;
+    if (taken_ < next_) return;
+    next_ = taken_ + kMarkEvery;
+    const std::uint64_t at = now();
+    if (began_ == 0) began_ = at;
+    late_ = taken_ >= kLongBacklog || (taken_ >= kShortBacklog && at - began_ >= kLongWait);
+  }
+  void wasEmpty() { *this = {}; }
+  /// Whether what is taken next is to be marked. Once for each time.
+  bool marksNext() { return std::exchange(late_, false); }
 
  private:
   std::size_t taken_ = 0;
+  std::size_t next_ = kMarkEvery / 2;
+  std::uint64_t began_ = 0;
+  bool late_ = false;
 };
 
 /// TOS or traffic class with the mark "congestion experienced" where the sender knows ECN (RFC 3168 5).

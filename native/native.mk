@@ -72,7 +72,7 @@ ARM64_USR  := $(ARM64_ROOT)/usr
 ARM64_SSL  := $(if $(ARM64_ROOT),-isystem $(ARM64_USR)/include/aarch64-linux-gnu -isystem $(ARM64_USR)/include -L$(ARM64_USR)/lib/aarch64-linux-gnu)
 ARM64_RUN  := qemu-aarch64-static -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH=$(ARM64_USR)/lib/aarch64-linux-gnu
 # qemu-user does not pass on all that these ask of the kernel: they are compiled only.
-ARM64_ONLY_COMPILED := %/plane_test %/super_test %/flight_test %/favourite_test %/udp_test %/netlink_test %/service_test %/handoff_test %/resume_test
+ARM64_ONLY_COMPILED := %/plane_test %/super_test %/flight_test %/favourite_test %/late_test %/udp_test %/netlink_test %/service_test %/handoff_test %/resume_test
 $(eval $(call variant,arm64,$(ARM64_CXX),-O2 $(ARM64_SSL)))
 
 # $(call programs,variant,sources)

@@ -231,12 +231,12 @@ void Worker::fromTun() {
   std::size_t bytes = 0;
   for (std::size_t budget = kBatchesInARow * kBatch; budget > 0 && bytes < kTunBudget; budget--) {
     const std::size_t before = bytes;
-    late_ = backlog.tooLong();
+    late_ = backlog.marksNext();
     if (!readTun(at, bytes)) {
       backlog.wasEmpty();
       break;
     }
-    backlog.took(bytes - before);
+    backlog.took(bytes - before, monotonicNow);
     at++;
     // Much leaves at once, while it is in the cache; little waits for more that is there already.
     if (at == kBatch || bytes - before > kMaxDatagram) {

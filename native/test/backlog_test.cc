@@ -7,23 +7,61 @@ using namespace hipd;
 
 namespace {
 
-void countsFromEmptyToEmpty() {
+/// Takes from a queue at a steady rate.
+struct Queue {
   Backlog backlog;
-  CHECK(!backlog.tooLong());
-  backlog.took(kLongBacklog - 1);
-  CHECK(!backlog.tooLong());
-  backlog.took(1);
-  CHECK(backlog.tooLong());
-  backlog.took(SIZE_MAX / 4);
-  CHECK(backlog.tooLong());
-  backlog.wasEmpty();
-  CHECK(!backlog.tooLong());
+  std::uint64_t now = 1;
+  std::size_t looks = 0;
+
+  /// @return whether what comes next is marked.
+  bool take(std::size_t bytes, std::uint64_t nanoseconds) {
+    now += nanoseconds;
+    backlog.took(bytes, [this] {
+      looks++;
+      return now;
+    });
+    return backlog.marksNext();
+  }
+};
+
+constexpr std::size_t kTurn = 64UL * 1024;
+
+void waitsForAMillisecond() {
+  // 2 MiB in a millisecond.
+  Queue queue;
+  std::size_t bytes = 0;
+  do bytes += kTurn;
+  while (bytes < kLongBacklog && !queue.take(kTurn, kLongWait / 32));
+  // A look at the clock every half MiB: that much later at most.
+  CHECK(bytes >= 2 * kShortBacklog && bytes <= 2 * kShortBacklog + 2 * kMarkEvery);
+  CHECK(queue.looks <= bytes / kMarkEvery + 1);
+}
+
+void littleIsNotLate() {
+  // Slow, or without a processor for a long time.
+  Queue queue;
+  for (std::size_t bytes = kTurn; bytes < kShortBacklog; bytes += kTurn) CHECK(!queue.take(kTurn, 10 * kLongWait));
+  queue.backlog.wasEmpty();
   // A flow that leaves pauses is never late, however much it sends.
   for (int i = 0; i < 100; i++) {
-    backlog.took(kLongBacklog / 2);
-    backlog.wasEmpty();
-    CHECK(!backlog.tooLong());
+    CHECK(!queue.take(kLongBacklog - 1, kLongWait / 2));
+    queue.backlog.wasEmpty();
   }
+}
+
+void muchIsLateAtAnySpeed() {
+  Queue queue;
+  CHECK(!queue.take(kLongBacklog - 1, 1));
+  std::size_t marks = 0;
+  for (int i = 0; i < 32; i++) marks += queue.take(kTurn, 1) ? 1U : 0U;
+  // One for every half MiB.
+  CHECK_EQ(marks, 32 * kTurn / kMarkEvery);
+  CHECK(queue.take(kMarkEvery, 1));
+  // Told once.
+  CHECK(!queue.backlog.marksNext());
+  queue.take(kMarkEvery - 1, 1);
+  queue.backlog.wasEmpty();
+  CHECK(!queue.backlog.marksNext());
 }
 
 /// RFC 3168 5: ECT(0) and ECT(1) become CE, not-ECT stays, and DSCP is not touched.
@@ -37,6 +75,8 @@ void marksOnlyWhoKnows() {
 }  // namespace
 
 int main() {
-  countsFromEmptyToEmpty();
+  waitsForAMillisecond();
+  littleIsNotLate();
+  muchIsLateAtAnySpeed();
   marksOnlyWhoKnows();
 }

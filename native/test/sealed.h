@@ -55,6 +55,10 @@ class Sender {
     const SocketAddress own(from);
     CHECK(bind(fd_.get(), &own.any, own.length) == 0);
   }
+  /// TOS of what it sends from now on.
+  void setClass(int trafficClass) const {
+    CHECK(setsockopt(fd_.get(), IPPROTO_IP, IP_TOS, &trafficClass, sizeof trafficClass) == 0);
+  }
   void send(const std::vector<Octets>& datagrams) const {
     const int size = static_cast<int>(datagrams[0].size());
     CHECK(setsockopt(fd_.get(), SOL_UDP, UDP_SEGMENT, &size, sizeof size) == 0);
