@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 
 namespace hipd {
 
@@ -15,7 +14,7 @@ inline constexpr std::uint64_t kLongWait = 1'000'000;
 inline constexpr std::size_t kShortBacklog = std::size_t{1024} * 1024;
 /// And above which it is long on the fastest machine, too.
 inline constexpr std::size_t kLongBacklog = 4 * kShortBacklog;
-/// Bytes from one mark to the next, at least. If all were marked until the queue is empty, senders would slow down by
+/// Bytes from one marked message to the next. If all were marked until the queue is empty, senders would slow down by
 /// so much that it stays empty.
 inline constexpr std::size_t kMarkEvery = kShortBacklog / 2;
 
@@ -28,14 +27,15 @@ class Backlog {
   void took(std::size_t bytes, Clock&& now) {
     taken_ += bytes;
     if (taken_ < next_) return;
-    next_ = taken_ + kMarkEvery;
+    next_ = (taken_ / kMarkEvery + 1) * kMarkEvery;
     const std::uint64_t at = now();
     if (began_ == 0) began_ = at;
     late_ = taken_ >= kLongBacklog || (taken_ >= kShortBacklog && at - began_ >= kLongWait);
   }
   void wasEmpty() { *this = {}; }
-  /// Whether what is taken next is to be marked. Once for each time.
-  bool marksNext() { return std::exchange(late_, false); }
+  /// Whether somebody is to be told who is behind what was taken.
+  bool late() const { return late_; }
+  void told() { late_ = false; }
 
  private:
   std::size_t taken_ = 0;

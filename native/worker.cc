@@ -189,6 +189,8 @@ int Worker::lookUntil(std::uint64_t now, std::uint64_t until, std::span<epoll_ev
     sched_yield();
     now = monotonicNow();
   }
+  // A turn may end because it was long, just when nothing was left.
+  for (Backlog& backlog : backlogs_) backlog.wasEmpty();
   return 0;
 }
 
@@ -202,14 +204,16 @@ int Worker::ready(std::span<epoll_event> events, int timeout) {
 }
 
 std::uint8_t Worker::classOf(std::uint8_t trafficClass) {
-  if (!late_) return trafficClass;
+  if (late_ == nullptr) return trafficClass;
   const std::uint8_t marked = markCongestion(trafficClass);
-  if (marked != trafficClass) stats_.count(Tally::MarkedLate);
+  if (marked == trafficClass) return trafficClass;
+  stats_.count(Tally::MarkedLate);
+  late_->told();
   return marked;
 }
 
 void Worker::serve(Inlet inlet) {
-  late_ = false;
+  late_ = nullptr;
   switch (inlet) {
     case Inlet::Mailbox:
       return fromMailbox();
@@ -231,7 +235,7 @@ void Worker::fromTun() {
   std::size_t bytes = 0;
   for (std::size_t budget = kBatchesInARow * kBatch; budget > 0 && bytes < kTunBudget; budget--) {
     const std::size_t before = bytes;
-    late_ = backlog.marksNext();
+    late_ = backlog.late() ? &backlog : nullptr;
     if (!readTun(at, bytes)) {
       backlog.wasEmpty();
       break;

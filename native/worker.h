@@ -309,8 +309,8 @@ class Worker {
     std::size_t opened = 0;
   };
   Largest largest_;
-  /// What is processed now waited in a long queue.
-  bool late_ = false;
+  /// The queue in which what is processed now waited for too long. Null: none.
+  Backlog* late_ = nullptr;
 };
 
 }  // namespace hipd

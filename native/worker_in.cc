@@ -39,10 +39,12 @@ bool Worker::batch(Inlet inlet, int fd) {
   Backlog& backlog = backlogOf(inlet);
   const std::size_t count = received_.receive(fd);
   stats_.count(Tally::ReceiveCalls);
-  late_ = backlog.marksNext();
   opened_ = 0;
   largest_ = {};
-  for (std::size_t i = 0; i < count; i++) message(i, inlet);
+  for (std::size_t i = 0; i < count; i++) {
+    late_ = backlog.late() ? &backlog : nullptr;
+    message(i, inlet);
+  }
   settleFlight();
   backlog.took(received_.bytes(), monotonicNow);
   if (received_.drained()) backlog.wasEmpty();

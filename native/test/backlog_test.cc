@@ -13,14 +13,16 @@ struct Queue {
   std::uint64_t now = 1;
   std::size_t looks = 0;
 
-  /// @return whether what comes next is marked.
+  /// @return whether somebody is told then.
   bool take(std::size_t bytes, std::uint64_t nanoseconds) {
     now += nanoseconds;
     backlog.took(bytes, [this] {
       looks++;
       return now;
     });
-    return backlog.marksNext();
+    const bool late = backlog.late();
+    backlog.told();
+    return late;
   }
 };
 
@@ -32,8 +34,8 @@ void waitsForAMillisecond() {
   std::size_t bytes = 0;
   do bytes += kTurn;
   while (bytes < kLongBacklog && !queue.take(kTurn, kLongWait / 32));
-  // A look at the clock every half MiB: that much later at most.
-  CHECK(bytes >= 2 * kShortBacklog && bytes <= 2 * kShortBacklog + 2 * kMarkEvery);
+  // Time counts from the first look at the clock on, and there is one every half MiB.
+  CHECK(bytes >= 2 * kShortBacklog && bytes <= 2 * kShortBacklog + kMarkEvery);
   CHECK(queue.looks <= bytes / kMarkEvery + 1);
 }
 
@@ -56,12 +58,14 @@ void muchIsLateAtAnySpeed() {
   for (int i = 0; i < 32; i++) marks += queue.take(kTurn, 1) ? 1U : 0U;
   // One for every half MiB.
   CHECK_EQ(marks, 32 * kTurn / kMarkEvery);
-  CHECK(queue.take(kMarkEvery, 1));
-  // Told once.
-  CHECK(!queue.backlog.marksNext());
-  queue.take(kMarkEvery - 1, 1);
+  // Until somebody who understands it was there.
+  queue.backlog.took(kMarkEvery, [] { return 1UL; });
+  CHECK(queue.backlog.late() && queue.backlog.late());
+  queue.backlog.told();
+  CHECK(!queue.backlog.late());
+  queue.backlog.took(kMarkEvery, [] { return 1UL; });
   queue.backlog.wasEmpty();
-  CHECK(!queue.backlog.marksNext());
+  CHECK(!queue.backlog.late());
 }
 
 /// RFC 3168 5: ECT(0) and ECT(1) become CE, not-ECT stays, and DSCP is not touched.
