@@ -9,10 +9,10 @@
 namespace hipd {
 namespace {
 
-#if defined(__x86_64__)
-// Both sum 32-bit words of the machine's order, in 64 bits each: the one's complement sum does not care for the order
-// of bytes within a word, nor for how words are put together (RFC 1071 2 B).
+// Words are summed in the machine's order, 32 bits and more at a time, and bytes swapped once at the end: the one's
+// complement sum does not care for the order of bytes within a word, nor for how words are put together (RFC 1071 2 B).
 
+#if defined(__x86_64__)
 /// Whole 64-byte lines. Moves `p` and `left` on.
 __attribute__((target("avx2"))) std::uint64_t sumLines(const std::uint8_t*& p, std::size_t& left) {
   const __m256i low = _mm256_set1_epi64x(0xffffffff);
@@ -89,8 +89,6 @@ std::uint64_t sumBytes(View bytes, std::uint64_t sum) {
 }
 
 std::uint64_t sumBytesBy([[maybe_unused]] SumBy by, View bytes, std::uint64_t sum) {
-  // Words are added in the machine's order, which commutes with the one's complement sum (RFC 1071 2 B), and swapped
-  // once.
   const std::uint8_t* p = bytes.data();
   std::size_t left = bytes.size();
   std::uint64_t native = 0;

@@ -22,6 +22,7 @@ struct TwoPeers : SealedScene {
   Sender first{kFirst};
   Sender second{kSecond};
   std::uint64_t all = 0;
+  const Clock::time_point until = Clock::now() + kPatience;
 
   static void sendMessage(const Sender& sender, SealingPeer& peer, bool forged = false) {
     std::vector<Octets> message;
@@ -36,6 +37,10 @@ struct TwoPeers : SealedScene {
   void secondSends() { sends(second, c); }
   /// How many favourites there were.
   std::uint64_t favourites() const { return b.count("peer_sockets_total"); }
+  void favourFirst() {
+    while (favourites() == 0 && Clock::now() < until) firstSends();
+    CHECK_EQ(favourites(), 1u);
+  }
 
  private:
   void sends(const Sender& sender, SealingPeer& peer) {
@@ -72,9 +77,7 @@ void onlyPeersVote() {
 /// Another takes the place of a favourite that is silent, and the former one goes on by the socket of all.
 void silenceEndsIt() {
   TwoPeers scene;
-  const auto until = Clock::now() + kPatience;
-  while (scene.favourites() == 0 && Clock::now() < until) scene.firstSends();
-  CHECK_EQ(scene.favourites(), 1u);
+  scene.favourFirst();
   // As long as it sends now and then, it keeps it.
   constexpr std::chrono::milliseconds kRest(kFavouriteRest);
   const auto keeps = Clock::now() + 2 * kRest;
@@ -88,7 +91,7 @@ void silenceEndsIt() {
     return;
   }
   CHECK_EQ(scene.favourites(), 1u);
-  while (scene.favourites() == 1 && Clock::now() < until) scene.secondSends();
+  while (scene.favourites() == 1 && Clock::now() < scene.until) scene.secondSends();
   CHECK_EQ(scene.favourites(), 2u);
   CHECK(Clock::now() - silent > kRest / 2);
   for (int i = 0; i < 10; i++) {
@@ -103,14 +106,13 @@ void silenceEndsIt() {
 /// The service manager's store may hold one for a while.
 void copiesTakeNothing() {
   TwoPeers scene;
-  const auto until = Clock::now() + kPatience;
-  while (scene.favourites() == 0 && Clock::now() < until) scene.firstSends();
+  scene.favourFirst();
   Fd copy;
   for (int fd = 3; fd < 1024 && !copy.valid(); fd++) {
     if (connectedTo(fd, kFirst)) copy = Fd(fcntl(fd, F_DUPFD_CLOEXEC, 3));
   }
   CHECK(copy.valid());
-  while (connectedTo(copy.get(), kFirst) && Clock::now() < until) scene.secondSends();
+  while (connectedTo(copy.get(), kFirst) && Clock::now() < scene.until) scene.secondSends();
   CHECK(!connectedTo(copy.get(), kFirst));
   scene.firstSends();
   // It is not watched any more, either: the worker sleeps although something waits there.

@@ -83,18 +83,8 @@ Octets datagram(std::uint8_t trafficClass) {
   constexpr std::size_t kHeader = sizeof(VirtioHeader);
   Octets all(kHeader + 40 + 8 + kLarge);
   std::uint8_t* const packet = all.data() + kHeader;
-  constexpr std::uint32_t kUpper = 8 + kLarge;
-  packet[0] = static_cast<std::uint8_t>(0x60U | (trafficClass >> 4U));
-  packet[1] = static_cast<std::uint8_t>(trafficClass << 4U);
-  store16(packet + 4, kUpper);
-  packet[6] = proto::kUdp;
-  packet[7] = 64;
-  std::copy(kHitA.bytes.begin(), kHitA.bytes.end(), packet + 8);
-  std::copy(kHitB.bytes.begin(), kHitB.bytes.end(), packet + 24);
-  store16(packet + 42, 2000);
-  store16(packet + 44, kUpper);
-  const std::uint16_t pseudo = foldSum(sumAddresses(kHitA, kHitB) + sumPseudo(proto::kUdp, kUpper));
-  store16(packet + 46, checksumOf(sumBytes({packet + 40, kUpper}, pseudo)));
+  putIpv6(packet, kHitA, kHitB, proto::kUdp, 8 + kLarge, trafficClass);
+  putWholeUdp({packet + 40, 8 + kLarge}, 1000, kHitA, kHitB);
   return all;
 }
 

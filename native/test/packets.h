@@ -195,6 +195,32 @@ inline void checkBytes(View is, View wanted, const char* file, int line, const c
   fail(file, line, "wrong bytes");
 }
 
+/// Writes the header of an IPv6 packet with so many bytes behind it.
+inline void putIpv6(std::uint8_t* at, const Hit& from, const Hit& to, std::uint8_t protocol, std::size_t payload,
+                    std::uint8_t trafficClass = 0) {
+  store32(at, 0x60000000U | std::uint32_t{trafficClass} << 20U);
+  store16(at + 4, static_cast<std::uint32_t>(payload));
+  at[6] = protocol;
+  at[7] = 64;
+  std::copy(from.bytes.begin(), from.bytes.end(), at + 8);
+  std::copy(to.bytes.begin(), to.bytes.end(), at + 24);
+}
+
+/// Writes the ports, 2000 at the receiver, and the length of a UDP datagram; its checksum stays.
+inline void putUdp(Bytes datagram, std::uint16_t from) {
+  store16(datagram.data(), from);
+  store16(datagram.data() + 2, 2000);
+  store16(datagram.data() + 4, static_cast<std::uint32_t>(datagram.size()));
+}
+
+/// The same with the checksum (RFC 8200 8.1).
+inline void putWholeUdp(Bytes datagram, std::uint16_t port, const Hit& from, const Hit& to) {
+  putUdp(datagram, port);
+  store16(datagram.data() + 6, 0);
+  const std::uint16_t pseudo = foldSum(sumAddresses(from, to) + sumPseudo(proto::kUdp, datagram.size()));
+  store16(datagram.data() + 6, checksumOf(sumBytes(datagram, pseudo)));
+}
+
 }  // namespace hipd::test
 
 #define CHECK_VERDICT(actual, expected) \

@@ -15,6 +15,7 @@
 
 #include "check.h"
 #include "namespace.h"
+#include "packets.h"
 
 using namespace hipd;
 
@@ -89,15 +90,8 @@ void addSa(End& a, End& b, std::uint32_t spi) {
 /// UDP from A to B that carries a number in its checksum and data; `size` is the whole packet's.
 std::vector<std::uint8_t> numbered(std::uint32_t number, std::size_t size) {
   std::vector<std::uint8_t> packet(size);
-  packet[0] = 0x60;
-  store16(packet.data() + 4, static_cast<std::uint32_t>(size - 40));
-  packet[6] = proto::kUdp;
-  packet[7] = 64;
-  std::copy(kHitA.bytes.begin(), kHitA.bytes.end(), packet.begin() + 8);
-  std::copy(kHitB.bytes.begin(), kHitB.bytes.end(), packet.begin() + 24);
-  store16(packet.data() + 40, 1000);
-  store16(packet.data() + 42, 2000);
-  store16(packet.data() + 44, static_cast<std::uint32_t>(size - 40));
+  test::putIpv6(packet.data(), kHitA, kHitB, proto::kUdp, size - 40);
+  test::putUdp(Bytes(packet).subspan(40), 1000);
   for (std::size_t i = 46; i < size; i++) packet[i] = static_cast<std::uint8_t>(number + i);
   store32(packet.data() + 48, number);
   return packet;

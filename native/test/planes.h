@@ -110,21 +110,28 @@ struct End {
     return count(name) == value;
   }
 
-  /// Everything that the plane told the administrator.
-  const std::string& told() {
+  /// Calls `see` with the type and the record of each event until now.
+  template <class See>
+  void drainEvents(See&& see) const {
     std::vector<std::uint8_t> records(kMaxEventRecord);
     while (const std::size_t length = plane->drain(records, 100)) {
       for (std::size_t at = 0; at < length;) {
         std::uint32_t size = 0;
         std::memcpy(&size, records.data() + at, sizeof size);
-        std::uint32_t text = 0;
-        std::memcpy(&text, records.data() + at + 20, sizeof text);
-        if (records[at + 4] == static_cast<std::uint8_t>(EventType::Note)) {
-          notes.append(reinterpret_cast<const char*>(records.data() + at + kEventRecord), text);
-        }
+        see(static_cast<EventType>(records[at + 4]), records.data() + at);
         at += size;
       }
     }
+  }
+
+  /// Everything that the plane told the administrator.
+  const std::string& told() {
+    drainEvents([&](EventType type, const std::uint8_t* record) {
+      if (type != EventType::Note) return;
+      std::uint32_t text = 0;
+      std::memcpy(&text, record + 20, sizeof text);
+      notes.append(reinterpret_cast<const char*>(record + kEventRecord), text);
+    });
     return notes;
   }
 };
@@ -140,6 +147,13 @@ inline SaParameters associationOf(const Hit& local, const Hit& peer) {
   return parameters;
 }
 
+inline Path loopbackPath(std::uint16_t local, std::uint16_t remote) {
+  Path path;
+  path.local = {{4, {127, 0, 0, 1}}, local};
+  path.remote = {{4, {127, 0, 0, 1}}, remote};
+  return path;
+}
+
 /// Two planes, an SA from A to B, and the loopback device with an MTU.
 struct TwoPlanes {
   End a;
@@ -147,13 +161,9 @@ struct TwoPlanes {
 
   explicit TwoPlanes(std::uint32_t mtu, const Offloads& offloadsA = {}, const Offloads& offloadsB = {})
       : a((setLoopback(mtu), "hipA"), kPortA, kLsiA, offloadsA), b("hipB", kPortB, kLsiB, offloadsB) {
-    Path to;
-    to.local = {{4, {127, 0, 0, 1}}, kPortA};
-    to.remote = {{4, {127, 0, 0, 1}}, kPortB};
-    Path from = to;
-    std::swap(from.local, from.remote);
-    CHECK(b.plane->addInbound(associationOf(kHitB, kHitA), from, 0) == Routes::Added::Done);
-    CHECK(a.plane->addOutbound(associationOf(kHitA, kHitB), to) == Routes::Added::Done);
+    const Path toA = loopbackPath(kPortB, kPortA);
+    CHECK(b.plane->addInbound(associationOf(kHitB, kHitA), toA, 0) == Routes::Added::Done);
+    CHECK(a.plane->addOutbound(associationOf(kHitA, kHitB), loopbackPath(kPortA, kPortB)) == Routes::Added::Done);
     a.plane->alias(kLsiB, &kHitB);
     b.plane->alias(kLsiA, &kHitA);
   }

@@ -21,15 +21,8 @@ Octets numbered(std::uint32_t number) {
   const std::size_t size = 64 + number * 37 % 1300;
   Octets packet(sizeof(VirtioHeader) + size);
   std::uint8_t* const ip = packet.data() + sizeof(VirtioHeader);
-  ip[0] = 0x60;
-  store16(ip + 4, static_cast<std::uint32_t>(size - kIpv6));
-  ip[6] = proto::kUdp;
-  ip[7] = 64;
-  std::copy(kHitA.bytes.begin(), kHitA.bytes.end(), ip + 8);
-  std::copy(kHitB.bytes.begin(), kHitB.bytes.end(), ip + 24);
-  store16(ip + 40, 1000);
-  store16(ip + 42, 2000);
-  store16(ip + 44, static_cast<std::uint32_t>(size - kIpv6));
+  putIpv6(ip, kHitA, kHitB, proto::kUdp, size - kIpv6);
+  putUdp({ip + kIpv6, size - kIpv6}, 1000);
   store16(ip + 46, 1);
   store32(ip + 48, number);
   return packet;

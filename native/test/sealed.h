@@ -27,12 +27,7 @@ class SealingPeer {
   /// An ESP packet with a UDP datagram from port `from`, or what `nextHeader` names.
   Octets packet(std::uint16_t from, std::uint8_t nextHeader = proto::kUdp) {
     Octets upper(8 + kData, static_cast<std::uint8_t>(from));
-    store16(upper.data(), from);
-    store16(upper.data() + 2, 2000);
-    store16(upper.data() + 4, static_cast<std::uint32_t>(upper.size()));
-    store16(upper.data() + 6, 0);
-    const std::uint16_t pseudo = foldSum(sumAddresses(hit_, kHitB) + sumPseudo(proto::kUdp, upper.size()));
-    store16(upper.data() + 6, checksumOf(sumBytes(upper, pseudo)));
+    putWholeUdp(upper, from, hit_, kHitB);
     Octets sealed(esp::sealedLength(sa_->shape(), upper.size()));
     const View piece(upper);
     esp::Sealed result;
@@ -79,14 +74,8 @@ struct SealedScene {
   SealingPeer c{kHitC, kSpiC};
 
   SealedScene() : b((setLoopback(65'535), "hipB"), kPortB, kLsiB, Offloads{}) {
-    CHECK(b.plane->addInbound(a.parameters(true), path(), 0) == Routes::Added::Done);
-    CHECK(b.plane->addInbound(c.parameters(true), path(), 0) == Routes::Added::Done);
-  }
-  static Path path() {
-    Path from;
-    from.local = {{4, {127, 0, 0, 1}}, kPortB};
-    from.remote = {{4, {127, 0, 0, 1}}, kPortA};
-    return from;
+    CHECK(b.plane->addInbound(a.parameters(true), loopbackPath(kPortB, kPortA), 0) == Routes::Added::Done);
+    CHECK(b.plane->addInbound(c.parameters(true), loopbackPath(kPortB, kPortA), 0) == Routes::Added::Done);
   }
   AssociationStats of(const Hit& peer) const {
     for (const AssociationStats& one : b.plane->associations()) {
@@ -97,15 +86,7 @@ struct SealedScene {
   /// How many events of a type there are until now.
   std::size_t events(EventType type) const {
     std::size_t count = 0;
-    Octets records(kMaxEventRecord);
-    while (const std::size_t length = b.plane->drain(records, 100)) {
-      for (std::size_t at = 0; at < length;) {
-        std::uint32_t size = 0;
-        std::memcpy(&size, records.data() + at, sizeof size);
-        if (records[at + 4] == static_cast<std::uint8_t>(type)) count++;
-        at += size;
-      }
-    }
+    b.drainEvents([&](EventType one, const std::uint8_t*) { count += one == type ? 1U : 0U; });
     return count;
   }
 };

@@ -26,12 +26,7 @@ Octets superPacket(InnerFamily family, std::uint8_t protocol, std::size_t data, 
   const std::size_t upper = transport + data;
   Octets packet(base + upper);
   if (v6) {
-    packet[0] = 0x60;
-    store16(packet.data() + 4, static_cast<std::uint32_t>(upper));
-    packet[6] = protocol;
-    packet[7] = 64;
-    std::copy(kHitA.bytes.begin(), kHitA.bytes.end(), packet.begin() + 8);
-    std::copy(kHitB.bytes.begin(), kHitB.bytes.end(), packet.begin() + 24);
+    putIpv6(packet.data(), kHitA, kHitB, protocol, upper);
   } else {
     packet[0] = 0x45;
     store16(packet.data() + 2, static_cast<std::uint32_t>(packet.size()));

@@ -317,8 +317,7 @@ void errorsHideNothing() {
   pollfd ready{to.fd.get(), POLLIN, 0};
   CHECK(poll(&ready, 1, 5000) == 1 && (ready.revents & POLLERR) != 0);
   // Now from a peer that is there, in place of the one that is gone.
-  const SocketAddress peer(Endpoint{here, portOf(from.fd.get())});
-  CHECK(connect(to.fd.get(), &peer.any, peer.length) == 0);
+  CHECK(connectTo(to.fd.get(), {here, portOf(from.fd.get())}));
   sendByte(from.fd.get(), {here, portOf(to.fd.get())}, 'y');
   const auto receives = std::make_unique<ReceiveBatch>();
   CHECK_EQ(receives->receive(to.fd.get()), 1u);
